@@ -1,0 +1,466 @@
+"""The tone curve: a monotone map of grey levels, composed of stages that each have a closed-form inverse.
+
+The paper's curve (Eq. 1) is a chain of `Step`. Its Schwarzian derivative is never positive, so that no chain of
+steps can make a gamma below 1, a logarithm or an inverse S; with `InverseStep` in the chain it can.
+Nothing here knows of files or of torch: the arithmetic works on whatever array type comes in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isotone.errors import ModelError
+
+A = TypeVar("A")
+Floats = NDArray[np.float64]
+
+SCHEMA = 1
+ROUNDING = 4 * np.finfo(np.float64).eps
+"""Bound on the relative rounding error of one stage."""
+
+
+def apply_steps(x: A, coefficients: Any) -> A:
+    """Eq. 1 of the paper: ``x ← x + α_n · x · (1 − x)`` for n = 1…N.
+
+    Parameters
+    ----------
+    x : array or tensor
+        Grey levels in [0, 1], any shape.
+    coefficients : sequence of N floats, arrays or tensors
+        α_n in [−1, 1]; each broadcasts against `x`.
+
+    Returns
+    -------
+    array or tensor
+        Of the type, shape and range of `x`.
+    """
+    y: Any = x
+    for alpha in coefficients:
+        y = y + alpha * y * (1 - y)
+    return y  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of Eq. 1, ``y = x + α x (1 − x)`` with α in [−1, 1]."""
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        if not abs(self.alpha) <= 1:  # NaN fails too
+            raise ModelError("E_CURVE", f"a step's coefficient {self.alpha} lies outside [-1, 1]")
+
+    def __call__(self, x: A) -> A:
+        return apply_steps(x, (self.alpha,))
+
+    def inverse(self) -> InverseStep:
+        return InverseStep(self.alpha)
+
+    def slope_range(self, lo: Floats, hi: Floats) -> tuple[Floats, Floats]:
+        """Smallest and largest slope on each interval [lo, hi]."""
+        return _ordered(1 + self.alpha * (1 - 2 * lo), 1 + self.alpha * (1 - 2 * hi))
+
+
+@dataclass(frozen=True, slots=True)
+class InverseStep:
+    """The exact inverse of a step, ``x = 2y / ((1 + α) + √((1 + α)² − 4αy))`` with |α| < 1."""
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        if not abs(self.alpha) < 1:
+            raise ModelError("E_CURVE", f"an inverse step's coefficient {self.alpha} lies outside (-1, 1)")
+
+    def __call__(self, y: A) -> A:
+        a, value = self.alpha, _any(y)
+        root = ((1 + a) ** 2 - 4 * a * value).clip((1 - abs(a)) ** 2) ** 0.5
+        return 2 * value / ((1 + a) + root)  # type: ignore[no-any-return]
+
+    def inverse(self) -> Step:
+        return Step(self.alpha)
+
+    def slope_range(self, lo: Floats, hi: Floats) -> tuple[Floats, Floats]:
+        """Smallest and largest slope on each interval [lo, hi]."""
+        low, high = Step(self.alpha).slope_range(self(lo), self(hi))
+        return 1 / high, 1 / low
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """``y = gain · x + offset``, clipped to [0, 1]: a lifted black or a narrow range, invertible where unclipped."""
+
+    gain: float
+    offset: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.gain < 1e6 and abs(self.offset) < 1e6):
+            raise ModelError("E_CURVE", f"the affine stage ({self.gain}, {self.offset}) is not increasing")
+
+    def __call__(self, x: A) -> A:
+        return (self.gain * _any(x) + self.offset).clip(0, 1)  # type: ignore[no-any-return]
+
+    def inverse(self) -> Affine:
+        return Affine(1 / self.gain, -self.offset / self.gain)
+
+    def slope_range(self, lo: Floats, hi: Floats) -> tuple[Floats, Floats]:
+        """Smallest and largest slope on each interval [lo, hi]."""
+        low, high = self.gain * lo + self.offset, self.gain * hi + self.offset
+        inside = (low >= 0) & (high <= 1)
+        outside = (high < 0) | (low > 1)
+        return np.where(inside, self.gain, 0.0), np.where(outside, 0.0, self.gain)
+
+
+@dataclass(frozen=True, slots=True)
+class Knots:
+    """A free monotone curve: straight lines through points that increase strictly in both directions, (0, 0) and (1, 1) included."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for axis in (self.x, self.y):
+            values = np.asarray(axis, np.float64)
+            if len(values) < 2 or values[0] != 0 or values[-1] != 1 or not (np.diff(values) > 0).all():
+                raise ModelError("E_CURVE", "the knots of a free curve do not increase from 0 to 1")
+        if len(self.x) != len(self.y):
+            raise ModelError("E_CURVE", "the knots of a free curve do not come in pairs")
+
+    def __call__(self, x: A) -> A:
+        value = _any(x)
+        if isinstance(value, np.ndarray | np.generic | float | int):
+            return np.interp(value, self.x, self.y).astype(np.asarray(value).dtype)  # type: ignore[return-value]
+        # A tensor: the same lines as a sum of ramps, exact at the knots and differentiable in x.
+        slopes = np.diff(self.y) / np.diff(self.x)
+        parts = (
+            float(s) * (value - a).clip(0, b - a)
+            for s, a, b in zip(slopes, self.x[:-1], self.x[1:], strict=True)
+        )
+        return sum(parts)  # type: ignore[return-value]
+
+    def inverse(self) -> Knots:
+        return Knots(self.y, self.x)
+
+    def slope_range(self, lo: Floats, hi: Floats) -> tuple[Floats, Floats]:
+        """Smallest and largest slope on each interval [lo, hi]."""
+        slopes = np.diff(self.y) / np.diff(self.x)
+        last = len(slopes) - 1
+        first = np.clip(np.searchsorted(self.x, lo, "right") - 1, 0, last)
+        final = np.clip(np.searchsorted(self.x, hi, "left") - 1, first, last)
+        spans = [slopes[i : j + 1] for i, j in zip(first, final, strict=True)]
+        return np.array([s.min() for s in spans]), np.array([s.max() for s in spans])
+
+
+Stage = Step | InverseStep | Affine | Knots
+STAGES: dict[str, Callable[..., Stage]] = {
+    "step": Step,
+    "inverse-step": InverseStep,
+    "affine": Affine,
+    "knots": lambda x, y: Knots(tuple(x), tuple(y)),
+}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is certain about a curve at the bit depth of an image.
+
+    Attributes
+    ----------
+    strictly_monotone : bool
+        Whether the smallest slope is above zero.
+    min_slope, max_slope : float
+        Bounds of the slope over [0, 1] (unit range in and out), from interval arithmetic.
+    bits_in, bits_out : int
+        Bit depths of the look-up table.
+    levels_kept : int
+        Distinct output values over all ``2**bits_in`` input values.
+    inverse_error : float
+        Bound of |inverse(curve(x)) − x| in float64, unit range; NaN where the curve clips.
+    inverse_error_levels : float
+        The same in grey levels of `bits_in`.
+    unclipped : tuple of float
+        The interval of [0, 1] that no affine stage clips.
+    """
+
+    strictly_monotone: bool
+    min_slope: float
+    max_slope: float
+    bits_in: int
+    bits_out: int
+    levels_kept: int
+    inverse_error: float
+    inverse_error_levels: float
+    unclipped: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ToneCurve:
+    """A monotone map of [0, 1] into [0, 1].
+
+    Parameters
+    ----------
+    stages : sequence of float, Step, InverseStep, Affine or Knots
+        Applied from first to last; a number α is a step of Eq. 1. No stages: the identity.
+
+    Raises
+    ------
+    ModelError
+        A coefficient lies outside its range.
+
+    Examples
+    --------
+    >>> curve = ToneCurve([0.5, -0.25])
+    >>> curve(0.5)
+    0.568359375
+    >>> curve.inverse()(curve(0.5))
+    0.5
+    """
+
+    stages: tuple[Stage, ...]
+
+    def __init__(self, stages: Sequence[float | Stage] = ()) -> None:
+        built = tuple(
+            s if isinstance(s, Step | InverseStep | Affine | Knots) else Step(float(s)) for s in stages
+        )
+        object.__setattr__(self, "stages", built)
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """α of every step and inverse step, in order."""
+        return tuple(s.alpha for s in self.stages if isinstance(s, Step | InverseStep))
+
+    def __call__(self, x: A) -> A:
+        """Apply the curve to an array, tensor or number; what lies outside [0, 1] is clipped first.
+
+        The type and the floating dtype that went in come out; integers become float64.
+        """
+        y: Any = _any(x).clip(0, 1)
+        for stage in self.stages:
+            y = stage(y)
+        y = y.clip(0, 1)
+        return y.item() if isinstance(x, float | int) else y  # type: ignore[no-any-return]
+
+    def then(self, other: ToneCurve) -> ToneCurve:
+        """The composition: this curve first, `other` after it."""
+        return ToneCurve(self.stages + other.stages)
+
+    def inverse(self) -> ToneCurve:
+        """The curve that undoes this one.
+
+        Raises
+        ------
+        ModelError
+            A step has |α| = 1: the curve is flat somewhere and cannot be undone.
+        """
+        return ToneCurve([stage.inverse() for stage in reversed(self.stages)])
+
+    def slope_bounds(self, start: float = 0.0, stop: float = 1.0) -> tuple[float, float]:
+        """Lower and upper bound of the slope over [start, stop] in [0, 1], from interval arithmetic over 2,048 pieces."""
+        edges = np.linspace(start, stop, 2049)
+        # Steps are steepest at the very ends, where inverse steps are so by orders of magnitude.
+        edges = np.unique(np.concatenate([edges, [start, stop]]))
+        low = np.ones(len(edges) - 1)
+        high = low.copy()
+        for stage in self.stages:
+            least, most = stage.slope_range(edges[:-1], edges[1:])
+            low, high = low * least, high * most
+            edges = np.maximum.accumulate(np.clip(stage(edges), 0, 1))
+        return float(low.min()), float(high.max())
+
+    def min_slope(self) -> float:
+        """Lower bound of the slope over [0, 1]."""
+        return self.slope_bounds()[0]
+
+    def max_slope(self) -> float:
+        """Upper bound of the slope over [0, 1]."""
+        return self.slope_bounds()[1]
+
+    def unclipped(self) -> tuple[float, float]:
+        """The interval of inputs that no affine stage clips (0 to 1 where there is none).
+
+        Raises
+        ------
+        ModelError
+            Nothing is left unclipped: the curve is constant.
+        """
+        lo, hi = 0.0, 1.0
+        for i, stage in enumerate(self.stages):
+            if isinstance(stage, Affine):
+                before = ToneCurve(self.stages[:i])
+                undo = stage.inverse()
+                edges = undo.gain * np.array([0.0, 1.0]) + undo.offset
+                inside = np.clip(edges, before(lo), before(hi))
+                if not inside[0] < inside[1]:
+                    raise ModelError("E_CURVE", "the affine stage maps every grey level to one end")
+                lo, hi = (
+                    bound if inside[k] == before(bound) else float(before.inverse()(float(inside[k])))
+                    for k, bound in enumerate((lo, hi))
+                )
+        return lo, hi
+
+    def inverse_error(self) -> float:
+        """Bound of |inverse(curve(x)) − x| in float64 over the unclipped interval, in units of the full range.
+
+        Every stage is monotone, so an interval widened at each stage by that stage's rounding contains whatever
+        floating-point arithmetic makes of it.
+        """
+        lo, hi = self.unclipped()
+        tails = np.geomspace(1e-17, 1e-3, 2048)
+        unit = np.unique(np.concatenate([np.linspace(0, 1, 4097), tails, 1 - tails]))
+        x = lo + (hi - lo) * unit
+        low, high = x.copy(), x.copy()
+        try:
+            stages = self.stages + self.inverse().stages
+        except ModelError:
+            return math.nan
+        for stage in stages:
+            below, above = stage(low), stage(high)
+            low = np.clip(below - ROUNDING * np.maximum(low, below), 0, 1)
+            high = np.clip(above + ROUNDING * np.maximum(high, above), 0, 1)
+        # The widths vary smoothly between the points of the grid; the factor 2 covers what lies between.
+        return float(2 * np.maximum(high - x, x - low).max())
+
+    def to_lut(self, bits_in: int, bits_out: int = 16) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """The curve as a look-up table of ``2**bits_in`` entries, each rounded to the nearest of ``2**bits_out`` levels.
+
+        Parameters
+        ----------
+        bits_in, bits_out : int
+            1 to 16; entry i stands for the grey level ``i / (2**bits_in − 1)``.
+
+        Returns
+        -------
+        uint8 or uint16 array
+            uint8 where `bits_out` is at most 8.
+        """
+        for bits in (bits_in, bits_out):
+            if not 1 <= bits <= 16:
+                raise ValueError(f"a look-up table has 1 to 16 bits, not {bits}")
+        levels = self(np.linspace(0, 1, 2**bits_in))
+        return quantize(levels, bits_out)
+
+    def distinct_levels(self, bits: int, bits_out: int | None = None) -> int:
+        """How many of the ``2**bits`` grey levels stay apart in a table of `bits_out` bits (default: `bits`)."""
+        return len(np.unique(self.to_lut(bits, bits_out or bits)))
+
+    def certificate(self, bits_in: int = 12, bits_out: int = 16) -> Certificate:
+        """The `Certificate` of this curve for images of `bits_in` bits written with `bits_out`."""
+        low, high = self.slope_bounds()
+        error = self.inverse_error()
+        return Certificate(
+            strictly_monotone=low > 0,
+            min_slope=low,
+            max_slope=high,
+            bits_in=bits_in,
+            bits_out=bits_out,
+            levels_kept=self.distinct_levels(bits_in, bits_out),
+            inverse_error=error,
+            inverse_error_levels=error * (2**bits_in - 1),
+            unclipped=self.unclipped(),
+        )
+
+    def to_json(self) -> str:
+        """One line of JSON with a checksum; `from_json` gives the equal curve back."""
+        body = {"schema": SCHEMA, "stages": [_stage_to_list(s) for s in self.stages]}
+        return json.dumps(body | {"sha256": _checksum(body)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The curve that `to_json` wrote.
+
+        Raises
+        ------
+        ModelError
+            Not such a text, altered since, of a later schema, or with a coefficient outside its range.
+        """
+        try:
+            body = json.loads(text)
+            claimed = body.pop("sha256")
+            if body["schema"] != SCHEMA:
+                raise ModelError("E_CURVE", f"a curve of schema {body['schema']!r} is not understood here")
+            if claimed != _checksum(body):
+                raise ModelError("E_CURVE", "the curve was altered after it was written")
+            return cls([STAGES[kind](*values) for kind, *values in body["stages"]])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ModelError("E_CURVE", "the text holds no tone curve") from error
+
+    @classmethod
+    def fit(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        num_iterations: int = 16,
+        bidirectional: bool = True,
+        affine: bool = False,
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """The curve nearest to points in the sense of least squares.
+
+        Parameters
+        ----------
+        x, y : array_like of shape (n,)
+            Points of [0, 1]; `y` should not decrease with `x`.
+        num_iterations : int
+            Number of steps N.
+        bidirectional : bool
+            Every other step an inverse step; False: Eq. 1 alone.
+        affine : bool
+            Start with an affine stage, for a lifted black or a narrow range.
+        weights : array_like of shape (n,), optional
+            Weights of the squared errors.
+        """
+        from isotone.curve_fit import fit_stages  # SciPy is needed here alone
+
+        return cls(
+            fit_stages(
+                np.asarray(x, np.float64),
+                np.asarray(y, np.float64),
+                num_iterations,
+                bidirectional,
+                affine,
+                None if weights is None else np.asarray(weights, np.float64),
+            )
+        )
+
+
+def quantize(levels: Floats, bits: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Grey levels in [0, 1] rounded to the nearest of ``2**bits`` integers."""
+    whole = np.rint(np.asarray(levels, np.float64) * (2**bits - 1))
+    return whole.astype(np.uint8) if bits <= 8 else whole.astype(np.uint16)
+
+
+def _any(x: Any) -> Any:
+    """Tensors and floating arrays as they are, the rest as float64."""
+    if isinstance(x, np.ndarray | np.generic | float | int | list | tuple):
+        array = np.asarray(x)
+        return array if array.dtype.kind == "f" else array.astype(np.float64)
+    return x
+
+
+def _ordered(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    return np.minimum(a, b), np.maximum(a, b)
+
+
+def _stage_to_list(stage: Stage) -> list[Any]:
+    kind: Literal["step", "inverse-step", "affine", "knots"]
+    match stage:
+        case Step(alpha):
+            return ["step", alpha]
+        case InverseStep(alpha):
+            return ["inverse-step", alpha]
+        case Affine(gain, offset):
+            return ["affine", gain, offset]
+        case Knots(x, y):
+            return ["knots", list(x), list(y)]
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,115 @@
+"""One tree of errors: every message is one line that says what, which file and what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NEXT_STEP = {
+    "E_NOT_DICOM": "Check that the file is a DICOM Part 10 file; --force reads one without a preamble.",
+    "E_TRUNCATED": "Fetch the file again: its pixel data are incomplete.",
+    "E_GEOMETRY": "Fetch the file again: its header and its pixel data disagree, or it is too large.",
+    "E_BOMB": "Decompress the file with a tool you trust, if you trust its origin.",
+    "E_LENGTH": "Fetch the file again: an element claims more bytes than the file has.",
+    "E_DEPTH": "Do not use the file: its sequences are nested beyond any real object.",
+    "E_DECODE": "Fetch the file again, or decompress it with another codec first (dcmdjpeg, gdcmconv).",
+    "E_RANGE": "Fetch the file again: decoded values exceed BitsStored.",
+    "E_TIMEOUT": "Fetch the file again, or decompress it with another codec first.",
+    "E_CRASH": "Decompress the file with another codec first; the codec crashed on it twice.",
+    "E_NO_PIXELS": "Give the image itself: this object has no pixel data.",
+    "E_UNSUPPORTED": "Convert it to a single-frame greyscale image first.",
+    "E_CODEC": "Install the codec that the message names.",
+    "E_RESCALE": "Correct RescaleSlope or the Modality LUT in the source.",
+    "E_WINDOW": "Correct the window in the source, or do without --window required.",
+    "E_EMPTY_IMAGE": "Leave the image out: it shows nothing.",
+    "E_INTENT": "Use a model fitted on this PresentationIntentType, or --force.",
+    "E_DOMAIN": "Name the scanner with --domain, or fit a curve for it.",
+    "E_OOD": "Look at the image: it is unlike those the curve was fitted on; --force applies it all the same.",
+    "E_ALREADY": "Use the source image: this one is already harmonized.",
+    "E_DUPLICATE": "Remove one of the two objects that share a SOPInstanceUID.",
+    "E_READ": "Check that the path exists and that it can be read.",
+    "E_NOT_REGULAR": "Give regular files; links, pipes and devices are not followed.",
+    "E_RASTER": "Give a greyscale PNG, TIFF or JPEG of 8 or 16 bits.",
+    "E_WRITE": "Check the free space and the permissions of the output folder, then run the same command again.",
+    "E_MODEL": "Fit or train it again, or fetch the folder again from its source.",
+    "E_CURVE": "Fit the curve again.",
+    "E_RESTORE": "Use the source image: this one carries no isotone curve that can be undone.",
+    "E_MANIFEST": "Correct the manifest.",
+    "E_USAGE": "See --help.",
+    "E_EXTRA": 'Install it with: pip install "isotone[train]".',
+    "E_WEIGHTS": "Give a file of weights, or use --perceptual classifier.",
+    "E_DATA": "Add images or labels, or leave this domain out.",
+}
+"""Stable codes of refusals (public API) and the next step each one advises when its raiser names no better."""
+
+
+class IsotoneError(Exception):
+    """Whatever isotone refuses or fails at.
+
+    Parameters
+    ----------
+    code : str
+        A key of `NEXT_STEP`.
+    what : str
+        What is wrong, in one clause, without patient data.
+    file : path, optional
+        The file concerned, as the user gave it.
+    next_step : str, optional
+        What to do; by default the advice of `NEXT_STEP`.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, code: str, what: str, *, file: str | Path | None = None, next_step: str | None = None
+    ) -> None:
+        self.code = code
+        self.what = what
+        self.file = None if file is None else str(file)
+        self.next_step = next_step or NEXT_STEP[code]
+        super().__init__(code, what, self.file, self.next_step)
+
+    def __str__(self) -> str:
+        where = f"{self.file}: " if self.file else ""
+        line = f"{where}{self.what} [{self.code}]. {self.next_step}"
+        return " ".join(line.split())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions with keyword arguments do not cross a process boundary by themselves.
+        return _rebuild, (type(self), self.code, self.what, self.file, self.next_step)
+
+
+def _rebuild(
+    kind: type[IsotoneError], code: str, what: str, file: str | None, next_step: str
+) -> IsotoneError:
+    return kind(code, what, file=file, next_step=next_step)
+
+
+class RadiographError(IsotoneError):
+    """One image is refused; the others go on."""
+
+
+class ModelError(IsotoneError):
+    """A curve, harmonizer or classifier file is damaged, foreign or of another version."""
+
+
+class UsageError(IsotoneError):
+    """The command or call cannot be carried out as it was given (exit code 2)."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        code: str = "E_USAGE",
+        file: str | Path | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(code, what, file=file, next_step=next_step)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_usage, (self.what, self.code, self.file, self.next_step)
+
+
+def _rebuild_usage(what: str, code: str, file: str | None, next_step: str) -> UsageError:
+    return UsageError(what, code=code, file=file, next_step=next_step)
