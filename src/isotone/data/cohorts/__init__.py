@@ -1,0 +1,1 @@
+"""Published collections, each from its own layout to a `Manifest`."""

@@ -1,0 +1,217 @@
+"""The table of images that every command starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from isotone.errors import IsotoneError, UsageError
+from isotone.files import replace_file
+from isotone.imaging.read import read_header
+
+COLUMNS = ("path", "domain", "label", "patient_id", "split")
+SPLITS = ("train", "val", "test")
+SUFFIXES = {".dcm", ".dicom", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ""}
+"""What a folder is searched for; DICOM files often have no suffix."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a manifest; `path` is absolute or relative to the working directory."""
+
+    path: Path
+    domain: str | None
+    label: str | None
+    patient_id: str | None
+    split: str | None
+
+
+class Manifest:
+    """Images with their domain, label, patient and split.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Column `path`, and as far as known `domain`, `label`, `patient_id`, `split` (strings or missing); further
+        columns are kept.
+
+    Raises
+    ------
+    UsageError
+        No images, a missing path column, an unknown split, a patient in two splits, one path twice.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        if "path" not in table:
+            raise UsageError("the manifest has no column 'path'", code="E_MANIFEST")
+        if table.empty:
+            raise UsageError("the manifest lists no image", code="E_MANIFEST")
+        table = table.reset_index(drop=True).copy()
+        for column in COLUMNS:
+            values = table[column] if column in table else pd.Series([None] * len(table))
+            table[column] = values.astype("string").str.strip().replace("", pd.NA)
+        if table["path"].isna().any():
+            raise UsageError(f"row {int(table['path'].isna().idxmax()) + 2} has no path", code="E_MANIFEST")
+        unknown = set(table["split"].dropna()) - set(SPLITS)
+        if unknown:
+            raise UsageError(
+                f"unknown split {sorted(unknown)[0]!r}",
+                code="E_MANIFEST",
+                next_step="Use train, val or test, or leave the column out.",
+            )
+        if table["path"].duplicated().any():
+            raise UsageError(
+                f"{table['path'][table['path'].duplicated()].iloc[0]} is listed twice", code="E_MANIFEST"
+            )
+        self.table = table
+        _refuse_straddling(table)
+
+    @classmethod
+    def read(cls, path: str | Path, *, domain: str | None = None) -> Self:
+        """Read a CSV or Parquet file; paths in it are absolute or relative to it.
+
+        Parameters
+        ----------
+        path : path
+            ``*.parquet`` is read as Parquet (needs pyarrow), anything else as CSV.
+        domain : str, optional
+            Domain of the rows that name none and have no header that does.
+
+        Raises
+        ------
+        UsageError
+            Not readable as a manifest.
+        """
+        source = Path(path)
+        try:
+            if source.suffix == ".parquet":
+                table = pd.read_parquet(source).astype("string")
+            else:
+                table = pd.read_csv(source, dtype="string", keep_default_na=False)
+        except ImportError:
+            raise UsageError("Parquet needs pyarrow", code="E_EXTRA", file=source) from None
+        except FileNotFoundError:
+            raise UsageError("no such manifest", code="E_READ", file=source) from None
+        except (OSError, ValueError, UnicodeError) as error:  # pandas' and pyarrow's parse errors are ValueErrors
+            raise UsageError("not readable as CSV or Parquet", code="E_MANIFEST", file=source) from error
+        try:
+            manifest = cls(table)
+        except UsageError as error:
+            raise UsageError(error.what, code=error.code, file=source, next_step=error.next_step) from None
+        table = manifest.table
+        table["path"] = [str(source.parent / p) for p in table["path"]]
+        return cls(_with_header_facts(table, domain))
+
+    @classmethod
+    def from_paths(cls, paths: Iterable[str | Path], *, domain: str | None = None) -> Self:
+        """Files, folders (searched in depth, by suffix) and manifests, in one table.
+
+        Raises
+        ------
+        UsageError
+            A path does not exist, or a folder holds no image.
+        """
+        tables = []
+        for given in map(Path, paths):
+            if given.is_dir():
+                found = [str(p) for p in sorted(given.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
+                if not found:
+                    raise UsageError("no image in this folder", code="E_READ", file=given)
+                tables.append(pd.DataFrame({"path": found, "root": str(given)}))
+            elif given.suffix.lower() in {".csv", ".parquet"}:
+                tables.append(cls.read(given, domain=domain).table.assign(root=str(given.parent)))
+            elif given.exists():
+                tables.append(pd.DataFrame({"path": [str(given)], "root": [str(given.parent)]}))
+            else:
+                raise UsageError("no such file or folder", code="E_READ", file=given)
+        return cls(_with_header_facts(cls(pd.concat(tables, ignore_index=True)).table, domain))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self.table[list(COLUMNS)].itertuples(index=False):
+            path, *rest = (None if pd.isna(value) else str(value) for value in row)
+            yield Row(Path(str(path)), *rest)
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains, sorted."""
+        return sorted(self.table["domain"].dropna().unique())
+
+    def select(
+        self,
+        *,
+        domains: Sequence[str] | None = None,
+        splits: Sequence[str] | None = None,
+        labelled: bool = False,
+    ) -> Self:
+        """The rows of some domains and splits; with `labelled`, those that have a label.
+
+        Raises
+        ------
+        UsageError
+            A domain that is not in the manifest, or nothing left.
+        """
+        table = self.table
+        for name in domains or ():
+            if name not in self.domains:
+                raise UsageError(
+                    f"no image of domain {name!r}",
+                    code="E_MANIFEST",
+                    next_step=f"The manifest has: {', '.join(self.domains) or 'no domain at all'}.",
+                )
+        if domains is not None:
+            table = table[table["domain"].isin(domains)]
+        if splits is not None:
+            table = table[table["split"].isin(splits)]
+        if labelled:
+            table = table[table["label"].notna()]
+        if table.empty:
+            wanted = " ".join([*(domains or ()), *(splits or ()), *(["labelled"] if labelled else [])])
+            raise UsageError(f"the manifest has no row that is {wanted}", code="E_MANIFEST")
+        return type(self)(table)
+
+    def write(self, path: str | Path) -> None:
+        """Write as CSV, paths relative to the file where they lie beside or below it."""
+        target = Path(path)
+        here = target.resolve().parent
+        table = self.table.copy()
+        table["path"] = [
+            str(p.relative_to(here)) if p.is_relative_to(here) else str(p)
+            for p in (Path(p).absolute() for p in table["path"])
+        ]
+        with replace_file(target) as temporary:
+            table.to_csv(temporary, index=False)
+
+
+def _refuse_straddling(table: pd.DataFrame) -> None:
+    known = table.dropna(subset=["patient_id", "split"])
+    splits = known.groupby("patient_id")["split"].nunique()
+    if (splits > 1).any():
+        raise UsageError(
+            f"{int((splits > 1).sum())} patients are in two splits",
+            code="E_MANIFEST",
+            next_step="Give each patient one split, or leave the column 'split' out.",
+        )
+
+
+def _with_header_facts(table: pd.DataFrame, domain: str | None) -> pd.DataFrame:
+    """Fill domain and patient from the DICOM headers where the table has none; `domain` where these have none either."""
+    lacking = table["domain"].isna() | table["patient_id"].isna()
+    for index in table.index[lacking]:
+        if Path(table.at[index, "path"]).suffix.lower() in {".dcm", ".dicom", ""}:
+            try:
+                header = read_header(table.at[index, "path"])
+            except IsotoneError:
+                continue  # named again, with its reason, when the image itself is read
+            table.loc[index, ["domain", "patient_id"]] = [
+                header.domain if pd.isna(table.at[index, "domain"]) else table.at[index, "domain"],
+                header.patient_id if pd.isna(table.at[index, "patient_id"]) else table.at[index, "patient_id"],
+            ]
+    table["domain"] = table["domain"].fillna(domain if domain is not None else pd.NA)
+    return table

@@ -1,0 +1,72 @@
+"""Writing without halves: a temporary file beside the target, fsync, rename."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from isotone.errors import IsotoneError, UsageError
+
+TEMPORARY = ".isotone-"
+"""Prefix of temporary files; what a killed run leaves behind is recognised by it."""
+
+
+@contextmanager
+def replace_file(target: str | Path) -> Iterator[Path]:
+    """Give a temporary path to write to; on leaving, it takes the place of `target`, whole or not at all.
+
+    Raises
+    ------
+    IsotoneError
+        E_WRITE: the disk is full, or the folder cannot be written to; nothing is left behind.
+    """
+    target = Path(target)
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(target)
+        temporary = None
+    except OSError as error:
+        raise IsotoneError("E_WRITE", f"cannot write: {error.strerror or error}", file=target) from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def write_text(target: str | Path, text: str) -> None:
+    """Write a small text file, whole or not at all."""
+    with replace_file(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def claim_folder(folder: str | Path, *, force: bool = False) -> Path:
+    """Make an output folder.
+
+    Raises
+    ------
+    UsageError
+        It is a file, or it has content and `force` is not given.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another -o.")
+    if folder.is_dir() and not force and any(folder.iterdir()):
+        raise UsageError("the output folder is not empty", file=folder, next_step="Name another -o, or give --force.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IsotoneError("E_WRITE", f"cannot make the folder: {error.strerror}", file=folder) from error
+    return folder
