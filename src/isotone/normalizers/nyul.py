@@ -1,0 +1,87 @@
+"""Piecewise-linear standardisation of Nyúl and Udupa."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone.errors import IsotoneError
+from isotone.imaging.radiograph import Radiograph
+from isotone.normalizers.grey_levels import GreyLevels
+
+Floats = NDArray[np.float64]
+
+LANDMARKS = np.array([1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99], np.float64)
+"""Percentiles of the published variant with deciles (L4)."""
+
+
+class Nyul:
+    """Landmark percentiles of each image's foreground onto the standard landmarks of the reference.
+
+    Nyúl, Udupa and Zhang, "New variants of a method of MRI scale standardization", IEEE Trans Med Imaging 19
+    (2000) 143: each reference image is stretched so that its 1st and 99th percentile fall on the ends of the
+    standard scale, and its landmarks are averaged. The ends here are the mean 1st and 99th percentile of the
+    reference, so that the standard scale is the one the classifier knows.
+
+    Parameters
+    ----------
+    foreground : bool
+        Landmarks of the foreground alone; False: of all pixels, padding excluded.
+    """
+
+    name = "nyul"
+
+    def __init__(self, *, foreground: bool = True) -> None:
+        self.foreground = foreground
+
+    def fit(self, reference: Iterable[Radiograph]) -> Self:
+        """Average the landmarks of the reference images.
+
+        Raises
+        ------
+        IsotoneError
+            E_DATA: no image.
+        """
+        landmarks = np.array([self._landmarks(radiograph) for radiograph in reference])
+        if not len(landmarks):
+            raise IsotoneError("E_DATA", "no reference image to fit on")
+        low, high = landmarks[:, :1], landmarks[:, -1:]
+        if (low == high).all():
+            raise IsotoneError("E_DATA", "the reference images show one grey level each")
+        keep = (high > low)[:, 0]
+        scaled = (landmarks - low)[keep] / (high - low)[keep]
+        self.standard: Floats = low.mean() + (high.mean() - low.mean()) * scaled.mean(0)
+        return self
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """The standardised image, its outermost lines continued beyond the landmarks, clipped to [0, 1].
+
+        Raises
+        ------
+        RadiographError
+            E_EMPTY_IMAGE: fewer than two grey levels.
+        IsotoneError
+            E_USAGE: not fitted.
+        """
+        if not hasattr(self, "standard"):
+            raise IsotoneError("E_USAGE", "nyul is not fitted", next_step="Call fit(reference) first.")
+        x, index = np.unique(self._landmarks(radiograph), return_inverse=True)
+        # Landmarks that coincide (a large background) share the mean of their standard values.
+        y = np.bincount(index, self.standard) / np.bincount(index)
+        if len(x) < 2:
+            x, y = np.append(x, x[0] + 1), np.append(y, y[0] + 1)
+        return radiograph.map_tone(lambda tone: _lines(tone, x, y))
+
+    def _landmarks(self, radiograph: Radiograph) -> Floats:
+        small = radiograph.decimated(256)
+        return GreyLevels.of(small, small.valid if self.foreground else None).percentiles(LANDMARKS)
+
+
+def _lines(values: Floats, x: Floats, y: Floats) -> Floats:
+    """Straight lines through the points, the first and the last continued."""
+    segment = np.searchsorted(x, values, "right").clip(1, len(x) - 1)
+    slope = (np.diff(y) / np.diff(x))[segment - 1]
+    return np.asarray(y[segment - 1] + slope * (values - x[segment - 1]))
