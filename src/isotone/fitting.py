@@ -1,0 +1,115 @@
+"""From a manifest to the curves of a harmonizer: which rows each method may see, and in what form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from isotone.data.manifest import Manifest
+from isotone.data.sample import Sample, load_samples
+from isotone.data.splits import with_splits
+from isotone.errors import IsotoneError, UsageError
+from isotone.harmonizer import Labels, Mapper, ScannerMapper, ToneCurveHarmonizer
+from isotone.seen import seen_in
+
+if TYPE_CHECKING:
+    from isotone.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit_mappers` learned, by source domain."""
+
+    mappers: dict[str, Mapper]
+    notes: dict[str, dict[str, Any]]
+    seen: dict[str, dict[str, dict[str, int]]]
+
+
+def fit_mappers(
+    harmonizer: ToneCurveHarmonizer,
+    manifest: Manifest,
+    classifier: Classifier | None,
+    *,
+    labels: Labels,
+    mix: Mapping[str, float] | None,
+    seed: int,
+    device: str,
+    workers: int,
+    quiet: bool,
+) -> Fitted:
+    """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
+    if harmonizer.method == "gdce" and (classifier is None or labels == "none"):
+        raise UsageError("--method gdce needs a classifier and source labels", next_step="Use --method scanner.")
+    dealt = with_splits(manifest, seed)
+    domains = [*harmonizer.reference_domains, *harmonizer.source_domains]
+    rows = dealt.select(domains=domains, splits=("train", "val"))
+    samples, refused = load_samples(
+        list(rows), None if classifier is None else classifier.prepare, workers=workers, quiet=quiet
+    )
+    reference = [s for s in samples if s.domain in harmonizer.reference_domains]
+    _enough(reference, "the reference domain", refused)
+    fitted = Fitted({}, {}, {})
+    for domain in harmonizer.source_domains:
+        source = [s for s in samples if s.domain == domain]
+        _enough(source, repr(domain), refused)
+        if labels == "none":
+            source = [replace(s, label=None) for s in source]
+        if harmonizer.method == "scanner":
+            mapper, notes = _fit_scanner(source, reference, classifier, harmonizer.settings, mix, seed)
+        else:
+            mapper, notes = _fit_gdce(source, reference, classifier, harmonizer.settings, seed, device, quiet)
+        fitted.mappers[domain] = mapper
+        fitted.notes[domain] = notes | {"refused": len(refused)}
+        fitted.seen[domain] = seen_in(s.header for s in source if s.header is not None)
+    return fitted
+
+
+def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError]) -> None:
+    if len(samples) < 2:
+        raise IsotoneError(
+            "E_DATA",
+            f"{len(samples)} readable train and val images of {name}",
+            next_step=f"Give at least two, better 25. First refusal: {refused[0]}" if refused else "Give at least two, better 25.",
+        )
+
+
+def _fit_scanner(
+    source: list[Sample],
+    reference: list[Sample],
+    classifier: Classifier | None,
+    settings: Any,
+    mix: Mapping[str, float] | None,
+    seed: int,
+) -> tuple[Mapper, dict[str, Any]]:
+    from isotone.scanner import ScannerSettings, fit_scanner
+
+    fit = fit_scanner(
+        source, reference, classifier=classifier, mix=mix, settings=settings or ScannerSettings(), seed=seed
+    )
+    return ScannerMapper(fit.curve), fit.notes
+
+
+def _fit_gdce(
+    source: list[Sample],
+    reference: list[Sample],
+    classifier: Classifier | None,
+    settings: Any,
+    seed: int,
+    device: str,
+    quiet: bool,
+) -> tuple[Mapper, dict[str, Any]]:
+    from isotone.models.gdce_mapper import GDCEMapper
+    from isotone.training.fit_gdce import GDCESettings, fit_gdce
+
+    network, log = fit_gdce(
+        [s for s in source if s.split == "train"],
+        [s for s in reference if s.split == "train"],
+        [s for s in source if s.split == "val"],
+        classifier,
+        settings or GDCESettings(),
+        seed=seed,
+        device=device,
+        quiet=quiet,
+    )
+    return GDCEMapper(network), {"epochs": log}

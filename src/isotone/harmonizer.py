@@ -1,0 +1,286 @@
+"""The harmonizer: one folder, one bank of tone curves, each image mapped by the curve of its own scanner."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
+
+from isotone._version import __version__
+from isotone.curves import ToneCurve
+from isotone.data.manifest import Manifest
+from isotone.errors import ModelError, RadiographError, UsageError
+from isotone.files import claim_folder, write_text
+from isotone.imaging.radiograph import Radiograph
+from isotone.seen import compare
+
+if TYPE_CHECKING:
+    from isotone.models.classifier import Classifier
+
+SCHEMA = 1
+KIND = "isotone-harmonizer"
+CONFIG = "config.json"
+
+Method = Literal["scanner", "gdce"]
+Labels = Literal["all", "none"]
+
+
+class Mapper(Protocol):
+    """How one source scanner's images get their curves."""
+
+    def curve(self, radiograph: Radiograph) -> ToneCurve:
+        """The curve of an image."""
+        ...
+
+    def save(self, folder: Path, stem: str) -> dict[str, Any]:
+        """Write what does not fit into JSON, and return what does."""
+        ...
+
+
+class ScannerMapper:
+    """One curve for every image of the scanner."""
+
+    def __init__(self, curve: ToneCurve) -> None:
+        self._curve = curve
+
+    def curve(self, radiograph: Radiograph) -> ToneCurve:
+        """The scanner's curve, whatever the image."""
+        return self._curve
+
+    def save(self, folder: Path, stem: str) -> dict[str, Any]:
+        """The curve as JSON; there is nothing else."""
+        return {"curve": json.loads(self._curve.to_json())}
+
+    @classmethod
+    def load(cls, folder: Path, entry: Mapping[str, Any]) -> Self:
+        """The mapper that `save` described."""
+        return cls(ToneCurve.from_json(json.dumps(entry["curve"])))
+
+
+class ToneCurveHarmonizer:
+    """Maps images of source domains onto the reference domain, by one monotone tone curve each.
+
+    Parameters
+    ----------
+    reference_domain : str or sequence of str
+        The scanner, or scanners pooled, that the classifier was trained on. Their images pass through unchanged.
+    source_domain : str or sequence of str
+        The scanners to map; each gets a curve of its own.
+    method : {"scanner", "gdce"}
+        "scanner": one curve per scanner by transport of grey levels. "gdce": the paper's network, one curve per image.
+    settings : pydantic model, optional
+        `ScannerSettings` or `GDCESettings`; default: those of the method.
+
+    Examples
+    --------
+    >>> from isotone import Manifest, ToneCurveHarmonizer
+    >>> manifest = Manifest.read("manifest.csv")  # doctest: +SKIP
+    >>> harmonizer = ToneCurveHarmonizer("Alder Mammo One", "Birch Clarity 5")
+    >>> harmonizer.fit(manifest)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        reference_domain: str | Sequence[str],
+        source_domain: str | Sequence[str],
+        *,
+        method: Method = "scanner",
+        settings: Any = None,
+    ) -> None:
+        self.reference_domains = _names(reference_domain)
+        self.source_domains = _names(source_domain)
+        if method not in get_args(Method):
+            raise UsageError(f"unknown method {method!r}", next_step=f"Use one of: {', '.join(get_args(Method))}.")
+        both = set(self.reference_domains) & set(self.source_domains)
+        if both:
+            raise UsageError(f"{sorted(both)[0]!r} is both reference and source")
+        self.method: Method = method
+        self.settings = settings
+        self.name: str = method
+        self.mappers: dict[str, Mapper] = {}
+        self.notes: dict[str, dict[str, Any]] = {}
+        self.seen: dict[str, dict[str, dict[str, int]]] = {}
+        self.labels: Labels = "all"
+        self.seed = 0
+        self._digest: str | None = None
+
+    def fit(
+        self,
+        manifest: Manifest,
+        classifier: Classifier | None = None,
+        *,
+        labels: Labels = "all",
+        mix: Mapping[str, float] | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        workers: int = 1,
+        quiet: bool = True,
+    ) -> Self:
+        """Learn a curve for each source domain from the train and val rows of a manifest.
+
+        Parameters
+        ----------
+        manifest : Manifest
+            Rows of the reference and source domains; without a column `split`, patients are dealt into folds.
+            Rows of split "test" are never read.
+        classifier : Classifier, optional
+            The frozen classifier. None: distributions only (`method="scanner"`).
+        labels : {"all", "none"}
+            Whether labels of source rows may be read.
+        mix : mapping of label to share, optional
+            The source's class mix where the user knows it (`method="scanner"`).
+        seed : int
+        device : str
+            Where the networks run, e.g. "cuda".
+        workers : int
+            Processes that read images.
+
+        Raises
+        ------
+        UsageError
+            A domain that is not in the manifest, or labels or a classifier that the method needs and lacks.
+        IsotoneError
+            E_DATA: too few readable images.
+        """
+        from isotone.fitting import fit_mappers  # scikit-learn, and torch where a network is involved
+
+        fitted = fit_mappers(
+            self, manifest, classifier, labels=labels, mix=mix, seed=seed, device=device, workers=workers, quiet=quiet
+        )
+        self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
+        self.labels, self.seed, self._digest = labels, seed, None
+        return self
+
+    def curve(self, radiograph: Radiograph) -> ToneCurve:
+        """The curve of an image, by its own domain; the identity for the reference.
+
+        Raises
+        ------
+        RadiographError
+            E_DOMAIN: no scanner this harmonizer knows; E_INTENT, E_OOD: data it was not fitted on (`isotone.seen`).
+        """
+        domain = radiograph.header.domain
+        if domain in self.reference_domains:
+            return ToneCurve()
+        mapper = None if domain is None else self.mappers.get(domain)
+        if domain is None or mapper is None:
+            raise RadiographError(
+                "E_DOMAIN",
+                "the file names no scanner" if domain is None else "no curve was fitted for its scanner",
+                file=radiograph.header.path,
+                next_step=f"Name the scanner with --domain ({', '.join(self.mappers)}), or fit a curve for it.",
+            )
+        compare(radiograph.header, self.seen.get(domain, {}))
+        return mapper.curve(radiograph)
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """The image through its curve; errors as in `curve`."""
+        return radiograph.map_tone(self.curve(radiograph))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model as saved, hexadecimal: equal models have equal digests.
+
+        Raises
+        ------
+        ModelError
+            Not fitted yet, or not saved where the model has network weights.
+        """
+        if self._digest is None:
+            if not self.mappers or not all(isinstance(m, ScannerMapper) for m in self.mappers.values()):
+                raise ModelError("E_MODEL", "the harmonizer is not fitted, or not saved yet")
+            entries = {domain: mapper.save(Path(), "") for domain, mapper in self.mappers.items()}
+            self._digest = _checksum(self._body(entries))
+        return self._digest
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write ``config.json``, and safetensors where the method has network weights.
+
+        Raises
+        ------
+        UsageError
+            The folder has content and `force` is not given.
+        """
+        if not self.mappers:
+            raise ModelError("E_MODEL", "the harmonizer is not fitted", next_step="Call fit first.")
+        target = claim_folder(folder, force=force)
+        entries = {
+            domain: mapper.save(target, f"network-{number}")
+            for number, (domain, mapper) in enumerate(self.mappers.items())
+        }
+        body = self._body(entries)
+        self._digest = _checksum(body)
+        # Written last: a folder without it is not a model.
+        write_text(target / CONFIG, json.dumps(body | {"sha256": self._digest}, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The harmonizer that `save` wrote.
+
+        Raises
+        ------
+        UsageError
+            No such folder.
+        ModelError
+            Damaged, altered, foreign or of a later schema.
+        """
+        folder = Path(folder)
+        if not folder.exists():
+            raise UsageError("no such harmonizer", code="E_READ", file=folder)
+        try:
+            body = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            if not isinstance(body, dict) or body.get("kind") != KIND:
+                raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder)
+            if body["schema"] != SCHEMA:
+                raise ModelError("E_MODEL", f"a harmonizer of schema {body['schema']!r} is not understood here", file=folder)
+            digest = body.pop("sha256")
+            if digest != _checksum(body):
+                raise ModelError("E_MODEL", "the harmonizer was altered after it was written", file=folder)
+            harmonizer = cls(body["reference_domains"], list(body["mappers"]), method=body["method"])
+            harmonizer.mappers = {domain: _load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
+            harmonizer.notes, harmonizer.seen = body["notes"], body["seen"]
+            harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
+        except OSError as error:
+            raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ModelError("E_MODEL", "the harmonizer's config.json is damaged", file=folder) from error
+        except UsageError as error:
+            raise ModelError("E_MODEL", error.what, file=folder) from error
+        harmonizer._digest, harmonizer.name = digest, folder.resolve().name
+        return harmonizer
+
+    def _body(self, entries: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "kind": KIND,
+            "version": __version__,
+            "method": self.method,
+            "labels": self.labels,
+            "seed": self.seed,
+            "settings": None if self.settings is None else self.settings.model_dump(mode="json"),
+            "reference_domains": list(self.reference_domains),
+            "mappers": dict(entries),
+            "seen": self.seen,
+            "notes": self.notes,
+        }
+
+
+def _load_mapper(folder: Path, entry: Mapping[str, Any]) -> Mapper:
+    if "network" in entry:
+        from isotone.models.gdce_mapper import GDCEMapper  # torch
+
+        return GDCEMapper.load(folder, entry)
+    return ScannerMapper.load(folder, entry)
+
+
+def _names(domains: str | Sequence[str]) -> tuple[str, ...]:
+    names = (domains,) if isinstance(domains, str) else tuple(domains)
+    if not names or not all(names):
+        raise UsageError("a domain has no name")
+    return names
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

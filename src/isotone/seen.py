@@ -1,0 +1,55 @@
+"""What a harmonizer has seen of a scanner: a model name is not a scanner.
+
+The rule, for an image of a known domain: another modality, intent or bit depth is refused, since the curve was never
+meant for such data; another software version, detector, view, body part or window is warned of, since it may change the
+response but often does not. What the fit did not know (a raster file has no header) is not compared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from isotone.errors import RadiographError
+from isotone.imaging.radiograph import Header
+
+REFUSED = {"intent": "E_INTENT", "modality": "E_OOD", "bits_stored": "E_OOD"}
+WARNED = ("software", "detector", "view", "body_part", "window")
+
+Seen = Mapping[str, Mapping[str, int]]
+"""For each fact the values met in the fit and how many images had each."""
+
+
+def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
+    """Count the facts of the images of a fit."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in (*REFUSED, *WARNED)}
+    for header in headers:
+        for name, counter in counts.items():
+            value = getattr(header, name)
+            if value is not None:
+                counter[str(value)] += 1
+    return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
+
+
+def compare(header: Header, seen: Seen) -> list[str]:
+    """Warnings (``W_SEEN …``) for facts that the fit did not meet.
+
+    Raises
+    ------
+    RadiographError
+        E_INTENT or E_OOD by the rule of this module.
+    """
+    warnings = []
+    for name, known in seen.items():
+        value = getattr(header, name)
+        if value is None or str(value) in known:
+            continue
+        if name in REFUSED:
+            raise RadiographError(
+                REFUSED[name],
+                f"{name} is {value}, the curve was fitted on {' and '.join(known)}",
+                file=header.path,
+            )
+        # The value itself stays out: a free-text field of the header may hold anything.
+        warnings.append(f"W_SEEN {name} is none of the {len(known)} seen at the fit")
+    return warnings
