@@ -1,4 +1,4 @@
-"""Least squares of a tone curve's stages through points."""
+"""Least squares of a tone curve's stages through points, with the derivatives that the stages' chain rule gives."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from isotone.curves import Affine, InverseStep, Stage, Step, ToneCurve
+from isotone.curves import Affine, InverseStep, Stage, Step
 
 Floats = NDArray[np.float64]
 
 LARGEST = 0.995
 """Largest |α| that a fit uses: 1 itself is flat at one end and has no inverse."""
+STARTS = (0.2, -0.2, 0.7, -0.7)
+"""How far each start leans from the identity, which is a saddle for pairs of a step and its inverse."""
 
 
 def fit_stages(
@@ -26,27 +28,84 @@ def fit_stages(
     """
     if x.ndim != 1 or x.shape != y.shape or len(x) == 0:
         raise ValueError("x and y are one-dimensional and of one length")
-    if not (np.isfinite(x).all() and np.isfinite(y).all() and (np.minimum(x, y) >= 0).all() and (np.maximum(x, y) <= 1).all()):
+    if not (np.isfinite([x, y]).all() and np.min([x, y]) >= 0 and np.max([x, y]) <= 1):
         raise ValueError("x and y lie in [0, 1]")
     root = np.ones_like(x) if weights is None else np.sqrt(weights / weights.mean())
-
-    def build(p: Floats) -> list[Stage]:
-        kinds: list[type[Step] | type[InverseStep]] = [Step, InverseStep] if bidirectional else [Step]
-        alphas = LARGEST * np.tanh(p[:num_iterations])
-        steps: list[Stage] = [kinds[n % len(kinds)](float(a)) for n, a in enumerate(alphas)]
-        return [_affine(p[num_iterations:]), *steps] if affine else steps
-
-    def residuals(p: Floats) -> Floats:
-        return np.asarray((ToneCurve(build(p))(x) - y) * root)
-
-    # The identity is a saddle for pairs of a step and its inverse, so each start leans to one side.
-    lean = np.where(np.arange(num_iterations) % 2 == 0, 1.0, -1.0 if bidirectional else 1.0)
-    span = [np.quantile(x, 0.001), max(np.quantile(x, 0.999), np.quantile(x, 0.001) + 1e-3)]
-    stage = [np.log(1 / (span[1] - span[0])), -span[0] / (span[1] - span[0])] if affine else []
-    starts = [np.concatenate([size * lean, stage]) for size in (0.2, -0.2, 0.7, -0.7)]
-    results = [least_squares(residuals, start, method="trf", max_nfev=400) for start in starts]
-    return build(min(results, key=lambda r: r.cost).x)
+    chain = _Chain(x, num_iterations, bidirectional, affine)
+    results = [
+        least_squares(
+            lambda p: (chain.value(p) - y) * root,
+            chain.start(lean),
+            jac=lambda p: chain.jacobian(p) * root[:, None],
+            method="trf",
+            x_scale=1.0,
+            ftol=1e-7,
+            xtol=1e-7,
+            max_nfev=300,
+        )
+        for lean in STARTS
+    ]
+    return chain.stages(min(results, key=lambda r: float(r.cost)).x)
 
 
-def _affine(p: Floats) -> Affine:
-    return Affine(float(np.exp(np.clip(p[0], -8, 8))), float(p[1]))
+class _Chain:
+    """The curve at fixed points as a function of unconstrained parameters: α = 0.995 tanh p, then the affine stage."""
+
+    def __init__(self, x: Floats, num_iterations: int, bidirectional: bool, affine: bool) -> None:
+        self.x = x
+        self.n = num_iterations
+        self.inverse = np.arange(num_iterations) % 2 == (1 if bidirectional else 2)
+        self.affine = affine
+        # The affine stage sends low·σ(p) to 0 and 1 − (1 − high)·σ(q) to 1, so that it clips none of the points.
+        self.low, self.room = float(x.min()), float(1 - x.max())
+
+    def start(self, lean: float) -> Floats:
+        signs = np.where(self.inverse, -1.0, 1.0)
+        return np.concatenate([lean * signs, [2.0, 2.0] if self.affine else []])
+
+    def _ends(self, p: Floats) -> tuple[float, float, Floats]:
+        share = 1 / (1 + np.exp(-p[self.n :]))
+        return self.low * share[0], 1 - self.room * share[1], share
+
+    def stages(self, p: Floats) -> list[Stage]:
+        alphas = LARGEST * np.tanh(p[: self.n])
+        steps: list[Stage] = [
+            InverseStep(float(a)) if inverse else Step(float(a))
+            for a, inverse in zip(alphas, self.inverse, strict=True)
+        ]
+        if not self.affine:
+            return steps
+        a, b, _ = self._ends(p)
+        return [Affine(float(1 / (b - a)), float(-a / (b - a))), *steps]
+
+    def value(self, p: Floats) -> Floats:
+        y = self.x
+        for stage in self.stages(p):
+            y = stage(y)
+        return y
+
+    def jacobian(self, p: Floats) -> Floats:
+        """Shape (points, parameters): each stage's own derivative times the slopes of all later ones."""
+        columns = np.empty((len(self.x), len(p)))
+        slope = np.ones_like(self.x)
+        outs = [self.x]
+        stages = self.stages(p)
+        for stage in stages:
+            outs.append(stage(outs[-1]))
+        steps = stages[1:] if self.affine else stages
+        for n in reversed(range(self.n)):
+            before, after = outs[n + self.affine], outs[n + self.affine + 1]
+            stage = steps[n]
+            alpha = stage.alpha if isinstance(stage, Step | InverseStep) else 0.0
+            at = after if self.inverse[n] else before  # the argument of the forward step
+            own, local = at * (1 - at), 1 + alpha * (1 - 2 * at)
+            if self.inverse[n]:
+                own, local = -own / local, 1 / local
+            columns[:, n] = slope * own * LARGEST / np.cosh(p[n]) ** 2
+            slope = slope * local
+        if self.affine:
+            a, b, share = self._ends(p)
+            t = (self.x - a) / (b - a)
+            columns[:, self.n] = slope * (t - 1) / (b - a) * self.low * share[0] * (1 - share[0])
+            columns[:, self.n + 1] = slope * t / (b - a) * self.room * share[1] * (1 - share[1])
+        return columns

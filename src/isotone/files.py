@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,21 +53,53 @@ def write_text(target: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def claim_folder(folder: str | Path, *, force: bool = False) -> Path:
-    """Make an output folder.
+@contextmanager
+def run_folder(folder: str | Path, run: Mapping[str, object], *, force: bool = False) -> Iterator[Path]:
+    """The output folder of one run: made at its start, gone again if it fails with nothing in it.
+
+    While the run lasts the folder holds a marker of what is being run. An interrupted run leaves it there, so that
+    the same run, and no other, may go on in the folder.
+
+    Parameters
+    ----------
+    folder : path
+    run : mapping
+        Command, inputs and settings; compared by their JSON.
+    force : bool
+        Use the folder whatever is in it.
 
     Raises
     ------
     UsageError
-        It is a file, or it has content and `force` is not given.
+        The folder is a file, or holds something else than an interrupted run of the same kind.
     """
     folder = Path(folder)
+    marker = folder / f"{TEMPORARY}run"
+    text = json.dumps(run, sort_keys=True, default=str)
     if folder.exists() and not folder.is_dir():
         raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another -o.")
-    if folder.is_dir() and not force and any(folder.iterdir()):
-        raise UsageError("the output folder is not empty", file=folder, next_step="Name another -o, or give --force.")
+    if folder.is_dir() and any(folder.iterdir()) and not force and not _same_run(marker, text):
+        raise UsageError(
+            "the output folder is not empty", file=folder, next_step="Name another -o, or give --force."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise IsotoneError("E_WRITE", f"cannot make the folder: {error.strerror}", file=folder) from error
-    return folder
+    write_text(marker, text)
+    try:
+        yield folder
+        marker.unlink(missing_ok=True)
+    except BaseException:
+        if [*folder.iterdir()] == [marker]:
+            marker.unlink()
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _same_run(marker: Path, text: str) -> bool:
+    try:
+        return marker.read_text(encoding="utf-8") == text
+    except OSError:
+        return False

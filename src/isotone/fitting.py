@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, UsageError
-from isotone.harmonizer import Labels, Mapper, ScannerMapper, ToneCurveHarmonizer
+from isotone.harmonizer import Labels, Mapper, Method, ScannerMapper, ToneCurveHarmonizer
+from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 
 if TYPE_CHECKING:
@@ -40,7 +43,9 @@ def fit_mappers(
 ) -> Fitted:
     """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
     if harmonizer.method == "gdce" and (classifier is None or labels == "none"):
-        raise UsageError("--method gdce needs a classifier and source labels", next_step="Use --method scanner.")
+        raise UsageError(
+            "--method gdce needs a classifier and source labels", next_step="Use --method scanner."
+        )
     dealt = with_splits(manifest, seed)
     domains = [*harmonizer.reference_domains, *harmonizer.source_domains]
     rows = dealt.select(domains=domains, splits=("train", "val"))
@@ -65,12 +70,23 @@ def fit_mappers(
     return fitted
 
 
+def settings_of(method: Method) -> type[BaseModel]:
+    """The class of a method's settings; every field is documented and has its default."""
+    if method == "gdce":
+        from isotone.training.fit_gdce import GDCESettings  # torch
+
+        return GDCESettings
+    return ScannerSettings
+
+
 def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError]) -> None:
     if len(samples) < 2:
         raise IsotoneError(
             "E_DATA",
             f"{len(samples)} readable train and val images of {name}",
-            next_step=f"Give at least two, better 25. First refusal: {refused[0]}" if refused else "Give at least two, better 25.",
+            next_step=f"Give at least two, better 25. First refusal: {refused[0]}"
+            if refused
+            else "Give at least two, better 25.",
         )
 
 
@@ -82,8 +98,6 @@ def _fit_scanner(
     mix: Mapping[str, float] | None,
     seed: int,
 ) -> tuple[Mapper, dict[str, Any]]:
-    from isotone.scanner import ScannerSettings, fit_scanner
-
     fit = fit_scanner(
         source, reference, classifier=classifier, mix=mix, settings=settings or ScannerSettings(), seed=seed
     )

@@ -12,7 +12,7 @@ from isotone._version import __version__
 from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.errors import ModelError, RadiographError, UsageError
-from isotone.files import claim_folder, write_text
+from isotone.files import write_text
 from isotone.imaging.radiograph import Radiograph
 from isotone.seen import compare
 
@@ -92,7 +92,9 @@ class ToneCurveHarmonizer:
         self.reference_domains = _names(reference_domain)
         self.source_domains = _names(source_domain)
         if method not in get_args(Method):
-            raise UsageError(f"unknown method {method!r}", next_step=f"Use one of: {', '.join(get_args(Method))}.")
+            raise UsageError(
+                f"unknown method {method!r}", next_step=f"Use one of: {', '.join(get_args(Method))}."
+            )
         both = set(self.reference_domains) & set(self.source_domains)
         if both:
             raise UsageError(f"{sorted(both)[0]!r} is both reference and source")
@@ -147,7 +149,15 @@ class ToneCurveHarmonizer:
         from isotone.fitting import fit_mappers  # scikit-learn, and torch where a network is involved
 
         fitted = fit_mappers(
-            self, manifest, classifier, labels=labels, mix=mix, seed=seed, device=device, workers=workers, quiet=quiet
+            self,
+            manifest,
+            classifier,
+            labels=labels,
+            mix=mix,
+            seed=seed,
+            device=device,
+            workers=workers,
+            quiet=quiet,
         )
         self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
         self.labels, self.seed, self._digest = labels, seed, None
@@ -195,17 +205,11 @@ class ToneCurveHarmonizer:
             self._digest = _checksum(self._body(entries))
         return self._digest
 
-    def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write ``config.json``, and safetensors where the method has network weights.
-
-        Raises
-        ------
-        UsageError
-            The folder has content and `force` is not given.
-        """
+    def save(self, folder: str | Path) -> None:
+        """Write ``config.json``, and safetensors where the method has network weights, each file whole or not at all."""
         if not self.mappers:
             raise ModelError("E_MODEL", "the harmonizer is not fitted", next_step="Call fit first.")
-        target = claim_folder(folder, force=force)
+        target = Path(folder)
         entries = {
             domain: mapper.save(target, f"network-{number}")
             for number, (domain, mapper) in enumerate(self.mappers.items())
@@ -234,12 +238,18 @@ class ToneCurveHarmonizer:
             if not isinstance(body, dict) or body.get("kind") != KIND:
                 raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder)
             if body["schema"] != SCHEMA:
-                raise ModelError("E_MODEL", f"a harmonizer of schema {body['schema']!r} is not understood here", file=folder)
+                raise ModelError(
+                    "E_MODEL",
+                    f"a harmonizer of schema {body['schema']!r} is not understood here",
+                    file=folder,
+                )
             digest = body.pop("sha256")
             if digest != _checksum(body):
                 raise ModelError("E_MODEL", "the harmonizer was altered after it was written", file=folder)
             harmonizer = cls(body["reference_domains"], list(body["mappers"]), method=body["method"])
-            harmonizer.mappers = {domain: _load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
+            harmonizer.mappers = {
+                domain: _load_mapper(folder, entry) for domain, entry in body["mappers"].items()
+            }
             harmonizer.notes, harmonizer.seen = body["notes"], body["seen"]
             harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
         except OSError as error:
