@@ -1,0 +1,274 @@
+"""How the reference classifier learns."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from torch.nn import functional as F
+
+from isotone.data.manifest import Manifest
+from isotone.data.sample import Sample, load_samples
+from isotone.data.sampling import balanced_batches
+from isotone.data.splits import with_splits
+from isotone.errors import IsotoneError
+from isotone.models.backbones import build
+from isotone.models.classifier import Classifier, ClassifierConfig
+from isotone.models.prepare import Prepare
+from isotone.models.pretrained import load_pretrained, read_pretrained
+from isotone.training.loop import Row, Schedule, run_epochs, seeded
+from isotone.training.score import worst_group_accuracy
+
+
+class TrainSettings(BaseModel):
+    """How a classifier is trained; the defaults are the paper's (METHOD §2), `small` is for a CPU."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    backbone: Literal["resnet50", "small"] = "resnet50"
+    """Network."""
+    weights: Path | None = None
+    """Pretrained ResNet-50: torchvision's file, or one of the three of RadImageNet; None: from scratch."""
+    scaling: Literal["weights", "unit"] = "weights"
+    """Input as the pretrained weights want it, or plain grey levels in [0, 1] as the authors fed them."""
+    image_size: int = Field(512, ge=16, le=8192)
+    """Side of the square input in pixels."""
+    batch_size: int = Field(12, ge=2)
+    """Images per step, balanced over the classes."""
+    epochs: int = Field(1000, ge=1)
+    """At most."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Of Adam."""
+    reduce_after: int = Field(25, ge=1)
+    """Epochs without a better worst-group accuracy after which the learning rate is divided by 10."""
+    stop_after: int = Field(25, ge=1)
+    """Epochs without a better worst-group accuracy after which training stops."""
+    flip: bool = True
+    """Whether half of the images are mirrored left to right."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Between the layers of the head."""
+
+    @classmethod
+    def small(cls, **changes: Any) -> Self:
+        """Settings of the small network for a CPU; `changes` replace single ones."""
+        defaults: dict[str, Any] = {
+            "backbone": "small",
+            "image_size": 128,
+            "batch_size": 32,
+            "epochs": 60,
+            "learning_rate": 3e-3,
+            "reduce_after": 10,
+            "stop_after": 20,
+            "dropout": 0.2,
+        }
+        return cls(**defaults | changes)
+
+
+def train_classifier(
+    manifest: Manifest,
+    reference_domains: Sequence[str],
+    settings: TrainSettings | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int = 1,
+    quiet: bool = False,
+    on_refusal: Callable[[IsotoneError], None] | None = None,
+) -> Classifier:
+    """Train a classifier on the labelled train and val images of the reference domains.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Rows without a split get one by patient-grouped, stratified folds.
+    reference_domains : sequence of str
+    settings : TrainSettings, optional
+        Default: the paper's.
+    seed : int
+    device : str
+    workers : int
+        Processes that read images.
+    quiet : bool
+        No progress bars.
+    on_refusal : callable, optional
+        Gets each image's error; default: a warning for each.
+
+    Raises
+    ------
+    UsageError
+        A domain that the manifest does not have, or no labelled train or val row in them.
+    IsotoneError
+        E_DATA: fewer than two classes, a class with one image, a label that only val has.
+    """
+    settings = settings or TrainSettings()
+    manifest = with_splits(manifest, seed)
+    prepare = Prepare(settings.image_size)
+    splits: dict[str, list[Sample]] = {}
+    for split in ("train", "val"):
+        rows = manifest.select(domains=reference_domains, splits=(split,), labelled=True)
+        splits[split], refused = load_samples(list(rows), prepare, workers=workers, quiet=quiet)
+        for error in refused:
+            (on_refusal or _warn)(error)
+    return fit_classifier(
+        splits["train"],
+        splits["val"],
+        settings,
+        reference_domains=reference_domains,
+        seed=seed,
+        device=device,
+        quiet=quiet,
+    )
+
+
+def fit_classifier(
+    train: Sequence[Sample],
+    val: Sequence[Sample],
+    settings: TrainSettings,
+    *,
+    reference_domains: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "cpu",
+    quiet: bool = False,
+) -> Classifier:
+    """Train a classifier on images in memory.
+
+    Parameters
+    ----------
+    train, val : sequence of Sample
+        With `label` and `prepared` of `settings.image_size`. The epoch with the best worst-group accuracy on
+        `val` is kept; of equal ones that with the lowest cross-entropy there.
+    settings : TrainSettings
+    reference_domains : sequence of str
+        For the record.
+    seed : int
+    device : str
+    quiet : bool
+
+    Raises
+    ------
+    IsotoneError
+        E_DATA, as `train_classifier` says; E_WEIGHTS: the pretrained weights are not usable.
+    """
+    classes = _classes(train, val)
+    with seeded(seed, 0):
+        classifier = Classifier(*_start(settings, classes, reference_domains), device=device)
+    module = classifier.module.requires_grad_(True)
+    optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate)
+    images, labels, names = _arrays(train, classes)
+    per_class = -(-len(names) // len(classes))  # an epoch is as long as the training set
+
+    def train_epoch(rng: np.random.Generator) -> Row:
+        losses = []
+        for batch in balanced_batches(names, settings.batch_size, rng, per_class=per_class):
+            grey = torch.from_numpy(images[batch]).unsqueeze(1)
+            if settings.flip:
+                mirrored = torch.from_numpy(rng.random(len(batch)) < 0.5).view(-1, 1, 1, 1)
+                grey = torch.where(mirrored, grey.flip(3), grey)
+            loss = F.cross_entropy(classifier.logits(grey.to(device)), torch.from_numpy(labels[batch]).to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(loss.item())
+        return {"train_loss": float(np.mean(losses))}
+
+    val_images, val_labels, val_names = _arrays(val, classes)
+
+    def validate() -> Row:
+        scores = classifier.predict(val_images)
+        chosen = np.array(classes)[scores.argmax(1)]
+        likelihood = np.maximum(scores[np.arange(len(scores)), val_labels], 1e-12)
+        return {
+            "worst_group_accuracy": worst_group_accuracy(val_names, chosen),
+            "val_loss": float(-np.log(likelihood).mean()),
+        }
+
+    rows = run_epochs(
+        module,
+        optimizer,
+        Schedule(settings.epochs, settings.reduce_after, settings.stop_after),
+        train_epoch,
+        validate,
+        lambda row: (row["worst_group_accuracy"], -row["val_loss"]),
+        seed=seed,
+        label="training",
+        quiet=quiet,
+    )
+    return Classifier(module, _record(classifier.config, settings, seed, rows), device=device)
+
+
+def _classes(train: Sequence[Sample], val: Sequence[Sample]) -> tuple[str, ...]:
+    counts = Counter(str(sample.label) for sample in train)
+    if len(counts) < 2:
+        raise IsotoneError("E_DATA", f"the training images have {len(counts)} label, not two or more")
+    rare = [label for label, n in sorted(counts.items()) if n < 2]
+    if rare:
+        raise IsotoneError("E_DATA", f"label {rare[0]!r} has a single training image")
+    if not val:
+        raise IsotoneError("E_DATA", "there is no validation image")
+    unknown = sorted({str(sample.label) for sample in val} - counts.keys())
+    if unknown:
+        raise IsotoneError("E_DATA", f"label {unknown[0]!r} has validation images but no training image")
+    return tuple(sorted(counts))
+
+
+def _start(
+    settings: TrainSettings, classes: tuple[str, ...], reference_domains: Sequence[str]
+) -> tuple[nn.Module, ClassifierConfig]:
+    backbone: str = settings.backbone
+    pretrained = None
+    channels = 1 if backbone == "small" else 3
+    mean, std = (0.0,) * channels, (1.0,) * channels
+    if settings.weights is not None:
+        if backbone == "small":
+            raise IsotoneError("E_WEIGHTS", "the small network has no pretrained weights", file=settings.weights)
+        pretrained = read_pretrained(settings.weights)
+        backbone = pretrained.backbone
+        if settings.scaling == "weights":
+            mean, std = pretrained.mean, pretrained.std
+    network = build(backbone, len(classes), settings.dropout)
+    if pretrained is not None and settings.weights is not None:
+        load_pretrained(network, pretrained, settings.weights)
+    config = ClassifierConfig(
+        backbone=backbone,
+        classes=classes,
+        reference_domains=tuple(reference_domains),
+        image_size=settings.image_size,
+        channels=channels,
+        mean=mean,
+        std=std,
+        first_stage="" if backbone == "small" else "layer1",
+        training={"weights": None if pretrained is None else pretrained.origin},
+    )
+    return network, config
+
+
+def _record(config: ClassifierConfig, settings: TrainSettings, seed: int, rows: list[Row]) -> ClassifierConfig:
+    kept = next(row for row in rows if row["kept"])
+    notes = settings.model_dump(exclude={"weights", "backbone", "image_size"}) | {
+        "seed": seed,
+        "epochs_run": len(rows),
+        "epoch_kept": int(kept["epoch"]),
+        "val_worst_group_accuracy": kept["worst_group_accuracy"],
+        "val_loss": kept["val_loss"],
+    }
+    return config.model_copy(update={"training": config.training | notes})
+
+
+def _arrays(
+    samples: Sequence[Sample], classes: tuple[str, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
+    names = [str(sample.label) for sample in samples]
+    images = np.stack([sample.prepared for sample in samples if sample.prepared is not None])
+    return images, np.array([classes.index(name) for name in names], np.int64), names
+
+
+def _warn(error: IsotoneError) -> None:
+    warnings.warn(str(error), stacklevel=3)
