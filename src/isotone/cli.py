@@ -61,9 +61,7 @@ Force = Annotated[bool, typer.Option("--force", help="Use a non-empty output fol
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", help="A setting of the method as NAME=VALUE; may be repeated.", metavar="NAME=VALUE"
-    ),
+    typer.Option("--set", help="A setting of the method as NAME=VALUE; may be repeated.", metavar="NAME=VALUE"),
 ]
 CPUS = os.cpu_count() or 1
 
@@ -141,9 +139,7 @@ def train(
     backbone: Annotated[str, typer.Option(help="resnet50, or small for CPUs.")] = "resnet50",
     image_size: Annotated[int | None, typer.Option(help="Side of the square input in pixels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs.", min=1)] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Pretrained weights: torchvision's or RadImageNet's.")
-    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Pretrained weights: torchvision's or RadImageNet's.")] = None,
     settings: Settings = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -165,9 +161,9 @@ def train(
     validated = _validated(TrainSettings.for_backbone, chosen)
     rows = with_splits(_manifest(manifest), seed)
     with _run(output, force, "train", manifest, reference, chosen, seed):
-        train_classifier(
-            rows, reference, validated, seed=seed, device=device, workers=workers, quiet=quiet
-        ).save(output)
+        train_classifier(rows, reference, validated, seed=seed, device=device, workers=workers, quiet=quiet).save(
+            output
+        )
     print(output)
 
 
@@ -185,9 +181,7 @@ def fit(
     mix: Annotated[
         list[str] | None, typer.Option(help="The source's class mix where you know it, as LABEL=SHARE.")
     ] = None,
-    perceptual: Annotated[
-        str | None, typer.Option(help="Of gdce: vgg16, or classifier (no download).")
-    ] = None,
+    perceptual: Annotated[str | None, typer.Option(help="Of gdce: vgg16, or classifier (no download).")] = None,
     vgg_weights: Annotated[Path | None, typer.Option(help="Of gdce: a file of VGG-16 weights.")] = None,
     settings: Settings = None,
     seed: Seed = 0,
@@ -208,9 +202,7 @@ def fit(
     harmonizer.settings = _validated(settings_of(harmonizer.method), chosen)
     frozen = None if classifier is None else _classifier(classifier, device)
     rows = _manifest(manifest)
-    with _run(
-        output, force, "fit", manifest, reference, source, classifier, method, labels, mix, chosen, seed
-    ):
+    with _run(output, force, "fit", manifest, reference, source, classifier, method, labels, mix, chosen, seed):
         harmonizer.fit(
             rows,
             frozen,
@@ -276,12 +268,8 @@ def evaluate(
     manifest: ManifestPath,
     classifier: Annotated[Path, typer.Option(help="Folder of the frozen classifier.")],
     output: Output,
-    harmonizer: Annotated[
-        list[Path] | None, typer.Option(help="Folder of a harmonizer; may be repeated.")
-    ] = None,
-    baseline: Annotated[
-        list[str] | None, typer.Option(help="A baseline's name, or all; may be repeated.")
-    ] = None,
+    harmonizer: Annotated[list[Path] | None, typer.Option(help="Folder of a harmonizer; may be repeated.")] = None,
+    baseline: Annotated[list[str] | None, typer.Option(help="A baseline's name, or all; may be repeated.")] = None,
     with_images: Annotated[
         bool, typer.Option("--with-images", help="Show images in the report; they may identify a patient.")
     ] = False,
@@ -321,9 +309,7 @@ def evaluate(
 @app.command()
 def curve(
     harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
-    image: Annotated[
-        Path | None, typer.Argument(help="The image, where each has a curve of its own.")
-    ] = None,
+    image: Annotated[Path | None, typer.Argument(help="The image, where each has a curve of its own.")] = None,
     domain: Domain = None,
     bits: Annotated[int, typer.Option(help="Bit depth of the certificate.", min=1, max=16)] = 12,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into an SVG, PNG or PDF file.")] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
@@ -12,12 +12,16 @@ from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, UsageError
-from isotone.harmonizer import Labels, Mapper, Method, ScannerMapper, ToneCurveHarmonizer
+from isotone.mapper import Mapper, ScannerMapper
 from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 
 if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
+
+
+Method = Literal["scanner", "gdce"]
+Labels = Literal["all", "none"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,13 @@ class Fitted:
 
 
 def fit_mappers(
-    harmonizer: ToneCurveHarmonizer,
     manifest: Manifest,
+    reference_domains: Sequence[str],
+    source_domains: Sequence[str],
     classifier: Classifier | None,
     *,
+    method: Method,
+    settings: Any,
     labels: Labels,
     mix: Mapping[str, float] | None,
     seed: int,
@@ -42,28 +49,27 @@ def fit_mappers(
     quiet: bool,
 ) -> Fitted:
     """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
-    if harmonizer.method == "gdce" and (classifier is None or labels == "none"):
-        raise UsageError(
-            "--method gdce needs a classifier and source labels", next_step="Use --method scanner."
-        )
-    dealt = with_splits(manifest, seed)
-    domains = [*harmonizer.reference_domains, *harmonizer.source_domains]
-    rows = dealt.select(domains=domains, splits=("train", "val"))
+    if method == "gdce" and (classifier is None or labels == "none"):
+        raise UsageError("--method gdce needs a classifier and source labels", next_step="Use --method scanner.")
+    rows = with_splits(manifest, seed).select(domains=[*reference_domains, *source_domains])
     samples, refused = load_samples(
-        list(rows), None if classifier is None else classifier.prepare, workers=workers, quiet=quiet
+        list(rows.select(splits=("train", "val"))),
+        None if classifier is None else classifier.prepare,
+        workers=workers,
+        quiet=quiet,
     )
-    reference = [s for s in samples if s.domain in harmonizer.reference_domains]
+    reference = [s for s in samples if s.domain in reference_domains]
     _enough(reference, "the reference domain", refused)
     fitted = Fitted({}, {}, {})
-    for domain in harmonizer.source_domains:
+    for domain in source_domains:
         source = [s for s in samples if s.domain == domain]
         _enough(source, repr(domain), refused)
         if labels == "none":
             source = [replace(s, label=None) for s in source]
-        if harmonizer.method == "scanner":
-            mapper, notes = _fit_scanner(source, reference, classifier, harmonizer.settings, mix, seed)
+        if method == "scanner":
+            mapper, notes = _fit_scanner(source, reference, classifier, settings, mix, seed)
         else:
-            mapper, notes = _fit_gdce(source, reference, classifier, harmonizer.settings, seed, device, quiet)
+            mapper, notes = _fit_gdce(source, reference, classifier, settings, seed, device, quiet)
         fitted.mappers[domain] = mapper
         fitted.notes[domain] = notes | {"refused": len(refused)}
         fitted.seen[domain] = seen_in(s.header for s in source if s.header is not None)

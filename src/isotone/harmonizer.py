@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from isotone._version import __version__
 from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.errors import ModelError, RadiographError, UsageError
 from isotone.files import write_text
+from isotone.fitting import Labels, Method, fit_mappers
 from isotone.imaging.radiograph import Radiograph
+from isotone.mapper import Mapper, ScannerMapper, load_mapper
 from isotone.seen import compare
 
 if TYPE_CHECKING:
@@ -22,41 +24,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 KIND = "isotone-harmonizer"
 CONFIG = "config.json"
-
-Method = Literal["scanner", "gdce"]
-Labels = Literal["all", "none"]
-
-
-class Mapper(Protocol):
-    """How one source scanner's images get their curves."""
-
-    def curve(self, radiograph: Radiograph) -> ToneCurve:
-        """The curve of an image."""
-        ...
-
-    def save(self, folder: Path, stem: str) -> dict[str, Any]:
-        """Write what does not fit into JSON, and return what does."""
-        ...
-
-
-class ScannerMapper:
-    """One curve for every image of the scanner."""
-
-    def __init__(self, curve: ToneCurve) -> None:
-        self._curve = curve
-
-    def curve(self, radiograph: Radiograph) -> ToneCurve:
-        """The scanner's curve, whatever the image."""
-        return self._curve
-
-    def save(self, folder: Path, stem: str) -> dict[str, Any]:
-        """The curve as JSON; there is nothing else."""
-        return {"curve": json.loads(self._curve.to_json())}
-
-    @classmethod
-    def load(cls, folder: Path, entry: Mapping[str, Any]) -> Self:
-        """The mapper that `save` described."""
-        return cls(ToneCurve.from_json(json.dumps(entry["curve"])))
 
 
 class ToneCurveHarmonizer:
@@ -92,9 +59,7 @@ class ToneCurveHarmonizer:
         self.reference_domains = _names(reference_domain)
         self.source_domains = _names(source_domain)
         if method not in get_args(Method):
-            raise UsageError(
-                f"unknown method {method!r}", next_step=f"Use one of: {', '.join(get_args(Method))}."
-            )
+            raise UsageError(f"unknown method {method!r}", next_step=f"Use one of: {', '.join(get_args(Method))}.")
         both = set(self.reference_domains) & set(self.source_domains)
         if both:
             raise UsageError(f"{sorted(both)[0]!r} is both reference and source")
@@ -146,12 +111,13 @@ class ToneCurveHarmonizer:
         IsotoneError
             E_DATA: too few readable images.
         """
-        from isotone.fitting import fit_mappers  # scikit-learn, and torch where a network is involved
-
         fitted = fit_mappers(
-            self,
             manifest,
+            self.reference_domains,
+            self.source_domains,
             classifier,
+            method=self.method,
+            settings=self.settings,
             labels=labels,
             mix=mix,
             seed=seed,
@@ -247,9 +213,7 @@ class ToneCurveHarmonizer:
             if digest != _checksum(body):
                 raise ModelError("E_MODEL", "the harmonizer was altered after it was written", file=folder)
             harmonizer = cls(body["reference_domains"], list(body["mappers"]), method=body["method"])
-            harmonizer.mappers = {
-                domain: _load_mapper(folder, entry) for domain, entry in body["mappers"].items()
-            }
+            harmonizer.mappers = {domain: load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
             harmonizer.notes, harmonizer.seen = body["notes"], body["seen"]
             harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
         except OSError as error:
@@ -275,14 +239,6 @@ class ToneCurveHarmonizer:
             "seen": self.seen,
             "notes": self.notes,
         }
-
-
-def _load_mapper(folder: Path, entry: Mapping[str, Any]) -> Mapper:
-    if "network" in entry:
-        from isotone.models.gdce_mapper import GDCEMapper  # torch
-
-        return GDCEMapper.load(folder, entry)
-    return ScannerMapper.load(folder, entry)
 
 
 def _names(domains: str | Sequence[str]) -> tuple[str, ...]:

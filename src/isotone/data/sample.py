@@ -12,7 +12,7 @@ from isotone.curves import quantize
 from isotone.data.images import map_images
 from isotone.data.manifest import Row
 from isotone.errors import IsotoneError
-from isotone.imaging.radiograph import Radiograph
+from isotone.imaging.radiograph import Header, Radiograph
 
 SIZE = 256
 """Longest side of the decimated pixels."""
@@ -44,6 +44,7 @@ class Sample:
     patient: str = ""
     domain: str | None = None
     split: str | None = None
+    header: Header | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class TakeSample:
             valid=small.valid,
             prepared=None if self.prepare is None else self.prepare(radiograph),
             domain=radiograph.header.domain,
+            header=radiograph.header,
         )
 
 

@@ -1,0 +1,99 @@
+"""One curve on one page: its formula, its numbers, its certificate, a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isotone.curves import Affine, InverseStep, Knots, Stage, Step, ToneCurve
+from isotone.errors import UsageError
+from isotone.files import replace_file
+from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.read import read_radiograph
+from isotone.mapper import ScannerMapper
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def curves_of(harmonizer: ToneCurveHarmonizer, image: Path | None, domain: str | None) -> dict[str, ToneCurve]:
+    """The curves to show: that of the image, or those of all scanners (or of `domain` alone).
+
+    Raises
+    ------
+    UsageError
+        Each image has a curve of its own and none is given, or the domain is unknown.
+    RadiographError
+        The image is refused.
+    """
+    if image is not None:
+        radiograph = read_radiograph(image, domain=domain)
+        if domain is not None:
+            radiograph = radiograph.with_domain(domain)
+        return {str(image): harmonizer.curve(radiograph)}
+    curves = {name: m.scanner_curve for name, m in harmonizer.mappers.items() if isinstance(m, ScannerMapper)}
+    if domain is not None:
+        curves = {name: curve for name, curve in curves.items() if name == domain}
+    if not curves:
+        raise UsageError(
+            "no curve for this domain" if domain else "each image has a curve of its own",
+            next_step=f"Use one of: {', '.join(harmonizer.mappers)}." if domain else "Name an IMAGE.",
+        )
+    return curves
+
+
+def sheet(name: str, curve: ToneCurve, bits: int) -> str:
+    """Plain text: the stages from first to last, and the certificate for images of `bits` bits."""
+    proof = curve.certificate(bits_in=bits)
+    lines = [
+        name,
+        *(f"  {_formula(stage)}" for stage in curve.stages or (Affine(1.0, 0.0),)),
+        f"  strictly monotone: {'yes' if proof.strictly_monotone else 'no'}",
+        f"  slope: {proof.min_slope:.4g} to {proof.max_slope:.4g}",
+        f"  levels kept: {proof.levels_kept} of {2**bits} ({bits} bits in, {proof.bits_out} out)",
+        f"  undone within: {proof.inverse_error_levels:.2g} of {2**bits} levels",
+        f"  not clipped: {proof.unclipped[0]:.4f} to {proof.unclipped[1]:.4f}",
+    ]
+    return "\n".join(lines)
+
+
+def draw(curves: Mapping[str, ToneCurve], path: Path) -> None:
+    """Plot the curves into a file whose suffix names the format (svg, png, pdf)."""
+    from matplotlib.figure import Figure  # half a second, and only here
+
+    figure = Figure(figsize=(5, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    plot_curves(axes, curves)
+    if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
+        raise UsageError(
+            f"cannot draw {path.suffix or 'without a suffix'}", file=path, next_step="Name a .svg or .png."
+        )
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:])
+
+
+def plot_curves(axes: Axes, curves: Mapping[str, ToneCurve]) -> None:
+    """Draw curves over the identity into existing axes."""
+    x = np.linspace(0, 1, 513)
+    axes.plot(x, x, color="0.7", linewidth=1, linestyle="--", label="identity")
+    for name, curve in curves.items():
+        axes.plot(x, curve(x), linewidth=2, label=name)
+    axes.set(
+        xlabel="grey level in (0 black, 1 white)", ylabel="grey level out", xlim=(0, 1), ylim=(0, 1), aspect="equal"
+    )
+    axes.legend(loc="upper left", frameon=False, fontsize="small")
+
+
+def _formula(stage: Stage) -> str:
+    match stage:
+        case Step(alpha):
+            return f"x ← x {alpha:+.6f} · x · (1 − x)"
+        case InverseStep(alpha):
+            return f"x ← the x′ with x = x′ {alpha:+.6f} · x′ · (1 − x′)"
+        case Affine(gain, offset):
+            return f"x ← {gain:.6f} · x {offset:+.6f}, clipped to [0, 1]" if (gain, offset) != (1, 0) else "x ← x"
+        case Knots(x, _):
+            return f"straight lines through {len(x)} points"

@@ -1,0 +1,52 @@
+"""How one source scanner's images get their curves: one for all of them, or one for each from a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from isotone.curves import ToneCurve
+from isotone.imaging.radiograph import Radiograph
+
+
+class Mapper(Protocol):
+    """How one source scanner's images get their curves."""
+
+    def curve(self, radiograph: Radiograph) -> ToneCurve:
+        """The curve of an image."""
+        ...
+
+    def save(self, folder: Path, stem: str) -> dict[str, Any]:
+        """Write what does not fit into JSON to files that start with `stem`, and return what does."""
+        ...
+
+
+class ScannerMapper:
+    """One curve for every image of the scanner."""
+
+    def __init__(self, curve: ToneCurve) -> None:
+        self.scanner_curve = curve
+
+    def curve(self, radiograph: Radiograph) -> ToneCurve:
+        """The scanner's curve, whatever the image."""
+        return self.scanner_curve
+
+    def save(self, folder: Path, stem: str) -> dict[str, Any]:
+        """The curve as JSON; there is nothing else."""
+        return {"curve": json.loads(self.scanner_curve.to_json())}
+
+    @classmethod
+    def load(cls, folder: Path, entry: Mapping[str, Any]) -> Self:
+        """The mapper that `save` described."""
+        return cls(ToneCurve.from_json(json.dumps(entry["curve"])))
+
+
+def load_mapper(folder: Path, entry: Mapping[str, Any]) -> Mapper:
+    """The mapper that an entry of a harmonizer's configuration describes."""
+    if "network" in entry:
+        from isotone.models.gdce_mapper import GDCEMapper  # torch, which the light half lacks
+
+        return GDCEMapper.load(folder, entry)
+    return ScannerMapper.load(folder, entry)
