@@ -106,8 +106,9 @@ def phantom(
     from isotone.data.cohorts.phantom import make_phantom
     from isotone.data.cohorts.table import table_one
 
-    with _run(output, force, "cohort phantom", patients, size, seed):
-        manifest = make_phantom(output, patients=patients, size=size, seed=seed, workers=workers, quiet=quiet)
+    manifest = make_phantom(
+        output, patients=patients, size=size, seed=seed, workers=workers, force=force, quiet=quiet
+    )
     _print_table(table_one(manifest))
     print(output / "manifest.csv")
 
@@ -158,7 +159,7 @@ def train(
         "weights": weights,
     }
     chosen = {name: value for name, value in chosen.items() if value is not None} | _assignments(settings)
-    validated = _validated(TrainSettings.for_backbone, chosen)
+    validated = _validated(TrainSettings.small if backbone == "small" else TrainSettings, chosen)
     rows = with_splits(_manifest(manifest), seed)
     with _run(output, force, "train", manifest, reference, chosen, seed):
         train_classifier(rows, reference, validated, seed=seed, device=device, workers=workers, quiet=quiet).save(

@@ -134,13 +134,14 @@ class Knots:
             raise ModelError("E_CURVE", "the knots of a free curve do not come in pairs")
 
     def __call__(self, x: A) -> A:
-        value = _any(x)
-        if isinstance(value, np.ndarray | np.generic | float | int):
-            return np.interp(value, self.x, self.y).astype(np.asarray(value).dtype)  # type: ignore[return-value]
-        # A tensor: the same lines as a sum of ramps, exact at the knots and differentiable in x.
-        slopes = np.diff(self.y) / np.diff(self.x)
-        parts = (float(s) * (value - a).clip(0, b - a) for s, a, b in zip(slopes, self.x[:-1], self.x[1:], strict=True))
-        return sum(parts)  # type: ignore[return-value]
+        y: Any = _any(x)
+        if isinstance(y, np.ndarray):
+            y = np.interp(y, self.x, self.y).astype(y.dtype)
+        else:  # a tensor: the same lines as a sum of ramps, exact at the knots and differentiable
+            slopes = np.diff(self.y) / np.diff(self.x)
+            corners = zip(slopes.tolist(), self.x[:-1], self.x[1:], strict=True)
+            y = sum(slope * (y - left).clip(0, right - left) for slope, left, right in corners)
+        return y  # type: ignore[no-any-return]
 
     def inverse(self) -> Knots:
         return Knots(self.y, self.x)
@@ -321,7 +322,7 @@ class ToneCurve:
         return float(2 * np.maximum(high - x, x - low).max())
 
     def to_lut(self, bits_in: int, bits_out: int = 16) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """The curve as a look-up table of ``2**bits_in`` entries, each rounded to the nearest of ``2**bits_out`` levels.
+        """The curve as a look-up table of ``2**bits_in`` entries, each rounded to one of ``2**bits_out`` levels.
 
         Parameters
         ----------
@@ -426,7 +427,7 @@ class ToneCurve:
 
 def quantize(levels: Floats, bits: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Grey levels in [0, 1] rounded to the nearest of ``2**bits`` integers."""
-    whole = np.rint(np.asarray(levels, np.float64) * (2**bits - 1))
+    whole: Floats = np.rint(np.asarray(levels, np.float64) * (2**bits - 1))
     return whole.astype(np.uint8) if bits <= 8 else whole.astype(np.uint16)
 
 

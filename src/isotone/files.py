@@ -53,6 +53,30 @@ def write_text(target: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def claim_folder(folder: str | Path, *, force: bool = False) -> Path:
+    """Make an output folder where it is missing.
+
+    Raises
+    ------
+    UsageError
+        It is a file, or it has content and `force` is not given.
+    IsotoneError
+        E_WRITE: it cannot be made.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another -o.")
+    try:
+        if folder.is_dir() and not force and any(folder.iterdir()):
+            raise UsageError(
+                "the output folder is not empty", file=folder, next_step="Name another -o, or give --force."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IsotoneError("E_WRITE", f"cannot use the folder: {error.strerror}", file=folder) from error
+    return folder
+
+
 @contextmanager
 def run_folder(folder: str | Path, run: Mapping[str, object], *, force: bool = False) -> Iterator[Path]:
     """The output folder of one run: made at its start, gone again if it fails with nothing in it.
@@ -76,16 +100,7 @@ def run_folder(folder: str | Path, run: Mapping[str, object], *, force: bool = F
     folder = Path(folder)
     marker = folder / f"{TEMPORARY}run"
     text = json.dumps(run, sort_keys=True, default=str)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another -o.")
-    if folder.is_dir() and any(folder.iterdir()) and not force and not _same_run(marker, text):
-        raise UsageError(
-            "the output folder is not empty", file=folder, next_step="Name another -o, or give --force."
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise IsotoneError("E_WRITE", f"cannot make the folder: {error.strerror}", file=folder) from error
+    claim_folder(folder, force=force or _same_run(marker, text))
     write_text(marker, text)
     try:
         yield folder

@@ -172,7 +172,7 @@ class ToneCurveHarmonizer:
         return self._digest
 
     def save(self, folder: str | Path) -> None:
-        """Write ``config.json``, and safetensors where the method has network weights, each file whole or not at all."""
+        """Write ``config.json``, and safetensors for the weights of a network; each file whole or not at all."""
         if not self.mappers:
             raise ModelError("E_MODEL", "the harmonizer is not fitted", next_step="Call fit first.")
         target = Path(folder)

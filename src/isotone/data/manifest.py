@@ -53,9 +53,11 @@ class Manifest:
         table = table.reset_index(drop=True).copy()
         for column in COLUMNS:
             values = table[column] if column in table else pd.Series([None] * len(table))
-            table[column] = values.astype("string").str.strip().replace("", pd.NA)
+            text = values.astype("string").str.strip()
+            table[column] = text.mask(text == "")
         if table["path"].isna().any():
-            raise UsageError(f"row {int(table['path'].isna().idxmax()) + 2} has no path", code="E_MANIFEST")
+            line = int(table["path"].isna().to_numpy().argmax()) + 2
+            raise UsageError(f"line {line} has no path", code="E_MANIFEST")
         unknown = set(table["split"].dropna()) - set(SPLITS)
         if unknown:
             raise UsageError(
@@ -201,17 +203,22 @@ def _refuse_straddling(table: pd.DataFrame) -> None:
 
 
 def _with_header_facts(table: pd.DataFrame, domain: str | None) -> pd.DataFrame:
-    """Fill domain and patient from the DICOM headers where the table has none; `domain` where these have none either."""
-    lacking = table["domain"].isna() | table["patient_id"].isna()
-    for index in table.index[lacking]:
-        if Path(table.at[index, "path"]).suffix.lower() in {".dcm", ".dicom", ""}:
-            try:
-                header = read_header(table.at[index, "path"])
-            except IsotoneError:
-                continue  # named again, with its reason, when the image itself is read
-            table.loc[index, ["domain", "patient_id"]] = [
-                header.domain if pd.isna(table.at[index, "domain"]) else table.at[index, "domain"],
-                header.patient_id if pd.isna(table.at[index, "patient_id"]) else table.at[index, "patient_id"],
-            ]
-    table["domain"] = table["domain"].fillna(domain if domain is not None else pd.NA)
+    """Fill domain and patient from the DICOM headers where the table has none; `domain` fills what is left."""
+    lacking = (table["domain"].isna() | table["patient_id"].isna()).to_numpy()
+    facts = {name: table[name].to_numpy(object) for name in ("domain", "patient_id")}
+    for index in lacking.nonzero()[0]:
+        path = Path(str(table["path"].iloc[index]))
+        if path.suffix.lower() not in {".dcm", ".dicom", ""}:
+            continue
+        try:
+            header = read_header(path)
+        except IsotoneError:
+            continue  # named again, with its reason, when the image itself is read
+        for name, values in facts.items():
+            if pd.isna(values[index]):
+                values[index] = getattr(header, name)
+    for name, values in facts.items():
+        table[name] = pd.array(values, dtype="string")
+    if domain is not None:
+        table["domain"] = table["domain"].fillna(domain)
     return table

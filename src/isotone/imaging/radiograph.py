@@ -150,7 +150,7 @@ class Radiograph:
         Unlike averaging, this commutes with every tone curve, so grey-level statistics stay exact.
         """
         k = -(-max(self.stored.shape) // size)
-        return replace(self, stored=np.ascontiguousarray(self.stored[::k, ::k]))
+        return replace(self, stored=self.stored[::k, ::k].copy())
 
     def map_tone(self, curve: Callable[[Floats], Floats]) -> Self:
         """The same image through a map of grey levels [0, 1] → [0, 1]; the pixels stay untouched."""
