@@ -106,9 +106,7 @@ def phantom(
     from isotone.data.cohorts.phantom import make_phantom
     from isotone.data.cohorts.table import table_one
 
-    manifest = make_phantom(
-        output, patients=patients, size=size, seed=seed, workers=workers, force=force, quiet=quiet
-    )
+    manifest = make_phantom(output, patients=patients, size=size, seed=seed, workers=workers, force=force, quiet=quiet)
     _print_table(table_one(manifest))
     print(output / "manifest.csv")
 
@@ -183,7 +181,7 @@ def fit(
         list[str] | None, typer.Option(help="The source's class mix where you know it, as LABEL=SHARE.")
     ] = None,
     perceptual: Annotated[str | None, typer.Option(help="Of gdce: vgg16, or classifier (no download).")] = None,
-    vgg_weights: Annotated[Path | None, typer.Option(help="Of gdce: a file of VGG-16 weights.")] = None,
+    perceptual_weights: Annotated[Path | None, typer.Option(help="Of gdce: a file of VGG-16 weights.")] = None,
     settings: Settings = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -195,7 +193,7 @@ def fit(
     from isotone.fitting import settings_of
     from isotone.harmonizer import ToneCurveHarmonizer
 
-    chosen: dict[str, Any] = {"perceptual": perceptual, "vgg_weights": vgg_weights}
+    chosen: dict[str, Any] = {"perceptual": perceptual, "perceptual_weights": perceptual_weights}
     chosen = {name: value for name, value in chosen.items() if value is not None} | _assignments(settings)
     if labels not in ("all", "none"):
         raise UsageError(f"--labels {labels} is neither all nor none")

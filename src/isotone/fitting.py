@@ -49,8 +49,6 @@ def fit_mappers(
     quiet: bool,
 ) -> Fitted:
     """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
-    if method == "gdce" and (classifier is None or labels == "none"):
-        raise UsageError("--method gdce needs a classifier and source labels", next_step="Use --method scanner.")
     rows = with_splits(manifest, seed).select(domains=[*reference_domains, *source_domains])
     samples, refused = load_samples(
         list(rows.select(splits=("train", "val"))),
@@ -66,10 +64,12 @@ def fit_mappers(
         _enough(source, repr(domain), refused)
         if labels == "none":
             source = [replace(s, label=None) for s in source]
-        if method == "scanner":
-            mapper, notes = _fit_scanner(source, reference, classifier, settings, mix, seed)
-        else:
+        if method == "gdce":
+            if classifier is None or labels == "none":
+                raise UsageError("gdce needs a classifier and source labels", next_step="Use --method scanner.")
             mapper, notes = _fit_gdce(source, reference, classifier, settings, seed, device, quiet)
+        else:
+            mapper, notes = _fit_scanner(source, reference, classifier, settings, mix, seed)
         fitted.mappers[domain] = mapper
         fitted.notes[domain] = notes | {"refused": len(refused)}
         fitted.seen[domain] = seen_in(s.header for s in source if s.header is not None)
@@ -113,7 +113,7 @@ def _fit_scanner(
 def _fit_gdce(
     source: list[Sample],
     reference: list[Sample],
-    classifier: Classifier | None,
+    classifier: Classifier,
     settings: Any,
     seed: int,
     device: str,

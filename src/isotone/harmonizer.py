@@ -233,7 +233,8 @@ class ToneCurveHarmonizer:
             "method": self.method,
             "labels": self.labels,
             "seed": self.seed,
-            "settings": None if self.settings is None else self.settings.model_dump(mode="json"),
+            # Paths say something of whoever fitted, and nothing of the fit.
+            "settings": self.settings and self.settings.model_dump(mode="json", exclude={"perceptual_weights"}),
             "reference_domains": list(self.reference_domains),
             "mappers": dict(entries),
             "seen": self.seen,
