@@ -89,7 +89,7 @@ def run_epochs(
     best: tuple[Any, dict[str, torch.Tensor]] | None = None
     for epoch in progress(range(schedule.epochs), schedule.epochs, label=label, quiet=quiet):
         row: Row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
-        with seeded(seed, epoch) as rng:
+        with seeded(seed, epoch + 1) as rng:
             module.train()
             row |= train(rng)
             module.eval()
@@ -123,9 +123,12 @@ def epochs_without_better(rows: list[Row]) -> int:
 
 
 @contextmanager
-def seeded(seed: int, epoch: int) -> Iterator[np.random.Generator]:
-    """Random numbers of one epoch; torch's own state (dropout) is set for it and put back after it."""
-    rng = np.random.default_rng([seed, epoch])
+def seeded(seed: int, step: int) -> Iterator[np.random.Generator]:
+    """Random numbers of one step of a run: 0 is the start of the weights, 1 the first epoch.
+
+    Torch's own state (start, dropout) is set for it and put back afterwards.
+    """
+    rng = np.random.default_rng([seed, step])
     with torch.random.fork_rng():
         torch.manual_seed(int(rng.integers(2**62)))
         yield rng

@@ -10,26 +10,25 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
-from torch.nn import functional as F
 
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.sampling import balanced_batches
 from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError
+from isotone.losses import task_loss
 from isotone.models.backbones import build
 from isotone.models.classifier import Classifier, ClassifierConfig
 from isotone.models.prepare import Prepare
 from isotone.models.pretrained import load_pretrained, read_pretrained
 from isotone.training.loop import Row, Schedule, run_epochs, seeded
-from isotone.training.score import worst_group_accuracy
+from isotone.training.task import Labelled, validation
 
 
 class TrainSettings(BaseModel):
-    """How a classifier is trained; the defaults are the paper's (METHOD §2), `small` is for a CPU."""
+    """How a classifier is trained; the defaults are the paper's, `small` is for a CPU."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -157,45 +156,35 @@ def fit_classifier(
     IsotoneError
         E_DATA, as `train_classifier` says; E_WEIGHTS: the pretrained weights are not usable.
     """
-    classes = _classes(train, val)
+    classes = _classes(train)
     with seeded(seed, 0):
         classifier = Classifier(*_start(settings, classes, reference_domains), device=device)
     module = classifier.module.requires_grad_(True)
     optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate)
-    images, labels, names = _arrays(train, classes)
-    per_class = -(-len(names) // len(classes))  # an epoch is as long as the training set
+    seen = Labelled.of(train, classes, "the train split")
+    unseen = Labelled.of(val, classes, "the val split")
+    per_class = -(-len(seen.names) // len(classes))  # an epoch is as long as the training set
 
     def train_epoch(rng: np.random.Generator) -> Row:
         losses = []
-        for batch in balanced_batches(names, settings.batch_size, rng, per_class=per_class):
-            grey = torch.from_numpy(images[batch]).unsqueeze(1)
+        for batch in balanced_batches(seen.names, settings.batch_size, rng, per_class=per_class):
+            grey, numbers = seen.batch(batch, classifier.device)
             if settings.flip:
-                mirrored = torch.from_numpy(rng.random(len(batch)) < 0.5).view(-1, 1, 1, 1)
-                grey = torch.where(mirrored, grey.flip(3), grey)
-            loss = F.cross_entropy(classifier.logits(grey.to(device)), torch.from_numpy(labels[batch]).to(device))
+                mirrored = torch.from_numpy(rng.random(len(batch)) < 0.5).to(classifier.device)
+                grey = torch.where(mirrored.view(-1, 1, 1, 1), grey.flip(3), grey)
+            loss = task_loss(classifier.logits(grey), numbers)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses.append(loss.item())
         return {"train_loss": float(np.mean(losses))}
 
-    val_images, val_labels, val_names = _arrays(val, classes)
-
-    def validate() -> Row:
-        scores = classifier.predict(val_images)
-        chosen = np.array(classes)[scores.argmax(1)]
-        likelihood = np.maximum(scores[np.arange(len(scores)), val_labels], 1e-12)
-        return {
-            "worst_group_accuracy": worst_group_accuracy(val_names, chosen),
-            "val_loss": float(-np.log(likelihood).mean()),
-        }
-
     rows = run_epochs(
         module,
         optimizer,
         Schedule(settings.epochs, settings.reduce_after, settings.stop_after),
         train_epoch,
-        validate,
+        lambda: validation(nn.Identity(), classifier, unseen),
         lambda row: (row["worst_group_accuracy"], -row["val_loss"]),
         seed=seed,
         label="training",
@@ -204,18 +193,13 @@ def fit_classifier(
     return Classifier(module, _record(classifier.config, settings, seed, rows), device=device)
 
 
-def _classes(train: Sequence[Sample], val: Sequence[Sample]) -> tuple[str, ...]:
-    counts = Counter(str(sample.label) for sample in train)
+def _classes(train: Sequence[Sample]) -> tuple[str, ...]:
+    counts = Counter(sample.label for sample in train if sample.label is not None)
     if len(counts) < 2:
         raise IsotoneError("E_DATA", f"the training images have {len(counts)} label, not two or more")
     rare = [label for label, n in sorted(counts.items()) if n < 2]
     if rare:
         raise IsotoneError("E_DATA", f"label {rare[0]!r} has a single training image")
-    if not val:
-        raise IsotoneError("E_DATA", "there is no validation image")
-    unknown = sorted({str(sample.label) for sample in val} - counts.keys())
-    if unknown:
-        raise IsotoneError("E_DATA", f"label {unknown[0]!r} has validation images but no training image")
     return tuple(sorted(counts))
 
 
@@ -260,14 +244,6 @@ def _record(config: ClassifierConfig, settings: TrainSettings, seed: int, rows: 
         "val_loss": kept["val_loss"],
     }
     return config.model_copy(update={"training": config.training | notes})
-
-
-def _arrays(
-    samples: Sequence[Sample], classes: tuple[str, ...]
-) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
-    names = [str(sample.label) for sample in samples]
-    images = np.stack([sample.prepared for sample in samples if sample.prepared is not None])
-    return images, np.array([classes.index(name) for name in names], np.int64), names
 
 
 def _warn(error: IsotoneError) -> None:
