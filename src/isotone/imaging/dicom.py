@@ -1,0 +1,105 @@
+"""DICOM images (CR, DX, MG and their like) → `Header` and `Radiograph`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.multival import MultiValue
+
+from isotone.imaging.frame import Layout, decode, read_layout, refuse_empty
+from isotone.imaging.part10 import Part10File, open_part10
+from isotone.imaging.presentation import Presentation, read_presentation
+from isotone.imaging.radiograph import Header, Radiograph
+from isotone.imaging.warned import Warned, caught_warnings
+
+PROGRAMS = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+"""First bytes of executables and archives that a preamble can hide."""
+VALID_UID = re.compile(r"[0-9.]{1,64}")
+
+
+def read_dicom_header(path: Path, *, domain: str | None = None, force: bool = False) -> Header:
+    """What a DICOM file says of its image; no pixel is decoded, but every size is checked.
+
+    Raises
+    ------
+    RadiographError
+        As `isotone.imaging.read.read_header`.
+    """
+    with caught_warnings() as warned, open_part10(path, force=force) as file:
+        layout = read_layout(file)
+        presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned)
+        facts = _facts(file, layout, presentation, domain, warned)
+    return Header(**facts, warnings=warned.lines())  # type: ignore[arg-type]
+
+
+def read_dicom(path: Path, *, domain: str | None = None, force: bool = False) -> tuple[Radiograph, FileDataset]:
+    """A DICOM image, and the dataset that it was read from (pixel data included, as they are in the file).
+
+    Raises
+    ------
+    RadiographError
+        As `isotone.imaging.read.read_radiograph`.
+    """
+    with caught_warnings() as warned, open_part10(path, force=force) as file:
+        layout = read_layout(file)
+        presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned)
+        facts = _facts(file, layout, presentation, domain, warned)
+        dataset = file.with_pixels()
+        stored = decode(dataset, layout, path, warned)
+    refuse_empty(stored, presentation.padding, path)
+    header = Header(**facts, warnings=warned.lines())  # type: ignore[arg-type]
+    return Radiograph(
+        stored, presentation.tone, header, display=presentation.display, padding=presentation.padding
+    ), dataset
+
+
+def _facts(
+    file: Part10File, layout: Layout, presentation: Presentation, domain: str | None, warned: Warned
+) -> dict[str, object]:
+    """The fields of `Header`, warnings apart: further ones may come up while the pixels are decoded."""
+    header = file.dataset
+    if (header.preamble or b"").startswith(PROGRAMS):
+        warned.add("W_PREAMBLE")
+    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+        if not VALID_UID.fullmatch(_text(header, keyword, warned) or "0"):
+            warned.add("W_UID")
+    scanner = [_text(header, keyword, warned) for keyword in ("Manufacturer", "ManufacturerModelName")]
+    serial = _text(header, "DetectorID", warned) or _text(header, "DeviceSerialNumber", warned)
+    return {
+        "path": file.path,
+        "format": "dicom",
+        "domain": " ".join(filter(None, scanner)) or domain,
+        "bits_stored": layout.bits,
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "signed": layout.signed,
+        "inverted": presentation.inverted,
+        "window": presentation.window,
+        "modality": _text(header, "Modality", warned),
+        "body_part": _text(header, "BodyPartExamined", warned),
+        "view": _text(header, "ViewPosition", warned),
+        "laterality": _text(header, "ImageLaterality", warned) or _text(header, "Laterality", warned),
+        "intent": _text(header, "PresentationIntentType", warned),
+        "photometric": _text(header, "PhotometricInterpretation", warned),
+        "transfer_syntax": str(layout.syntax),
+        "software": _text(header, "SoftwareVersions", warned),
+        "detector": None if serial is None else hashlib.sha256(serial.encode()).hexdigest()[:16],
+        "patient_id": _text(header, "PatientID", warned),
+        "study_uid": _text(header, "StudyInstanceUID", warned),
+        "instance_uid": _text(header, "SOPInstanceUID", warned),
+    }
+
+
+def _text(header: Dataset, keyword: str, warned: Warned) -> str | None:
+    """A value as one line of printable text, at most 128 characters; None where it is absent, empty or malformed."""
+    try:
+        value = header.get(keyword)
+        parts = value if isinstance(value, MultiValue) else [value]
+        text = " ".join(str(part) for part in parts if part is not None)
+    except Exception:  # pydicom raises many types for malformed values
+        warned.add("W_HEADER")
+        return None
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:128] or None

@@ -1,0 +1,249 @@
+"""From pixel data to stored values: every size is checked before anything is decoded, every value after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from isotone.errors import RadiographError
+from isotone.imaging.codecs import CODECS
+from isotone.imaging.part10 import UNDEFINED, Part10File
+from isotone.imaging.radiograph import Stored
+from isotone.imaging.warned import Warned
+
+MAX_PIXELS = 120_000_000
+"""Largest image that is decoded; the largest mammography detectors have about 30 million pixels."""
+NATIVE = {
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+}
+"""Transfer syntaxes with uncompressed pixel data."""
+PIXEL_DATA = 0x7FE00010
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the pixel data of one greyscale frame are laid out (PS3.3 C.7.6.3), checked for consistency.
+
+    Attributes
+    ----------
+    rows, columns : int
+        Size in pixels, at most `MAX_PIXELS` in all.
+    allocated, bits, high_bit : int
+        BitsAllocated (8 or 16), BitsStored (1 to 16), HighBit.
+    signed : bool
+        PixelRepresentation 1.
+    syntax : UID
+        Transfer syntax, in `NATIVE` or `CODECS`.
+    """
+
+    rows: int
+    columns: int
+    allocated: int
+    bits: int
+    high_bit: int
+    signed: bool
+    syntax: UID
+
+    @property
+    def length(self) -> int:
+        """Bytes of the uncompressed frame."""
+        return self.rows * self.columns * self.allocated // 8
+
+
+def read_layout(file: Part10File) -> Layout:
+    """The layout that a header describes, checked against the pixel data's length.
+
+    Raises
+    ------
+    RadiographError
+        E_NO_PIXELS, E_UNSUPPORTED, E_CODEC, E_GEOMETRY, E_TRUNCATED.
+    """
+    header, path = file.dataset, file.path
+    if file.pixel is None:
+        raise RadiographError("E_NO_PIXELS", "the object has no pixel data", file=path)
+    _refuse_unsupported(header, file.pixel.tag, path)
+    syntax = UID(str(header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)))
+    if syntax not in NATIVE and syntax not in CODECS:
+        raise RadiographError(
+            "E_CODEC",
+            f"no decoder for transfer syntax {syntax.name if not syntax.is_private else 'of this vendor'}",
+            file=path,
+            next_step="Decompress it first, for example with gdcmconv --raw.",
+        )
+    numbers = {
+        keyword: _integer(header, keyword, path)
+        for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
+    }
+    rows, columns, allocated, bits, representation = numbers.values()
+    high_bit = _integer(header, "HighBit", path, default=bits - 1)
+    if not (rows > 0 and columns > 0 and rows * columns <= MAX_PIXELS):
+        raise RadiographError("E_GEOMETRY", f"{rows} × {columns} pixels", file=path)
+    if not (allocated in (8, 16) and 1 <= bits <= high_bit + 1 <= allocated and representation in (0, 1)):
+        raise RadiographError(
+            "E_GEOMETRY", f"{bits} bits stored in {allocated}, high bit {high_bit}, is no greyscale image", file=path
+        )
+    layout = Layout(rows, columns, allocated, bits, high_bit, representation == 1, syntax)
+    _check_length(file, layout, frames=_integer(header, "NumberOfFrames", path, default=1) or 1)
+    return layout
+
+
+def _refuse_unsupported(header: Dataset, tag: int, path: Path) -> None:
+    if tag != PIXEL_DATA:
+        raise RadiographError("E_UNSUPPORTED", "floating-point pixel data", file=path)
+    photometric = str(header.get("PhotometricInterpretation", "") or "unnamed").strip()
+    if _integer(header, "SamplesPerPixel", path, default=1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        kind = photometric if photometric.replace("_", "").replace(" ", "").isalnum() else "unknown"
+        raise RadiographError("E_UNSUPPORTED", f"photometric interpretation {kind[:16]}, not greyscale", file=path)
+
+
+def _integer(header: Dataset, keyword: str, path: Path, default: int | None = None) -> int:
+    try:
+        value = header.get(keyword)
+        return int(default if value is None and default is not None else value)
+    except Exception:  # pydicom raises many types for malformed numbers
+        raise RadiographError("E_GEOMETRY", f"{keyword} is missing or no number", file=path) from None
+
+
+def _check_length(file: Part10File, layout: Layout, frames: int) -> None:
+    pixel, path = file.pixel, file.path
+    if pixel is None:
+        return
+    if (pixel.length == UNDEFINED) != (layout.syntax in CODECS):
+        raise RadiographError("E_GEOMETRY", "the pixel data do not suit the transfer syntax", file=path)
+    if pixel.length == UNDEFINED:
+        fragments = file.fragments()[1:]
+        total = sum(length for _, length in fragments)
+        if len(fragments) < frames or total > 2 * layout.length * frames + 2**16:
+            raise RadiographError("E_GEOMETRY", "header and compressed pixel data disagree", file=path)
+    elif pixel.length not in (frames * layout.length, frames * layout.length + frames * layout.length % 2):
+        raise RadiographError(
+            "E_GEOMETRY", f"{pixel.length} bytes of pixel data instead of {frames * layout.length}", file=path
+        )
+    elif pixel.length > file.available:
+        raise RadiographError("E_TRUNCATED", "the pixel data are incomplete", file=path)
+    if frames > 1:
+        raise RadiographError("E_UNSUPPORTED", f"{frames} frames", file=path)
+
+
+def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stored:
+    """The stored values of the frame.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With its pixel data.
+    layout : Layout
+        From `read_layout`.
+    path : Path
+        For messages.
+    warned : Warned
+        Takes W_HIGHBITS and W_OVERSHOOT.
+
+    Returns
+    -------
+    uint8 or uint16 array of shape (rows, columns)
+        Without the bits that BitsStored excludes; signed values shifted by ``2**(bits − 1)``.
+
+    Raises
+    ------
+    RadiographError
+        E_GEOMETRY, E_UNSUPPORTED, E_DECODE, E_CODEC, E_RANGE.
+    """
+    codec = CODECS.get(layout.syntax)
+    try:
+        words = _native(dataset, layout) if codec is None else _decompressed(dataset, layout, path)
+    except RadiographError:
+        raise
+    except ImportError:
+        name = layout.syntax.name
+        raise RadiographError("E_CODEC", f"this build of imagecodecs lacks {name}", file=path) from None
+    except Exception:  # codecs raise types of their own
+        raise RadiographError("E_DECODE", "the compressed pixel data are damaged", file=path) from None
+    words = words.reshape(layout.rows, layout.columns)
+    exact = codec is None or codec.size is None
+    if exact and layout.high_bit >= layout.bits:
+        words = words >> words.dtype.type(layout.high_bit + 1 - layout.bits)
+    return _within_bits(words, layout, exact, codec is not None and codec.lossy, path, warned)
+
+
+def _native(dataset: Dataset, layout: Layout) -> NDArray[np.unsignedinteger]:
+    data = dataset.PixelData
+    if layout.syntax == ExplicitVRBigEndian:
+        if layout.allocated == 8 and dataset["PixelData"].VR == "OW":  # pairs of bytes are swapped too
+            return np.frombuffer(data, ">u2").astype(np.uint16).view(np.uint8)[: layout.length]
+        return np.frombuffer(data, f">u{layout.allocated // 8}").astype(f"u{layout.allocated // 8}")
+    return np.frombuffer(data, f"<u{layout.allocated // 8}", layout.rows * layout.columns)
+
+
+def _decompressed(dataset: Dataset, layout: Layout, path: Path) -> NDArray[np.unsignedinteger]:
+    codec = CODECS[layout.syntax]
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    if codec.size is not None:
+        size = codec.size(frame)
+        if (size.rows, size.columns) != (layout.rows, layout.columns) or size.precision > layout.allocated:
+            raise RadiographError("E_GEOMETRY", "header and compressed frame differ in size", file=path)
+        if size.components != 1:
+            raise RadiographError("E_UNSUPPORTED", "the compressed frame is in colour", file=path)
+    words = codec.decode(frame, np.dtype(f"<u{layout.allocated // 8}"), layout.length)
+    if words.size != layout.rows * layout.columns or words.dtype.itemsize > 2:
+        raise RadiographError("E_DECODE", "the compressed pixel data are damaged", file=path)
+    return words.view(f"u{words.dtype.itemsize}")
+
+
+def _within_bits(
+    words: NDArray[np.unsignedinteger], layout: Layout, exact: bool, lossy: bool, path: Path, warned: Warned
+) -> Stored:
+    """Unused bits away, signed values shifted up; refuse what no encoder of such an image can have written."""
+    limit = 2**layout.bits - 1
+    if layout.signed:
+        values = words.view(f"i{words.dtype.itemsize}")
+        low, top = -(2 ** (layout.bits - 1)), int(values.max())
+        # Decoders differ in whether they extend the sign, so a compressed value may also be the bare bits.
+        beyond = int(values.min()) < low or top > (-low - 1 if exact else limit)
+    else:
+        top = int(words.max())
+        beyond = top > limit
+    if beyond and exact:
+        warned.add("W_HIGHBITS")
+    elif beyond and lossy and not layout.signed and top <= limit + limit // 4:
+        warned.add("W_OVERSHOOT")
+        words = np.minimum(words, words.dtype.type(limit))
+    elif beyond:
+        raise RadiographError("E_RANGE", "decoded values exceed BitsStored", file=path)
+    if layout.signed:
+        words = (words & words.dtype.type(limit)) ^ words.dtype.type(2 ** (layout.bits - 1))
+    elif beyond and exact:
+        words = words & words.dtype.type(limit)
+    return words
+
+
+def refuse_empty(stored: Stored, padding: tuple[int, int] | None, path: Path) -> None:
+    """Refuse an image that has a single value, padding apart.
+
+    Raises
+    ------
+    RadiographError
+        E_EMPTY_IMAGE.
+    """
+    for some in (stored[::16, ::16], stored):  # the first look decides for nearly every image
+        values = some
+        if padding is not None:
+            values = some[(some < padding[0]) | (some > padding[1])]
+        if values.size and values.min() < values.max():
+            return
+    raise RadiographError("E_EMPTY_IMAGE", "every pixel has the same value or is padding", file=path)

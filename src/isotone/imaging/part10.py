@@ -1,0 +1,248 @@
+"""DICOM Part 10 files, parsed by pydicom within bounds that pydicom does not have.
+
+Nothing is allocated for a length that the file cannot hold, nothing is inflated or nested without limit, and a file
+that ends early is not mistaken for one without pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filereader import read_dataset, read_sequence
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from isotone.errors import IsotoneError, RadiographError
+from isotone.imaging.regular import open_regular
+
+MAX_HEADER = 64 * 2**20
+"""Bytes before the pixel data, and after them."""
+MAX_INFLATED = 512 * 2**20
+"""Bytes that a deflated file may inflate to."""
+MAX_DEPTH = 32
+"""Levels of sequences; real objects have fewer than ten."""
+MAX_CHUNK = 2**16
+"""Reads up to this size may end short: pydicom scans for delimiters in such chunks."""
+UNDEFINED = 0xFFFFFFFF
+PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
+"""Float, double float and integer pixel data."""
+
+
+@dataclass(frozen=True)
+class PixelElement:
+    """Where the pixel data lie: tag, length of the value (`UNDEFINED` where encapsulated), offset of the value."""
+
+    tag: int
+    length: int
+    offset: int
+
+
+class Part10File:
+    """An open DICOM file whose header has been read and whose pixel data have been found but not read.
+
+    Attributes
+    ----------
+    dataset : FileDataset
+        Everything before the pixel data.
+    pixel : PixelElement or None
+        None: there are none.
+    available : int
+        Bytes in the file from the start of the pixel value on.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, force: bool) -> None:
+        self.path = path
+        self._file = _BoundedFile(file, path)
+        preamble = self._preamble(force)
+        meta = read_dataset(self._file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)  # type: ignore[arg-type]
+        syntax = meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            self._file = _BoundedFile(io.BytesIO(_inflate(self._file.rest(), path)), path)
+        self._implicit = syntax == ImplicitVRLittleEndian
+        self._little = syntax != ExplicitVRBigEndian
+        self.pixel: PixelElement | None = None
+        body = self._read(self._at_pixels)
+        self.dataset = FileDataset(str(path), body, preamble, FileMetaDataset(meta), self._implicit, self._little)
+        self.dataset.set_original_encoding(self._implicit, self._little, body._character_set)
+        if self.pixel is None and self._file.short:
+            raise RadiographError("E_TRUNCATED", "the file ends within its header", file=path)
+        self.available = self._file.size - (self.pixel.offset if self.pixel else 0)
+
+    def _preamble(self, force: bool) -> bytes | None:
+        start = self._file.read(132)
+        if start[128:] == b"DICM":
+            return start[:128]
+        if not force:
+            raise RadiographError("E_NOT_DICOM", "not a DICOM file", file=self.path)
+        self._file.seek(0)
+        return None
+
+    def _read(self, stop_when: object = None) -> Dataset:
+        self._file.limit = self._file.tell() + MAX_HEADER
+        dataset = read_dataset(self._file, self._implicit, self._little, stop_when=stop_when)  # type: ignore[arg-type]
+        _check_depth(dataset, self.path)
+        return dataset
+
+    def _at_pixels(self, tag: int, vr: str | None, length: int) -> bool:
+        if tag in PIXEL_TAGS:
+            self.pixel = PixelElement(tag, length, self._file.tell())
+        return tag in PIXEL_TAGS
+
+    def fragments(self) -> list[tuple[int, int]]:
+        """Offset and length of each fragment of encapsulated pixel data, the offset table first.
+
+        Raises
+        ------
+        RadiographError
+            E_TRUNCATED: the delimiter at the end is missing.
+        """
+        if self.pixel is None:
+            return []
+        back, position = self._file.tell(), self.pixel.offset
+        found: list[tuple[int, int]] = []
+        while True:
+            self._file.seek(position)
+            item = self._file.read(8)
+            tag, length = item[:4], int.from_bytes(item[4:], "little")
+            if tag == b"\xfe\xff\xdd\xe0" and len(item) == 8:
+                self._file.seek(back)
+                return found
+            position += 8
+            if tag != b"\xfe\xff\x00\xe0" or position + length > self._file.size:
+                raise RadiographError("E_TRUNCATED", "the compressed pixel data are incomplete", file=self.path)
+            found.append((position, length))
+            position += length
+
+    def with_pixels(self) -> FileDataset:
+        """The whole dataset, pixel data and what follows them included.
+
+        Check their size before: see `isotone.imaging.frame`.
+        """
+        if self.pixel is not None:
+            length = self.fragments() if self.pixel.length == UNDEFINED else [(0, self.pixel.length)]
+            start = self._file.tell()
+            self._file.limit = start + MAX_HEADER + sum(n for _, n in length) + 8 * len(length)
+            self.dataset.update(read_dataset(self._file, self._implicit, self._little))  # type: ignore[arg-type]
+        return self.dataset
+
+
+@contextmanager
+def open_part10(path: Path, *, force: bool = False) -> Iterator[Part10File]:
+    """Open a DICOM file and read its header.
+
+    Whatever pydicom raises in the body of the context becomes an error of isotone.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file.
+    force : bool
+        Read a file without preamble.
+
+    Raises
+    ------
+    RadiographError
+        E_READ, E_NOT_REGULAR, E_NOT_DICOM, E_TRUNCATED, E_LENGTH, E_DEPTH, E_BOMB.
+    """
+    with open_regular(path) as file:
+        try:
+            yield Part10File(path, file, force)
+        except IsotoneError:
+            raise
+        except RecursionError:
+            raise RadiographError("E_DEPTH", "sequences are nested too deeply", file=path) from None
+        except MemoryError:
+            raise RadiographError("E_LENGTH", "the file needs more memory than there is", file=path) from None
+        except OSError as error:
+            if error.errno is None:  # pydicom's own use of it
+                raise RadiographError("E_NOT_DICOM", "the header cannot be parsed", file=path) from None
+            raise RadiographError("E_READ", error.strerror or "cannot be read", file=path) from None
+        except Exception:  # fuzzing pydicom finds six types and more; their messages quote header values
+            raise RadiographError("E_NOT_DICOM", "the header cannot be parsed", file=path) from None
+
+
+class _BoundedFile:
+    """The part of a file's interface that pydicom's parser uses, refusing reads beyond the end."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self.tell, self.seek = file.tell, file.seek
+        here = file.tell()
+        self.size = file.seek(0, io.SEEK_END)
+        file.seek(here)
+        self.limit = MAX_HEADER
+        self.short = False
+
+    def read(self, size: int) -> bytes:
+        """Read `size` bytes, or up to the end where `size` is small."""
+        if size > MAX_CHUNK and self.tell() + size > self.size:
+            raise RadiographError("E_LENGTH", "an element is longer than the file", file=self._path)
+        if self.tell() + size > self.limit:
+            raise RadiographError("E_LENGTH", "the header is larger than any real one", file=self._path)
+        data = self._file.read(size)
+        self.short |= 0 < len(data) < size or (size > 8 and not data)
+        return data
+
+    def rest(self) -> bytes:
+        """Everything from here to the end, which is at most `MAX_INFLATED`."""
+        if self.size > MAX_INFLATED:
+            raise RadiographError("E_BOMB", "the deflated data are too large", file=self._path)
+        return self._file.read()
+
+
+def _inflate(data: bytes, path: Path) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(data, MAX_INFLATED)
+    except zlib.error:
+        raise RadiographError("E_DECODE", "the deflated data are damaged", file=path) from None
+    if inflater.unconsumed_tail:
+        raise RadiographError("E_BOMB", "the file inflates beyond 512 MB", file=path)
+    if not inflater.eof:
+        raise RadiographError("E_TRUNCATED", "the deflated data are incomplete", file=path)
+    return inflated
+
+
+def _check_depth(dataset: Dataset, path: Path) -> None:
+    """Refuse deep nesting; sequences that pydicom has left unparsed are parsed on the side, not in place."""
+    waiting = [(dataset, 1)]
+    while waiting:
+        parent, depth = waiting.pop()
+        for element in list(parent.elements()):
+            items = _items(element, parent)
+            if items and depth > MAX_DEPTH:
+                raise RadiographError("E_DEPTH", "sequences are nested too deeply", file=path)
+            waiting += [(item, depth + 1) for item in items]
+
+
+def _items(element: DataElement | RawDataElement, parent: Dataset) -> list[Dataset]:
+    if isinstance(element, DataElement):
+        return list(element.value) if element.VR == "SQ" else []
+    vr = element.VR
+    if vr is None:
+        with suppress(KeyError):  # private elements are in no dictionary
+            vr = dictionary_VR(element.tag)
+    if vr != "SQ" or not element.value:
+        return []
+    try:
+        return list(
+            read_sequence(
+                io.BytesIO(element.value),
+                element.is_implicit_VR,
+                element.is_little_endian,
+                len(element.value),
+                parent.original_character_set,
+            )
+        )
+    except RecursionError:
+        raise
+    except Exception:  # malformed in one of many ways, and perhaps never needed
+        return []

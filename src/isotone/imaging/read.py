@@ -1,0 +1,62 @@
+"""Files → `Header` or `Radiograph`, whatever their format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isotone.imaging.dicom import read_dicom, read_dicom_header
+from isotone.imaging.radiograph import Header, Radiograph
+from isotone.imaging.raster import SUFFIXES, read_raster, read_raster_header
+
+
+def read_header(path: str | Path, *, domain: str | None = None, inverted: bool = False, force: bool = False) -> Header:
+    """What a file says of its image; no pixel is decoded.
+
+    Parameters
+    ----------
+    path, domain, inverted, force
+        As for `read_radiograph`.
+
+    Raises
+    ------
+    RadiographError
+        Whatever the header alone gives reason to refuse, with the codes of `read_radiograph`.
+    """
+    path = Path(path)
+    if path.suffix.lower() in SUFFIXES:
+        return read_raster_header(path, domain=domain, inverted=inverted)
+    return read_dicom_header(path, domain=domain, force=force)
+
+
+def read_radiograph(
+    path: str | Path, *, domain: str | None = None, inverted: bool = False, force: bool = False
+) -> Radiograph:
+    """Read one image.
+
+    Files named ``.png``, ``.tif``, ``.tiff``, ``.jpg`` or ``.jpeg`` are read as such, all others as DICOM.
+
+    Parameters
+    ----------
+    path : path
+        A regular file; links are not followed.
+    domain : str, optional
+        Name of the scanner where the header has none.
+    inverted : bool
+        For PNG, TIFF and JPEG: 0 is white. DICOM files say it themselves.
+    force : bool
+        Read DICOM files that lack the preamble.
+
+    Returns
+    -------
+    Radiograph
+        At full range, with what is odd about it in ``header.warnings``.
+
+    Raises
+    ------
+    RadiographError
+        The image is refused; the codes are keys of `isotone.errors.NEXT_STEP`.
+    """
+    path = Path(path)
+    if path.suffix.lower() in SUFFIXES:
+        return read_raster(path, domain=domain, inverted=inverted)
+    return read_dicom(path, domain=domain, force=force)[0]
