@@ -14,6 +14,8 @@ from isotone.files import replace_file
 from isotone.imaging.read import read_header
 
 COLUMNS = ("path", "domain", "label", "patient_id", "split")
+PATHS = ["path", "oracle_path"]
+"""Columns of paths; the second names the same image as the reference scanner would have written it (simulations)."""
 SPLITS = ("train", "val", "test")
 SUFFIXES = {".dcm", ".dicom", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ""}
 """What a folder is searched for; DICOM files often have no suffix."""
@@ -66,9 +68,7 @@ class Manifest:
                 next_step="Use train, val or test, or leave the column out.",
             )
         if table["path"].duplicated().any():
-            raise UsageError(
-                f"{table['path'][table['path'].duplicated()].iloc[0]} is listed twice", code="E_MANIFEST"
-            )
+            raise UsageError(f"{table['path'][table['path'].duplicated()].iloc[0]} is listed twice", code="E_MANIFEST")
         self.table = table
         _refuse_straddling(table)
 
@@ -105,7 +105,8 @@ class Manifest:
         except UsageError as error:
             raise UsageError(error.what, code=error.code, file=source, next_step=error.next_step) from None
         table = manifest.table
-        table["path"] = [str(source.parent / p) for p in table["path"]]
+        for column in table.columns.intersection(PATHS):
+            table[column] = [str(source.parent / p) if p else None for p in table[column].fillna("")]
         return cls(_with_header_facts(table, domain))
 
     @classmethod
@@ -183,12 +184,15 @@ class Manifest:
         target = Path(path)
         here = target.resolve().parent
         table = self.table.copy()
-        table["path"] = [
-            str(p.relative_to(here)) if p.is_relative_to(here) else str(p)
-            for p in (Path(p).absolute() for p in table["path"])
-        ]
+        for column in table.columns.intersection(PATHS):
+            table[column] = [_relative(p, here) if p else None for p in table[column].fillna("")]
         with replace_file(target) as temporary:
             table.to_csv(temporary, index=False)
+
+
+def _relative(path: str, folder: Path) -> str:
+    absolute = Path(path).absolute()
+    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
 
 
 def _refuse_straddling(table: pd.DataFrame) -> None:
