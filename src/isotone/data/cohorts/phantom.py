@@ -1,7 +1,7 @@
 """The embedded cohort: a digital mammogram phantom as three vendors would write it, with every true curve.
 
-Table 1 of the paper in miniature: the reference scanner has all density classes everywhere; the source scanners
-have only B and C in train and val, and A to D in test.
+Table 1 of the paper in miniature: the reference scanner has all density classes everywhere; the source
+scanners have only B and C in train and val, and A to D in test.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def make_phantom(
     Returns
     -------
     Manifest
-        As `Manifest.read` gives it. Column `oracle_path` names, for source rows of split test, the same exposure
-        as the reference scanner would have written it; these twins are no rows of their own.
+        As `Manifest.read` gives it. Column `oracle_path` names, for source rows of split test, the same
+        exposure as the reference scanner would have written it; these twins are no rows of their own.
 
     Raises
     ------
@@ -114,8 +114,8 @@ def truth() -> dict[str, Any]:
     dict
         "reference_domain", and under "scanners" per domain: "formula" (in words, x being the reference's
         presentation value), "bits_stored", "photometric", "window" (center, width), and the point lists
-        "reference_to_source" and "source_to_reference", each with "x" and "y" in [0, 1]. The latter covers the
-        range that the scanner uses.
+        "reference_to_source" and "source_to_reference", each with "x" and "y" in [0, 1]. The latter covers
+        the range that the scanner uses.
     """
     grid = np.linspace(0, 1, 257)
     scanners = {}
@@ -143,20 +143,14 @@ def _allot(patients: int, seed: int) -> list[_Patient]:
         for label, weight in weights.items()
     ]
     if patients < len(cells):
-        raise UsageError(
-            f"the phantom needs at least {len(cells)} patients: one per scanner, split and class"
-        )
+        raise UsageError(f"the phantom needs at least {len(cells)} patients: one per scanner, split and class")
     weights = np.array([cell[3] for cell in cells])
     counts = np.ones(len(cells), int)
     for _ in range(patients - len(cells)):
-        counts[np.argmax(weights / (2 * counts + 1))] += (
-            1  # Sainte-Laguë: shares as equal as whole numbers allow
-        )
+        counts[np.argmax(weights / (2 * counts + 1))] += 1  # Sainte-Laguë: shares as equal as whole numbers allow
     numbers = np.random.default_rng(seed).permutation(patients) + 1
     flat = [cell[:3] for cell, count in zip(cells, counts, strict=True) for _ in range(count)]
-    return sorted(
-        (_Patient(int(n), *cell) for n, cell in zip(numbers, flat, strict=True)), key=lambda p: p.number
-    )
+    return sorted((_Patient(int(n), *cell) for n, cell in zip(numbers, flat, strict=True)), key=lambda p: p.number)
 
 
 def _run(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[list[dict[str, Any]]]:
@@ -169,9 +163,7 @@ def _run(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[list[dict[st
         yield from pool.map(_write_patient, *zip(*jobs, strict=True), chunksize=8)
 
 
-def _write_patient(
-    folder: Path, patient: _Patient, size: int, seed: int, resume: bool
-) -> list[dict[str, Any]]:
+def _write_patient(folder: Path, patient: _Patient, size: int, seed: int, resume: bool) -> list[dict[str, Any]]:
     """Draw one patient's two breasts and write their files; the rows of the manifest."""
     rng = np.random.default_rng([seed, patient.number])
     left = Anatomy.draw(rng, patient.label)
@@ -200,7 +192,7 @@ def _write_patient(
                 "split": patient.split,
                 "view": "CC",
                 "laterality": laterality,
-                "oracle_path": paths["oracle"].as_posix() if "oracle" in paths else None,
+                "oracle_path": str(folder / paths["oracle"]) if "oracle" in paths else None,
             }
         )
     return rows
