@@ -15,6 +15,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    MPEGTransferSyntaxes,
 )
 
 from isotone.errors import RadiographError
@@ -78,6 +79,8 @@ def read_layout(file: Part10File) -> Layout:
         raise RadiographError("E_NO_PIXELS", "the object has no pixel data", file=path)
     _refuse_unsupported(header, file.pixel.tag, path)
     syntax = UID(str(header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)))
+    if syntax in MPEGTransferSyntaxes:
+        raise RadiographError("E_UNSUPPORTED", "a video", file=path)
     if syntax not in NATIVE and syntax not in CODECS:
         raise RadiographError(
             "E_CODEC",
@@ -162,7 +165,7 @@ def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stor
     Raises
     ------
     RadiographError
-        E_GEOMETRY, E_UNSUPPORTED, E_DECODE, E_CODEC, E_RANGE.
+        E_GEOMETRY, E_UNSUPPORTED, E_TRUNCATED, E_DECODE, E_CODEC, E_RANGE.
     """
     codec = CODECS.get(layout.syntax)
     try:
@@ -194,6 +197,8 @@ def _decompressed(dataset: Dataset, layout: Layout, path: Path) -> NDArray[np.un
     codec = CODECS[layout.syntax]
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     if codec.size is not None:
+        if b"\xff\xd9" not in frame[-16:]:  # decoders make up what lies behind a cut
+            raise RadiographError("E_TRUNCATED", "the compressed frame has no end", file=path)
         size = codec.size(frame)
         if (size.rows, size.columns) != (layout.rows, layout.columns) or size.precision > layout.allocated:
             raise RadiographError("E_GEOMETRY", "header and compressed frame differ in size", file=path)

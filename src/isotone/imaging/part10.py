@@ -25,7 +25,7 @@ from isotone.imaging.regular import open_regular
 
 MAX_HEADER = 64 * 2**20
 """Bytes before the pixel data, and after them."""
-MAX_INFLATED = 512 * 2**20
+MAX_INFLATED = 256 * 2**20
 """Bytes that a deflated file may inflate to."""
 MAX_DEPTH = 32
 """Levels of sequences; real objects have fewer than ten."""
@@ -205,7 +205,7 @@ def _inflate(data: bytes, path: Path) -> bytes:
     except zlib.error:
         raise RadiographError("E_DECODE", "the deflated data are damaged", file=path) from None
     if inflater.unconsumed_tail:
-        raise RadiographError("E_BOMB", "the file inflates beyond 512 MB", file=path)
+        raise RadiographError("E_BOMB", "the file inflates beyond 256 MB", file=path)
     if not inflater.eof:
         raise RadiographError("E_TRUNCATED", "the deflated data are incomplete", file=path)
     return inflated
