@@ -107,9 +107,7 @@ def test_z_score_gives_the_mean_and_deviation_of_the_reference() -> None:
     assert method.std == pytest.approx(pool.std(), abs=1e-5)
     image = ramp(9, 0.8)
     z = (image.pixels - image.pixels.mean()) / image.pixels.std()
-    np.testing.assert_allclose(
-        method.transform(image).pixels, np.clip(pool.mean() + pool.std() * z, 0, 1), atol=1e-4
-    )
+    np.testing.assert_allclose(method.transform(image).pixels, np.clip(pool.mean() + pool.std() * z, 0, 1), atol=1e-4)
 
 
 def test_all_pixel_matching_is_that_of_scikit_image() -> None:

@@ -9,7 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isotone.data.sample import SIZE, TakeSample
 from isotone.errors import IsotoneError, RadiographError
+from isotone.foreground import regions
 from isotone.imaging.radiograph import Radiograph
 
 Floats = NDArray[np.float64]
@@ -104,3 +106,15 @@ class GreyLevels:
         above = np.searchsorted(ends, np.ceil(rank), "right").clip(0, last)
         low, high = self.values[below], self.values[above]
         return np.asarray(low + (rank - np.floor(rank)) * (high - low))
+
+
+def foreground_of(radiograph: Radiograph) -> GreyLevels:
+    """The grey levels of the anatomy in an image, air and collimation left out, on every k-th pixel.
+
+    Raises
+    ------
+    RadiographError
+        E_EMPTY_IMAGE: fewer than two grey levels.
+    """
+    mask = regions(TakeSample()(radiograph)).foreground
+    return GreyLevels.of(radiograph.decimated(SIZE), mask)

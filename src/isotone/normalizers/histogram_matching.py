@@ -9,7 +9,7 @@ import numpy as np
 
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
-from isotone.normalizers.grey_levels import GreyLevels
+from isotone.normalizers.grey_levels import GreyLevels, foreground_of
 
 
 class HistogramMatching:
@@ -51,9 +51,7 @@ class HistogramMatching:
             E_USAGE: not fitted.
         """
         if not hasattr(self, "reference"):
-            raise IsotoneError(
-                "E_USAGE", f"{self.name} is not fitted", next_step="Call fit(reference) first."
-            )
+            raise IsotoneError("E_USAGE", f"{self.name} is not fitted", next_step="Call fit(reference) first.")
         levels = self._levels(radiograph)
         matched = np.interp(levels.cumulative, self.reference.cumulative, self.reference.values)
         x = np.concatenate([[-1e-9], levels.values, [1 + 1e-9]])
@@ -61,5 +59,4 @@ class HistogramMatching:
         return radiograph.map_tone(lambda tone: np.interp(tone, x, y))
 
     def _levels(self, radiograph: Radiograph) -> GreyLevels:
-        small = radiograph.decimated(256)
-        return GreyLevels.of(small, small.valid if self.foreground else None)
+        return foreground_of(radiograph) if self.foreground else GreyLevels.of(radiograph)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
-from isotone.normalizers.grey_levels import GreyLevels
+from isotone.normalizers.grey_levels import GreyLevels, foreground_of
 
 Floats = NDArray[np.float64]
 
@@ -76,8 +76,8 @@ class Nyul:
         return radiograph.map_tone(lambda tone: _lines(tone, x, y))
 
     def _landmarks(self, radiograph: Radiograph) -> Floats:
-        small = radiograph.decimated(256)
-        return GreyLevels.of(small, small.valid if self.foreground else None).percentiles(LANDMARKS)
+        levels = foreground_of(radiograph) if self.foreground else GreyLevels.of(radiograph)
+        return levels.percentiles(LANDMARKS)
 
 
 def _lines(values: Floats, x: Floats, y: Floats) -> Floats:

@@ -1,0 +1,1 @@
+"""Does it help? Metrics, intervals, distances and the report."""

@@ -1,0 +1,199 @@
+"""Does the shift hurt, does the curve help, does it harm?"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from isotone._version import __version__
+from isotone.data.manifest import Manifest
+from isotone.data.splits import with_splits
+from isotone.errors import IsotoneError, ModelError, UsageError
+from isotone.evaluation.baselines import baseline_names, fit_baselines
+from isotone.evaluation.material import Material, add_distances, gather, grey_statistics_auc
+from isotone.evaluation.one_pass import Transform
+from isotone.evaluation.report import write_report
+from isotone.evaluation.results import Provenance, Results
+from isotone.evaluation.rows import NONE, ORACLE, Comparison, frozen_thresholds
+from isotone.evaluation.scores import Scores
+
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-image", "torch", "pydicom")
+
+
+def evaluate(
+    manifest: Manifest,
+    classifier: Any,
+    *,
+    harmonizers: Mapping[str, Any],
+    baselines: Sequence[str] = (),
+    output: str | Path,
+    with_images: bool = False,
+    seed: int = 0,
+    workers: int = 1,
+    quiet: bool = False,
+) -> Results:
+    """Score the rows of split test of every domain, by the frozen classifier after each method.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Rows without a label are left out; without a column `split`, patients are dealt into folds. A column
+        `oracle_path` adds the method "oracle" and the recovered shares.
+    classifier : Classifier
+        Its `config.reference_domains` are the reference.
+    harmonizers : mapping of name to object with ``transform(radiograph)``
+        An image that one refuses is missing from its rows alone.
+    baselines : sequence of str
+        Names of `isotone.normalizers.BASELINES`, or "all"; fitted on the reference's train rows.
+    output : path
+        Gets ``results.json``, ``scores.csv``, ``report.html`` and ``figures/``.
+    with_images : bool
+        Show a handful of images in the report; they may identify a patient.
+    seed : int
+        Of resamples, folds and the choice of images.
+    workers : int
+        Processes that read images; 0: this one.
+    quiet : bool
+        No progress bar.
+
+    Returns
+    -------
+    Results
+        As in ``results.json``.
+
+    Raises
+    ------
+    UsageError
+        Nothing to evaluate on, labels that are no classes, or two methods of one name.
+    IsotoneError
+        No image could be read, or a score is not finite.
+    """
+    reference = tuple(classifier.config.reference_domains)
+    names = baseline_names(baselines)
+    _refuse_names([*harmonizers, *names])
+    manifest = with_splits(manifest, seed)
+    tested = manifest.select(splits=["test"], labelled=True)
+    fitted, notes = fit_baselines(names, manifest, reference, workers=workers, quiet=quiet)
+    methods: dict[str, Transform] = {**fitted, **harmonizers}
+    material = gather(tested, classifier, methods, seed=seed, workers=workers, quiet=quiet)
+    thresholds = _thresholds(manifest, classifier, workers, quiet)
+    results = compare_methods(material.scores, reference, thresholds, seed=seed)
+    add_distances(material, results.rows, reference, seed=seed)
+    results.grey_statistics_auc = grey_statistics_auc(material, seed=seed)
+    results.refused = material.refused
+    results.notes = [*notes, *_notes(manifest, tested, material, results, methods)]
+    results.provenance.classifier = getattr(classifier.config, "sha256", "") or None
+    results.provenance.harmonizers = _digests(harmonizers)
+    folder = Path(output)
+    material.scores.write(folder / "scores.csv")
+    results.write(folder / "results.json")
+    write_report(results, folder, material=material, methods=methods, with_images=with_images)
+    return results
+
+
+def compare_methods(
+    scores: Scores, reference_domains: Sequence[str], thresholds: dict[str, float | None], *, seed: int = 0
+) -> Results:
+    """All that scores alone can say.
+
+    Parameters
+    ----------
+    scores : Scores
+    reference_domains : sequence of str
+    thresholds : dict of class to float or None
+        As `frozen_thresholds` gives them.
+    seed : int
+    """
+    comparison = Comparison(scores, reference_domains, thresholds, seed=seed)
+    rows = comparison.rows()
+    return Results(
+        schema=1,
+        classes=list(scores.classes),
+        reference_domains=list(reference_domains),
+        rows=rows,
+        summary=comparison.summary(rows),
+        by_view=comparison.by_view(),
+        thresholds=thresholds,
+        provenance=Provenance(
+            isotone=__version__,
+            python=platform.python_version(),
+            libraries=_versions(),
+            seed=seed,
+            manifest=_fingerprint(scores),
+        ),
+    )
+
+
+def _refuse_names(names: Sequence[str]) -> None:
+    for name in names:
+        if name in (NONE, ORACLE) or names.count(name) > 1:
+            raise UsageError(f"two methods are called {name!r}", next_step="Rename the harmonizer's folder.")
+
+
+def _thresholds(manifest: Manifest, classifier: Any, workers: int, quiet: bool) -> dict[str, float | None]:
+    try:
+        rows = manifest.select(domains=list(classifier.config.reference_domains), splits=["val"], labelled=True)
+        scores = gather(rows, classifier, {}, workers=workers, quiet=quiet).scores
+    except IsotoneError:
+        return {}  # no reference validation rows: nothing to freeze a threshold on
+    return frozen_thresholds(scores)
+
+
+def _notes(
+    manifest: Manifest, tested: Manifest, material: Material, results: Results, methods: Mapping[str, Transform]
+) -> list[str]:
+    """What a reader would otherwise miss."""
+    notes = []
+    everything = manifest.select(splits=["test"])
+    if len(everything) > len(tested):
+        notes.append(f"{len(everything) - len(tested)} test rows have no label and are left out.")
+    if material.refused:
+        notes.append(f"{len(material.refused)} images could not be read and are left out.")
+    for domain in results.reference_domains:
+        if domain not in material.scores.domains:
+            notes.append(f"The manifest has no test row of the reference domain {domain}.")
+    for name in methods:
+        missing = [d for d in material.scores.domains if results.row(d, name) is None]
+        notes += [f"{name} has nothing for {domain}." for domain in missing]
+    if not results.thresholds:
+        notes.append("No threshold was frozen: the reference has no labelled validation rows.")
+    for domain in material.scores.domains:
+        row = results.row(domain, NONE)
+        absent = [c for c, value in (row.accuracy_per_class if row else {}).items() if value is None]
+        if absent:
+            notes.append(f"{domain} has no test image of {', '.join(absent)}.")
+        if row and row.auc_ci is None:
+            notes.append(f"{domain} has too few patients for an interval ({row.patients}).")
+    return notes
+
+
+def _digests(harmonizers: Mapping[str, Any]) -> dict[str, str]:
+    digests = {}
+    for name, harmonizer in harmonizers.items():
+        try:
+            digests[name] = str(harmonizer.digest)
+        except (AttributeError, ModelError):
+            continue  # other people's methods, and networks never saved, have none
+    return digests
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _fingerprint(scores: Scores) -> str:
+    lines = sorted(
+        f"{domain}|{scores.classes[label]}|{image}"
+        for domain, label, image in zip(scores.domain, scores.label, scores.image, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

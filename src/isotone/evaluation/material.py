@@ -1,0 +1,189 @@
+"""The evidence: which images were scored, what each method did to them, and what came out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from isotone.data.manifest import Manifest, Row
+from isotone.errors import IsotoneError, UsageError
+from isotone.evaluation.distance import grey_level_distance, grouped_auc, maximum_mean_discrepancy, median_distance
+from isotone.evaluation.one_pass import Observation, Observed, Transform, Unchanged, observe
+from isotone.evaluation.results import Refused, ResultRow
+from isotone.evaluation.rows import NONE, ORACLE
+from isotone.evaluation.scores import Scores, label_indices
+
+EMBEDDED = 128
+"""Images of a domain whose frozen features are compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Scored images with everything the report shows of them, aligned with `scores`.
+
+    Attributes
+    ----------
+    scores : Scores
+    rows : list of Row
+        Where the images are; never written anywhere.
+    images : list of Observation
+    features : dict of method to dict of int to array
+        Frozen features by position.
+    refused : list of Refused
+        Images that could not be read.
+    """
+
+    scores: Scores
+    rows: list[Row]
+    images: list[Observation]
+    features: dict[str, dict[int, NDArray[np.float32]]]
+    refused: list[Refused]
+
+
+def gather(
+    manifest: Manifest,
+    classifier: Any,
+    methods: Mapping[str, Transform],
+    *,
+    classifiers: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    quiet: bool = False,
+) -> Material:
+    """Score the rows of a manifest, each of which has a domain and a label.
+
+    Raises
+    ------
+    UsageError
+        A label that is no class of the classifier, or a row without a domain.
+    IsotoneError
+        E_DATA: no image could be read. E_MODEL: a score is not finite.
+    """
+    rows, table = list(manifest), manifest.table
+    if table["domain"].isna().any():
+        raise UsageError(
+            f"{int(table['domain'].isna().sum())} rows name no domain",
+            code="E_MANIFEST",
+            next_step="Add a column 'domain', or name it with --domain.",
+        )
+    labels = label_indices(table["label"], classifier.config.classes)
+    observed = observe(
+        rows,
+        {NONE: Unchanged(), **methods},
+        classifier,
+        classifiers=classifiers,
+        embedded=_chosen(table["domain"], seed),
+        workers=workers,
+        quiet=quiet,
+    )
+    read = [i for i, seen in enumerate(observed.images) if seen is not None]
+    if not read:
+        raise next(iter(observed.refused.values()), IsotoneError("E_DATA", "no image to evaluate on"))
+    probabilities = observed.probabilities | _oracle(table, rows, classifier, workers, quiet)
+    images = [seen for seen in observed.images if seen is not None]
+    patients = table["patient_id"].fillna("row " + table["path"])
+    scores = Scores(
+        classes=tuple(classifier.config.classes),
+        image=np.array([seen.image for seen in images]),
+        patient=pd.factorize(patients)[0].astype(np.int64)[read],
+        domain=table["domain"].to_numpy(str)[read],
+        view=np.array([seen.view for seen in images]),
+        label=labels[read],
+        probabilities={method: values[read] for method, values in probabilities.items()},
+    )
+    at = {row: k for k, row in enumerate(read)}
+    features = {m: {at[i]: f for i, f in there.items()} for m, there in observed.features.items()}
+    return Material(scores, [rows[i] for i in read], images, features, _refused(rows, observed))
+
+
+def _chosen(domains: pd.Series, seed: int) -> frozenset[int]:
+    order = np.random.default_rng(seed).permutation(len(domains))
+    shuffled = domains.reset_index(drop=True).iloc[order]
+    return frozenset(int(i) for _, part in shuffled.groupby(shuffled) for i in part.index[:EMBEDDED])
+
+
+def _oracle(
+    table: pd.DataFrame, rows: Sequence[Row], classifier: Any, workers: int, quiet: bool
+) -> dict[str, NDArray[np.float64]]:
+    if "oracle_path" not in table or not table["oracle_path"].notna().any():
+        return {}
+    named = [i for i, path in enumerate(table["oracle_path"]) if pd.notna(path)]
+    twins = [replace(rows[i], path=Path(table["oracle_path"].iloc[i])) for i in named]
+    observed = observe(twins, {ORACLE: Unchanged()}, classifier, workers=workers, label="oracle", quiet=quiet)
+    result = np.full((len(rows), len(classifier.config.classes)), np.nan)
+    result[named] = observed.probabilities[ORACLE]
+    return {ORACLE: result}
+
+
+def _refused(rows: Sequence[Row], observed: Observed) -> list[Refused]:
+    return [
+        Refused(
+            image=hashlib.sha256(str(rows[i].path).encode()).hexdigest()[:16],
+            domain=rows[i].domain or "",
+            code=error.code,
+        )
+        for i, error in observed.refused.items()
+    ]
+
+
+def pooled_histogram(material: Material, domain: str, method: str) -> NDArray[np.floating] | None:
+    """Foreground grey levels of a domain under a method, each image with the same weight; None where there are none."""
+    found = [
+        seen.histograms[method]
+        for seen, d in zip(material.images, material.scores.domain, strict=True)
+        if d == domain and method in seen.histograms
+    ]
+    return np.mean(found, axis=0) if found else None
+
+
+def add_distances(
+    material: Material, rows: Sequence[ResultRow], reference_domains: Sequence[str], *, seed: int = 0
+) -> None:
+    """Fill in how far each source domain, under each method, lies from the untouched reference."""
+    histograms = [pooled_histogram(material, d, NONE) for d in reference_domains]
+    known = [h for h in histograms if h is not None]
+    if not known:
+        return
+    pooled = np.mean(known, axis=0)
+    reference, patients = _features(material, reference_domains, NONE)
+    for row in rows:
+        mine = None if row.reference else pooled_histogram(material, row.domain, row.method)
+        if mine is None:
+            continue
+        row.wasserstein = grey_level_distance(mine, pooled)
+        features, people = _features(material, [row.domain], row.method)
+        if min(len(features), len(reference)) < 2:
+            continue
+        untouched, _ = _features(material, [row.domain], NONE)
+        width = median_distance(np.concatenate([reference, untouched]))
+        row.maximum_mean_discrepancy = maximum_mean_discrepancy(features, reference, width)
+        which = np.repeat([0, 1], [len(reference), len(features)])
+        both = np.concatenate([reference, features])
+        row.probe_auc = grouped_auc(both, which, [*patients, *people], seed=seed)
+
+
+def _features(material: Material, domains: Sequence[str], method: str) -> tuple[NDArray[np.floating], list[int]]:
+    there = material.features.get(method, {})
+    positions = [i for i in sorted(there) if material.scores.domain[i] in domains]
+    found = np.array([there[i] for i in positions])
+    return found, [int(material.scores.patient[i]) for i in positions]
+
+
+def grey_statistics_auc(material: Material, *, seed: int = 0) -> dict[str, float | None]:
+    """Per domain, what whole-image grey statistics alone reach; where it is high, the tone is the label."""
+    statistics = np.array([seen.statistics for seen in material.images])
+    scores = material.scores
+    return {
+        domain: grouped_auc(
+            statistics[inside], scores.label[inside], [int(p) for p in scores.patient[inside]], seed=seed
+        )
+        for domain in scores.domains
+        if (inside := scores.domain == domain).any()
+    }

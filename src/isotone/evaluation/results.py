@@ -1,0 +1,226 @@
+"""What ``results.json`` holds, and the table on the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from isotone.errors import UsageError
+from isotone.files import write_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Number = FiniteFloat | None
+"""None: undefined, never a made-up number."""
+Interval = tuple[FiniteFloat, FiniteFloat] | None
+"""95 %, patients resampled; None: too few patients."""
+Verdict = Literal["better", "not worse", "worse", "undecided"]
+
+_DOCUMENTED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Gain(BaseModel):
+    """A method against "none" on the same images."""
+
+    model_config = _DOCUMENTED
+    difference: Number = None
+    """Method minus none."""
+    ci: Interval = None
+    p: Number = None
+    """Two-sided bootstrap, Holm-adjusted over all gains of this metric in the file."""
+    verdict: Verdict = "undecided"
+    """Margin 0.02 (METHOD.md §5)."""
+    recovered_share: Number = None
+    """(Method − none) / (oracle − none), where oracle − none is at least 0.10."""
+    recovered_share_ci: Interval = None
+
+
+class ResultRow(BaseModel):
+    """One domain, one method."""
+
+    model_config = _DOCUMENTED
+    domain: str
+    method: str
+    reference: bool
+    """Whether the domain is one that the classifier was trained on."""
+    n: int
+    """Images scored."""
+    patients: int
+    refused: int = 0
+    """Images of the domain that the method would not take."""
+    auc: Number = None
+    """Macro one-versus-rest over the classes present; the usual AUC of two classes."""
+    auc_ci: Interval = None
+    auc_per_class: dict[str, Number] = {}
+    worst_group_accuracy: Number = None
+    """Lowest recall over the classes present."""
+    worst_group_accuracy_ci: Interval = None
+    accuracy_per_class: dict[str, Number] = {}
+    """Recall."""
+    precision_per_class: dict[str, Number] = {}
+    confusion: list[list[int]] = []
+    """Rows are labels, columns predictions, in the order of the classes."""
+    quadratic_kappa: Number = None
+    """Three classes or more, taken as ordered."""
+    sensitivity: dict[str, Number] = {}
+    """At the threshold frozen on the reference."""
+    specificity: dict[str, Number] = {}
+    brier: Number = None
+    expected_calibration_error: Number = None
+    reliability: list[tuple[FiniteFloat, FiniteFloat, int]] = []
+    """Mean confidence, accuracy, count, in ten intervals of confidence."""
+    auc_gain: Gain = Gain()
+    worst_group_accuracy_gain: Gain = Gain()
+    delong_p: Number = None
+    """Two classes: paired DeLong test of the AUC against none, patients as clusters, not adjusted."""
+    wasserstein: Number = None
+    """Distance of the pooled foreground grey levels from the reference's, in shares of the full range."""
+    maximum_mean_discrepancy: Number = None
+    """Of the classifier's frozen features from the reference's."""
+    probe_auc: Number = None
+    """How well a linear probe on these features tells the domain from the reference; 0.5: not at all."""
+
+
+class ViewRow(BaseModel):
+    """One domain, one view, one method."""
+
+    model_config = _DOCUMENTED
+    domain: str
+    view: str
+    method: str
+    n: int
+    auc: Number = None
+    worst_group_accuracy: Number = None
+
+
+class Summary(BaseModel):
+    """One method over all source domains where the oracle leaves 0.10 to recover: a ratio of sums."""
+
+    model_config = _DOCUMENTED
+    method: str
+    metric: Literal["auc", "worst_group_accuracy"]
+    domains: list[str]
+    recovered_share: Number = None
+    recovered_share_ci: Interval = None
+
+
+class Refused(BaseModel):
+    """An image that could not be read."""
+
+    model_config = _DOCUMENTED
+    image: str
+    """SHA-256 of its path, first 16 hexadecimals."""
+    domain: str
+    code: str
+
+
+class Provenance(BaseModel):
+    """From what, with what."""
+
+    model_config = _DOCUMENTED
+    isotone: str
+    python: str
+    libraries: dict[str, str] = {}
+    seed: int
+    manifest: str
+    """SHA-256 over the manifest's test rows: domain, label, pixels of each image."""
+    classifier: str | None = None
+    """SHA-256 of its weights."""
+    harmonizers: dict[str, str] = {}
+    """SHA-256 of each."""
+
+
+class Results(BaseModel):
+    """The whole file."""
+
+    model_config = _DOCUMENTED
+    schema_version: Literal[1] = Field(1, alias="schema")
+    classes: list[str]
+    reference_domains: list[str]
+    rows: list[ResultRow]
+    summary: list[Summary] = []
+    by_view: list[ViewRow] = []
+    grey_statistics_auc: dict[str, Number] = {}
+    """Per domain: what nine whole-image grey statistics alone reach, patient-grouped."""
+    thresholds: dict[str, Number] = {}
+    """Per class, from the reference's validation rows."""
+    refused: list[Refused] = []
+    notes: list[str] = []
+    """What was left out, and why."""
+    provenance: Provenance
+
+    def row(self, domain: str, method: str) -> ResultRow | None:
+        """The row of a domain and method, if there is one."""
+        return next((r for r in self.rows if (r.domain, r.method) == (domain, method)), None)
+
+    @property
+    def source_domains(self) -> list[str]:
+        """The domains with rows that are not the reference, in order."""
+        return list(dict.fromkeys(r.domain for r in self.rows if not r.reference))
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods with rows, in order."""
+        return list(dict.fromkeys(r.method for r in self.rows))
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        write_text(path, self.model_dump_json(indent=1, by_alias=True) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The file that `write` wrote.
+
+        Raises
+        ------
+        UsageError
+            Missing, of another schema, or foreign.
+        """
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError("no results here", code="E_READ", file=path) from error
+        except ValueError as error:
+            raise UsageError("not readable as JSON", file=path) from error
+        schema = body.get("schema") if isinstance(body, dict) else None
+        if schema != 1:
+            raise UsageError(
+                f"results of schema {schema!r} are not understood here",
+                file=path,
+                next_step="Run evaluate again with this version.",
+            )
+        try:
+            return cls.model_validate(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"these are no results of isotone: {where}: {first['msg']}", file=path) from error
+
+    def table(self) -> Table:
+        """Domain × method for the terminal: AUC, worst-group accuracy, recall per class."""
+        from rich.table import Table
+
+        table = Table("domain", "method", "n", "AUC", "worst group", *self.classes)
+        for row in self.rows:
+            recall = [_text(row.accuracy_per_class.get(c)) for c in self.classes]
+            table.add_row(
+                row.domain,
+                row.method,
+                str(row.n),
+                _with_interval(row.auc, row.auc_ci),
+                _with_interval(row.worst_group_accuracy, row.worst_group_accuracy_ci),
+                *recall,
+            )
+        return table
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _with_interval(value: float | None, ci: tuple[float, float] | None) -> str:
+    return _text(value) + (f" [{ci[0]:.2f}, {ci[1]:.2f}]" if ci else "")

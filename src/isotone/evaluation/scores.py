@@ -1,0 +1,175 @@
+"""What every method made the classifier say of every image: the one table from which all metrics follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from isotone.errors import UsageError
+from isotone.files import replace_file
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FIXED = ["image", "patient", "domain", "view", "label", "method"]
+"""Columns of ``scores.csv`` before one column per class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Labelled images of several domains, scored by several methods.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        In the order of the probabilities.
+    image : string array of shape (n,)
+        SHA-256, first 16 hexadecimals, of the decoded pixels (or of the name, where only scores are at hand).
+    patient : int array of shape (n,)
+        A number per patient, without any other meaning.
+    domain, view : string arrays of shape (n,)
+        `view` is "" where the header has none.
+    label : int array of shape (n,)
+        Index into `classes`.
+    probabilities : dict of method to float64 array of shape (n, C)
+        A row of NaN where the method refused the image, or has nothing for it.
+    """
+
+    classes: tuple[str, ...]
+    image: NDArray[np.str_]
+    patient: NDArray[np.int64]
+    domain: NDArray[np.str_]
+    view: NDArray[np.str_]
+    label: NDArray[np.int64]
+    probabilities: dict[str, Floats]
+
+    def scored(self, method: str) -> Bools:
+        """Which images the method has probabilities for, shape (n,)."""
+        return np.asarray(~np.isnan(self.probabilities[method]).any(axis=1))
+
+    @property
+    def domains(self) -> list[str]:
+        """Sorted."""
+        return [str(d) for d in np.unique(self.domain)]
+
+    def groups(self) -> Iterator[tuple[str, str, Bools]]:
+        """Each domain with each method that scored any of its images, and which images these are."""
+        for domain in self.domains:
+            for method in self.probabilities:
+                inside = (self.domain == domain) & self.scored(method)
+                if inside.any():
+                    yield domain, method, inside
+
+    def write(self, path: Path) -> None:
+        """Write as CSV: one line per image and method; `read_scores` reads it."""
+        fixed = pd.DataFrame(
+            {
+                "image": self.image,
+                "patient": self.patient,
+                "domain": self.domain,
+                "view": self.view,
+                "label": np.asarray(self.classes)[self.label],
+            }
+        )
+        parts = [
+            pd.concat([fixed, pd.DataFrame(table, columns=list(self.classes))], axis=1)
+            .assign(method=method)
+            .loc[self.scored(method), [*FIXED, *self.classes]]
+            for method, table in self.probabilities.items()
+        ]
+        with replace_file(path) as temporary:
+            pd.concat(parts).to_csv(temporary, index=False, float_format="%.9g")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The table that `write` wrote.
+
+        Raises
+        ------
+        UsageError
+            Not such a file, or a score that is not a probability.
+        """
+        table = read_table(path)
+        if list(table.columns[: len(FIXED)]) != FIXED:
+            raise UsageError("these are no scores of isotone evaluate", code="E_MANIFEST", file=path)
+        classes = tuple(table.columns[len(FIXED) :])
+        images = table.drop_duplicates(["image", "domain"]).reset_index(drop=True)
+        return cls(
+            classes=classes,
+            image=images["image"].to_numpy(str),
+            patient=pd.factorize(images["patient"])[0].astype(np.int64),
+            domain=images["domain"].to_numpy(str),
+            view=images["view"].to_numpy(str),
+            label=label_indices(images["label"], classes, path),
+            probabilities={
+                str(method): _aligned(part, images[["image", "domain"]], classes, path)
+                for method, part in table.groupby("method", sort=False)
+            },
+        )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV of strings.
+
+    Raises
+    ------
+    UsageError
+        Missing or not readable.
+    """
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise UsageError("no such file of scores", code="E_READ", file=path) from None
+    except (OSError, ValueError) as error:
+        raise UsageError("not readable as CSV", code="E_MANIFEST", file=path) from error
+
+
+def label_indices(
+    labels: Sequence[object] | pd.Series, classes: Sequence[str], file: Path | None = None
+) -> NDArray[np.int64]:
+    """Position of each label in `classes`.
+
+    Raises
+    ------
+    UsageError
+        A label that is no class.
+    """
+    index = pd.Index(classes).get_indexer(pd.Index([str(label) for label in labels]))
+    if (index < 0).any():
+        wrong = sorted({str(label) for label, i in zip(labels, index, strict=True) if i < 0})[0]
+        raise UsageError(f"label {wrong!r} is none of the classes {', '.join(classes)}", code="E_MANIFEST", file=file)
+    return np.asarray(index, np.int64)
+
+
+def probabilities_of(table: pd.DataFrame, classes: Sequence[str], path: Path) -> Floats:
+    """The class columns as float64 of shape (n, C).
+
+    Raises
+    ------
+    UsageError
+        A column is missing, or a value is no number of [0, 1].
+    """
+    missing = [c for c in classes if c not in table]
+    if missing:
+        raise UsageError(f"no column {missing[0]!r} with the scores of that class", code="E_MANIFEST", file=path)
+    values: Floats = table[list(classes)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    wrong = ~((values >= 0) & (values <= 1)).all(axis=1)  # NaN fails too
+    if wrong.any():
+        raise UsageError(
+            f"{int(wrong.sum())} rows have a score that is no number from 0 to 1", code="E_MANIFEST", file=path
+        )
+    return values
+
+
+def _aligned(part: pd.DataFrame, keys: pd.DataFrame, classes: Sequence[str], path: Path) -> Floats:
+    result = np.full((len(keys), len(classes)), np.nan)
+    columns = list(keys.columns)
+    at = pd.MultiIndex.from_frame(keys).get_indexer(pd.MultiIndex.from_frame(part[columns]))
+    result[at] = probabilities_of(part, classes, path)
+    return result
