@@ -7,26 +7,22 @@ scanners have only B and C in train and val, and A to D in test.
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import starmap
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.progress import track
 
 from isotone._version import __version__
 from isotone.data.cohorts.phantom_anatomy import CLASSES, Anatomy, draw_breast
 from isotone.data.cohorts.phantom_dicom import Exam, write_mammogram
 from isotone.data.cohorts.phantom_scanners import ALDER, SCANNERS
+from isotone.data.images import progress
 from isotone.data.manifest import Manifest
-from isotone.errors import UsageError
+from isotone.errors import IsotoneError, UsageError
 from isotone.files import claim_folder, write_text
+from isotone.workers import map_isolated
 
 SHARES = {
     ("reference", "train"): dict.fromkeys(CLASSES, 30),
@@ -41,7 +37,7 @@ SHARES = {
 
 @dataclass(frozen=True)
 class _Patient:
-    """What one worker needs to draw and write a patient: the same files whoever draws her."""
+    """A patient to be drawn: her files do not depend on who draws her, or after whom."""
 
     number: int
     scanner: int
@@ -72,7 +68,7 @@ def make_phantom(
     seed : int
         The same seed gives the same bytes, whatever the number of workers.
     workers : int
-        Processes.
+        Processes; 0: this one.
     force : bool
         Write into a folder that holds something else.
     quiet : bool
@@ -91,16 +87,18 @@ def make_phantom(
     """
     if size < 32:
         raise UsageError("a phantom has at least 32 rows")
-    drawn = _allot(patients, seed)
+    cast = _allot(patients, seed)
     settings = {"patients": patients, "size": size, "seed": seed, "version": __version__}
     text = json.dumps(truth() | {"settings": settings}, indent=1) + "\n"
     folder = Path(output)
     same = (folder / "truth.json").is_file() and (folder / "truth.json").read_text(encoding="utf-8") == text
     claim_folder(folder, force=force or same)
     write_text(folder / "truth.json", text)
+    drawn = map_isolated(_Drawing(folder, size, seed, same), cast, workers=workers)
     rows: list[dict[str, Any]] = []
-    jobs = [(folder, patient, size, seed, same) for patient in drawn]
-    for result in track(_run(jobs, workers), "drawing", total=len(jobs), disable=quiet):
+    for _, result in progress(drawn, len(cast), label="drawing", quiet=quiet):
+        if isinstance(result, IsotoneError):
+            raise result
         rows += result
     Manifest(pd.DataFrame(rows)).write(folder / "manifest.csv")
     return Manifest.read(folder / "manifest.csv")
@@ -153,46 +151,43 @@ def _allot(patients: int, seed: int) -> list[_Patient]:
     return sorted((_Patient(int(n), *cell) for n, cell in zip(numbers, flat, strict=True)), key=lambda p: p.number)
 
 
-def _run(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[list[dict[str, Any]]]:
-    if workers <= 1:
-        yield from starmap(_write_patient, jobs)
-        return
-    # Spawned, not forked: the caller may hold threads of torch. An interrupt is the caller's to handle.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, ignore) as pool:
-        yield from pool.map(_write_patient, *zip(*jobs, strict=True), chunksize=8)
+@dataclass(frozen=True)
+class _Drawing:
+    """Draws one patient's two breasts and writes their files; the rows of the manifest."""
 
+    folder: Path
+    size: int
+    seed: int
+    resume: bool
 
-def _write_patient(folder: Path, patient: _Patient, size: int, seed: int, resume: bool) -> list[dict[str, Any]]:
-    """Draw one patient's two breasts and write their files; the rows of the manifest."""
-    rng = np.random.default_rng([seed, patient.number])
-    left = Anatomy.draw(rng, patient.label)
-    scanner, name = SCANNERS[patient.scanner], f"P{patient.number:04d}"
-    rows = []
-    for laterality, anatomy in (("L", left), ("R", left.other_side(rng))):
-        files = {"images": scanner}
+    def __call__(self, patient: _Patient) -> list[dict[str, Any]]:
+        rng = np.random.default_rng([self.seed, patient.number])
+        left = Anatomy.draw(rng, patient.label)
+        sides = (("L", left), ("R", left.other_side(rng)))
+        return [self._side(patient, laterality, anatomy) for laterality, anatomy in sides]
+
+    def _side(self, patient: _Patient, laterality: str, anatomy: Anatomy) -> dict[str, Any]:
+        scanner, name = SCANNERS[patient.scanner], f"P{patient.number:04d}"
+        writers = {"images": scanner}
         if scanner is not ALDER and patient.split == "test":
-            files["oracle"] = ALDER
+            writers["oracle"] = ALDER
         paths = {
-            branch: Path(branch, writer.manufacturer.lower(), name, f"{laterality}CC.dcm")
-            for branch, writer in files.items()
+            branch: self.folder / branch / writer.manufacturer.lower() / name / f"{laterality}CC.dcm"
+            for branch, writer in writers.items()
         }
-        if not (resume and all((folder / path).exists() for path in paths.values())):
-            side = np.random.default_rng([seed, patient.number, ord(laterality)])
-            exposure = draw_breast(side, anatomy, size, laterality=laterality)
-            exam = Exam(name, laterality, anatomy, f"phantom {seed} {size}")
-            for branch, writer in files.items():
-                write_mammogram(folder / paths[branch], writer.stored(exposure), exam, writer)
-        rows.append(
-            {
-                "path": str(folder / paths["images"]),
-                "domain": scanner.domain,
-                "label": patient.label,
-                "patient_id": name,
-                "split": patient.split,
-                "view": "CC",
-                "laterality": laterality,
-                "oracle_path": str(folder / paths["oracle"]) if "oracle" in paths else None,
-            }
-        )
-    return rows
+        if not (self.resume and all(path.exists() for path in paths.values())):
+            rng = np.random.default_rng([self.seed, patient.number, ord(laterality)])
+            exposure = draw_breast(rng, anatomy, self.size, laterality=laterality)
+            exam = Exam(name, laterality, anatomy, f"phantom {self.seed} {self.size}")
+            for branch, writer in writers.items():
+                write_mammogram(paths[branch], writer.stored(exposure), exam, writer)
+        return {
+            "path": str(paths["images"]),
+            "domain": scanner.domain,
+            "label": patient.label,
+            "patient_id": name,
+            "split": patient.split,
+            "view": "CC",
+            "laterality": laterality,
+            "oracle_path": str(paths["oracle"]) if "oracle" in paths else None,
+        }

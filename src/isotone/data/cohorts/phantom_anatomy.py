@@ -8,8 +8,8 @@ Burgess AE, Jacobson FL, Judy PF (2001). Human observer detection experiments wi
 noise. Med Phys 28(4):419–437 (power spectra of mammograms fall as 1/f^β, β about 3).
 Johns PC, Yaffe MJ (1987). X-ray characterisation of normal and neoplastic breast tissues. Phys Med Biol
 32(6):675–695 (linear attenuation coefficients).
-Yaffe MJ et al. (2009). The myth of the 50-50 breast. Med Phys 36(12):5437–5443 (glandular fractions: mean 19 %,
-95 % of women below 45 %; compressed thickness 59 ± 16 mm).
+Yaffe MJ et al. (2009). The myth of the 50-50 breast. Med Phys 36(12):5437–5443 (glandular fractions: mean
+19 %, 95 % of women below 45 %; compressed thickness 59 ± 16 mm).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Anatomy:
             half_height=float(half_height),
             squareness=float(rng.uniform(2.0, 2.5)),
             tilt=float(rng.normal(0.06, 0.04)),
-            thickness=float(np.clip(rng.normal(56 - 3 * rank, 7), 32, 80)),
+            thickness=float(np.clip(rng.normal(56 - 1.5 * rank, 4), 40, 72)),
             glandular_fraction=float(GLANDULAR_FRACTION[density] * np.exp(rng.normal(0, FRACTION_SPREAD))),
             clumping=float(rng.uniform(2.0, 3.2)),
         )
@@ -168,9 +168,7 @@ def power_law_texture(rng: np.random.Generator, shape: tuple[int, int], pitch: f
     return np.asarray(np.fft.irfft2(white * np.sqrt(density) / pitch, s=shape))
 
 
-def _tissue(
-    rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int, int], pitch: float
-) -> tuple[Floats, Floats]:
+def _tissue(rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int, int], pitch: float) -> tuple[Floats, Floats]:
     """Thickness of the breast and of the glandular tissue in it along each ray, mm."""
     rows, columns = shape
     x = (np.arange(columns) + 0.5) * pitch
@@ -190,9 +188,7 @@ def _tissue(
     # Parenchyma fills the middle and narrows towards the nipple; fat lies under the skin and on the muscle.
     x_rel, r_rel = x / anatomy.depth, radius / edge
     envelope = -14 * np.maximum(r_rel - 0.7, 0) - 8 * np.maximum(0.15 - x_rel, 0) - 1.5 * np.abs(y) / edge
-    slabs = [
-        envelope + anatomy.clumping * power_law_texture(rng, shape, pitch) for _ in range(OVERLAPPING_SLABS)
-    ]
+    slabs = [envelope + anatomy.clumping * power_law_texture(rng, shape, pitch) for _ in range(OVERLAPPING_SLABS)]
 
     def share(offset: float, step: int = 1) -> Floats:
         return np.asarray(sum(expit(slab[::step, ::step] + offset) for slab in slabs) / len(slabs))

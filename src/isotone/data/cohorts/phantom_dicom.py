@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def write_mammogram(path: Path, stored: NDArray[np.uint16], exam: Exam, scanner:
 
 
 def _uid(exam: Exam, scanner: Scanner, what: str) -> str:
-    return generate_uid(prefix=None, entropy_srcs=[exam.key, exam.patient_id, scanner.domain, what])
+    name = "|".join([exam.key, exam.patient_id, scanner.domain, what])
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
 
 
 def _patient_and_study(ds: Dataset, exam: Exam, scanner: Scanner) -> None:

@@ -1,7 +1,7 @@
 """Three invented vendors: how each turns an exposure into stored values.
 
-The line integral becomes presentation values as the reference scanner shows them; the other two apply a response
-of their own to these, in floating point, before anything is rounded to a bit depth.
+The line integral becomes presentation values as the reference scanner shows them; the other two apply a
+response of their own to these, in floating point, before anything is rounded to a bit depth.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ def _undo_compress(y: Floats) -> Floats:
 
 
 def _expand(x: Floats) -> Floats:
-    return 0.10 + 0.35 * np.asarray(x) ** 1.8
+    return 0.10 + 0.35 * np.asarray(x) ** 1.5
 
 
 def _undo_expand(y: Floats) -> Floats:
-    return np.clip((np.asarray(y) - 0.10) / 0.35, 0, 1) ** (1 / 1.8)
+    return np.clip((np.asarray(y) - 0.10) / 0.35, 0, 1) ** (1 / 1.5)
 
 
 ALDER = Scanner(
@@ -110,7 +110,7 @@ BIRCH = Scanner(
 )  # fmt: skip
 CEDAR = Scanner(
     "Cedar", "Mammo Three", 12, False, (1126.5, 1434.0), _expand, _undo_expand,
-    "0.10 + 0.35 x^1.8: expansive, in a narrow range with lifted black",
+    "0.10 + 0.35 x^1.5: expansive, in a narrow range with lifted black",
 )  # fmt: skip
 
 SCANNERS = (ALDER, BIRCH, CEDAR)
