@@ -129,8 +129,15 @@ class ToneCurveHarmonizer:
         self.labels, self.seed, self._digest = labels, seed, None
         return self
 
-    def curve(self, radiograph: Radiograph) -> ToneCurve:
+    @property
+    def needs_pixels(self) -> bool:
+        """Whether a curve depends on the image; a scanner's curve can be had from the header alone."""
+        return not all(isinstance(mapper, ScannerMapper) for mapper in self.mappers.values())
+
+    def curve(self, radiograph: Radiograph, *, force: bool = False) -> ToneCurve:
         """The curve of an image, by its own domain; the identity for the reference.
+
+        With `force`, also for data that it was not fitted on.
 
         Raises
         ------
@@ -148,7 +155,8 @@ class ToneCurveHarmonizer:
                 file=radiograph.header.path,
                 next_step=f"Name the scanner with --domain ({', '.join(self.mappers)}), or fit a curve for it.",
             )
-        compare(radiograph.header, self.seen.get(domain, {}))
+        if not force:
+            compare(radiograph.header, self.seen.get(domain, {}))
         return mapper.curve(radiograph)
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
@@ -165,7 +173,7 @@ class ToneCurveHarmonizer:
             Not fitted yet, or not saved where the model has network weights.
         """
         if self._digest is None:
-            if not self.mappers or not all(isinstance(m, ScannerMapper) for m in self.mappers.values()):
+            if not self.mappers or self.needs_pixels:
                 raise ModelError("E_MODEL", "the harmonizer is not fitted, or not saved yet")
             entries = {domain: mapper.save(Path(), "") for domain, mapper in self.mappers.items()}
             self._digest = _checksum(self._body(entries))

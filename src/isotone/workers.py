@@ -12,7 +12,7 @@ import signal
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -29,6 +29,7 @@ MEMORY = 4 * 2**30
 """Bytes of address space that a worker may take beyond what its imports hold."""
 WINDOW = 8
 """Tasks under way for each worker: results wait for their turn, and a million must not sit in memory."""
+REPORT = "Leave the file out; if other programs read it, report this line."
 
 _function: Callable[[Any], Any]
 
@@ -40,7 +41,7 @@ def map_isolated(
     workers: int = 1,
     executor: Executor | None = None,
     seconds: Callable[[X], float] | None = None,
-) -> Iterator[tuple[X, T | IsotoneError]]:
+) -> Generator[tuple[X, T | IsotoneError], None, None]:
     """Call a function on every item in crash-isolated processes; yield in the order of the items.
 
     Parameters
@@ -89,9 +90,7 @@ def map_isolated(
             yield _collect(*waiting.popleft(), submit)
 
 
-def _collect(
-    item: X, future: Future[Any], submit: Callable[[X], Future[Any]], *, retry: bool = True
-) -> tuple[X, Any]:
+def _collect(item: X, future: Future[Any], submit: Callable[[X], Future[Any]], *, retry: bool = True) -> tuple[X, Any]:
     try:
         return item, future.result()
     except TimeoutError:
@@ -141,13 +140,14 @@ def _guarded(function: Callable[[X], T], item: X) -> T | IsotoneError:
             warnings.simplefilter("ignore")  # pydicom's and highdicom's quote values of the header
             return function(item)
     except IsotoneError as error:
+        error.file = error.file or _path(item)
         return error
     except (KeyboardInterrupt, SystemExit):
         raise
     except MemoryError:
         return _refusal("E_BOMB", "needs more memory than a worker may take", item)
     except BaseException as error:  # a panic of a codec written in Rust is no Exception
-        return _refusal("E_DECODE", f"unexpected {type(error).__name__} in {_where(error)}", item)
+        return _refusal("E_DECODE", f"unexpected {type(error).__name__} in {_where(error)}", item, REPORT)
 
 
 def _where(error: BaseException) -> str:
@@ -160,5 +160,10 @@ def _where(error: BaseException) -> str:
     return f"{trace.tb_frame.f_globals.get('__name__', '?')}, line {trace.tb_lineno}"
 
 
-def _refusal(code: str, what: str, item: Any) -> RadiographError:
-    return RadiographError(code, what, file=getattr(item, "path", None))
+def _refusal(code: str, what: str, item: Any, next_step: str | None = None) -> RadiographError:
+    return RadiographError(code, what, file=_path(item), next_step=next_step)
+
+
+def _path(item: Any) -> str | None:
+    path = getattr(item, "path", None)
+    return None if path is None else str(path)

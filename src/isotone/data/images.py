@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -75,7 +75,7 @@ def time_limit(row: Row) -> float:
         return SECONDS  # reading it will say what is wrong
 
 
-def progress(items: Iterable[T], total: int, *, label: str, quiet: bool) -> Iterator[T]:
+def progress(items: Iterable[T], total: int, *, label: str, quiet: bool) -> Generator[T, None, None]:
     """Pass items on, and show on a terminal how many of them have come."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,0 +1,251 @@
+"""Many files → many files: a harmonizer applied to images, in crash-isolated processes or on anybody's executor."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from isotone._version import __version__
+from isotone.curves import ToneCurve
+from isotone.data.images import SECONDS, progress, time_limit
+from isotone.data.manifest import Manifest
+from isotone.errors import IsotoneError, RadiographError, UsageError
+from isotone.export.deliver import Delivery, Job, Outcome
+from isotone.export.deliver_states import Group, Planned, StateDelivery, Survey
+from isotone.export.plan import CURVES, plan
+from isotone.export.record import Deliver
+from isotone.files import replace_file
+from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.journal import Entries, open_journal
+from isotone.workers import map_isolated
+
+COLUMNS = (
+    "file",
+    "status",
+    "code",
+    "coefficients",
+    "min_slope",
+    "max_slope",
+    "levels_kept",
+    "clipped_share",
+    "warnings",
+    "output",
+)
+Run = Callable[..., Generator[tuple[Any, Any], None, None]]
+"""Calls a function on items in processes: (function, items, label, time limit) → pairs of item and result."""
+
+
+class Result(NamedTuple):
+    """What became of one image, in which file, and whether by an earlier run."""
+
+    job: Job
+    outcome: Outcome | IsotoneError
+    target: str = ""
+    resumed: bool = False
+
+
+Results = Generator[Result, None, None]
+
+
+@dataclass
+class ApplyReport:
+    """What `apply` did.
+
+    Attributes
+    ----------
+    harmonized, reference, resumed : int
+        Images harmonized and reference images passed through by this run; images of an earlier run.
+    refused : list of IsotoneError
+        Each names its file.
+    curves : Path
+        The table of every image.
+    """
+
+    curves: Path
+    harmonized: int = 0
+    reference: int = 0
+    resumed: int = 0
+    refused: list[IsotoneError] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """One line."""
+        return (
+            f"{self.harmonized} harmonized, {self.reference} reference, {self.resumed} resumed, "
+            f"{len(self.refused)} refused: {self.curves}"
+        )
+
+
+def apply(
+    harmonizer: ToneCurveHarmonizer,
+    manifest: Manifest,
+    output: str | Path,
+    *,
+    deliver: Deliver = "pixels",
+    workers: int = 1,
+    executor: Executor | None = None,
+    force: bool = False,
+    quiet: bool = False,
+) -> ApplyReport:
+    """Harmonize the images of a manifest into a folder that mirrors theirs.
+
+    Reference images are copied as they are (`deliver` "gsps": left out). What is refused is named and the rest done.
+    The same call again resumes after the last finished image.
+
+    Parameters
+    ----------
+    harmonizer : ToneCurveHarmonizer
+    manifest : Manifest
+        Paths, and domains where the headers lack them; images that lie in `output` are left out.
+    output : path
+        Gets the images, ``curves.csv`` and ``journal.jsonl``.
+    deliver : {"pixels", "voi-lut", "gsps"}
+        Derived DICOM images, or 16-bit PNG for raster files; copies with a VOI LUT; presentation states.
+    workers : int
+        Number of processes; 0: in this one.
+    executor : concurrent.futures.Executor, optional
+        Runs the work in place of the pool of processes; it needs the same file system.
+    force : bool
+        Use the output folder whatever is in it; apply curves to data that they were not fitted on.
+    quiet : bool
+        No progress bar.
+
+    Raises
+    ------
+    UsageError
+        An unknown delivery, or the output folder is in use or holds something else.
+    IsotoneError
+        E_WRITE: the output folder cannot be written to.
+    """
+    if deliver not in get_args(Deliver):
+        raise UsageError(f"unknown delivery {deliver!r}", next_step="Use pixels, voi-lut or gsps.")
+    output = Path(output)
+    jobs = plan(manifest, output, harmonizer.reference_domains, deliver)
+    model = {"version": __version__, "harmonizer": harmonizer.digest, "deliver": deliver}
+
+    def run(
+        function: Callable[[Any], Any], items: Sequence[Any], label: str, seconds: Any
+    ) -> Generator[Any, None, None]:
+        results = map_isolated(function, items, workers=workers, executor=executor, seconds=seconds)
+        return progress(results, len(items), label=label, quiet=quiet)
+
+    with open_journal(output, model, _digest(jobs), force=force) as entries:
+        if deliver == "gsps":
+            results = _deliver_states(StateDelivery(harmonizer, output, force), jobs, entries, run)
+        else:
+            results = _deliver_files(Delivery(harmonizer, output, deliver, force), jobs, entries, run)
+        with closing(results):
+            return _tabulate(results, output)
+
+
+def _deliver_files(delivery: Delivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
+    """One file for each image."""
+    output = delivery.output
+    resumed = {job.key for job in jobs if job.key in entries and (output / job.target).exists()}
+    todo = [job for job in jobs if job.key not in resumed]
+    seen: set[str] = set()
+    with closing(run(delivery, todo, "harmonizing", time_limit)) as fresh:
+        for job in jobs:
+            old = job.key in resumed
+            outcome = Outcome.from_entry(entries[job.key]) if old else next(fresh)[1]
+            if isinstance(outcome, IsotoneError):
+                yield Result(job, outcome)
+            elif _met_before(outcome, seen):
+                (output / job.target).unlink(missing_ok=True)
+                yield Result(job, _duplicate(job))
+            else:
+                yield Result(job, outcome, job.target, old)
+
+
+def _deliver_states(delivery: StateDelivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
+    """Presentation states: a curve for each image, then a file for each group of images."""
+    seen: set[str] = set()
+    surveyed: list[tuple[Job, str | None, Outcome | IsotoneError]] = []
+    members: dict[str, list[tuple[Job, ToneCurve]]] = {}
+    with closing(run(Survey(delivery.harmonizer, delivery.force), jobs, "reading", time_limit)) as found:
+        for job, planned in found:
+            if isinstance(planned, Planned) and _met_before(planned.outcome, seen):
+                planned = _duplicate(job)
+            if isinstance(planned, IsotoneError):
+                surveyed.append((job, None, planned))
+                continue
+            surveyed.append((job, planned.group, planned.outcome))
+            if planned.group is not None:
+                members.setdefault(planned.group, []).append((job, planned.outcome.curve or ToneCurve()))
+    groups = {name: Group.of(name, images, number) for number, (name, images) in enumerate(members.items(), 1)}
+    resumed = {g.key for g in groups.values() if g.key in entries and (delivery.output / g.target).exists()}
+    todo = [group for group in groups.values() if group.key not in resumed]
+    with closing(run(delivery, todo, "writing", lambda group: SECONDS + len(group.images))) as fresh:
+        failed = {group.key: error for group, error in fresh if error is not None}
+    for job, name, outcome in surveyed:
+        if name is None:
+            yield Result(job, outcome)
+        elif (group := groups[name]).key in failed:
+            yield Result(job, _same_refusal(failed[group.key], job))
+        else:
+            yield Result(job, outcome, group.target, group.key in resumed)
+
+
+def _met_before(outcome: Outcome, seen: set[str]) -> bool:
+    """Whether an earlier image has the same SOP Instance UID; an archive would keep one of them."""
+    if outcome.instance is None:
+        return False
+    before = outcome.instance in seen
+    seen.add(outcome.instance)
+    return before
+
+
+def _duplicate(job: Job) -> RadiographError:
+    return RadiographError("E_DUPLICATE", "its SOP Instance UID is that of an earlier image", file=job.path)
+
+
+def _same_refusal(error: IsotoneError, job: Job) -> IsotoneError:
+    return RadiographError(error.code, error.what, file=job.path, next_step=error.next_step)
+
+
+def _tabulate(results: Iterable[Result], output: Path) -> ApplyReport:
+    """Count, and write the table as the results come."""
+    report = ApplyReport(output / CURVES)
+    with replace_file(report.curves) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for result in results:
+            if isinstance(result.outcome, IsotoneError):
+                report.refused.append(result.outcome)
+            elif result.resumed:
+                report.resumed += 1
+            elif result.outcome.status == "reference":
+                report.reference += 1
+            else:
+                report.harmonized += 1
+            writer.writerow([_inert(cell) for cell in _cells(result)])
+    return report
+
+
+def _cells(result: Result) -> list[object]:
+    path, outcome = str(result.job.path), result.outcome
+    if isinstance(outcome, IsotoneError):
+        return [path, "refused", outcome.code, *[""] * (len(COLUMNS) - 3)]
+    coefficients = "" if outcome.curve is None else json.dumps(outcome.curve.coefficients)
+    numbers = [f"{number:.6g}" for number in (outcome.min_slope, outcome.max_slope)]
+    kept = "" if outcome.levels_kept is None else outcome.levels_kept
+    clipped, warnings = f"{outcome.clipped_share:.6g}", " ".join(outcome.warnings)
+    return [path, outcome.status, "", coefficients, *numbers, kept, clipped, warnings, result.target]
+
+
+def _inert(cell: object) -> str:
+    """A cell that a spreadsheet takes for text, not for a formula; and that can be written at all."""
+    text = str(cell).encode(errors="surrogateescape").decode(errors="replace")
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _digest(jobs: list[Job]) -> str:
+    names = "\n".join(f"{os.path.abspath(job.path)}|{job.domain}" for job in jobs)
+    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()

@@ -1,0 +1,1 @@
+"""Harmonized images as files: derived images, look-up tables, presentation states, and the way back."""

@@ -1,0 +1,218 @@
+"""One image → one file, in whichever process it runs: read, harmonize, write, note it in the journal."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from isotone.curves import ToneCurve
+from isotone.errors import RadiographError
+from isotone.export.derived_image import output_table, write_derived_dicom, write_derived_png
+from isotone.export.record import Deliver, Record, Table
+from isotone.export.voi_lut import write_voi_lut_image
+from isotone.files import replace_file
+from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.dicom import read_dicom
+from isotone.imaging.radiograph import Header, Radiograph
+from isotone.imaging.raster import SUFFIXES, read_raster
+from isotone.imaging.read import read_header
+from isotone.imaging.regular import open_regular
+from isotone.imaging.warned import caught_warnings
+from isotone.journal import note
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to deliver.
+
+    Attributes
+    ----------
+    path : Path
+        As the user gave it.
+    domain : str or None
+        From the manifest; it goes before the header's.
+    target : str
+        Path of the output file, relative to the output folder.
+    key : str
+        Of the journal.
+    """
+
+    path: Path
+    domain: str | None
+    target: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done with one image: a line of ``curves.csv``.
+
+    Attributes
+    ----------
+    status : str
+        "harmonized", or "reference": copied as it is.
+    curve : ToneCurve or None
+    min_slope, max_slope : float
+        Bounds over the full range.
+    levels_kept : int
+        Distinct delivered values of all possible stored values.
+    clipped_share : float
+        Share of the pixels (padding apart) that an affine stage clips; 0 where no pixel was read.
+    instance : str or None
+        SHA-256 of the SOP Instance UID.
+    warnings : tuple of str
+        Codes.
+    """
+
+    status: str
+    curve: ToneCurve | None = None
+    min_slope: float = 1.0
+    max_slope: float = 1.0
+    levels_kept: int | None = None
+    clipped_share: float = 0.0
+    instance: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> Self:
+        """The outcome that a line of the journal holds."""
+        curve = None if entry["curve"] is None else ToneCurve.from_json(entry["curve"])
+        return cls(**{**entry, "curve": curve, "warnings": tuple(entry["warnings"])})
+
+    def to_entry(self) -> dict[str, Any]:
+        """What `from_entry` reads."""
+        return {**vars(self), "curve": None if self.curve is None else self.curve.to_json()}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Delivers one image as pixels or VOI LUT.
+
+    Attributes
+    ----------
+    harmonizer : ToneCurveHarmonizer
+    output : Path
+        Folder that holds the journal.
+    deliver : str
+        "pixels" or "voi-lut".
+    force : bool
+        Overrule what the harmonizer refuses because it was not fitted on such data; read files without preamble.
+    """
+
+    harmonizer: ToneCurveHarmonizer
+    output: Path
+    deliver: Deliver
+    force: bool = False
+
+    def __call__(self, job: Job) -> Outcome:
+        """Write the file, then the journal's line.
+
+        Raises
+        ------
+        IsotoneError
+            The image is refused, or cannot be written; no output file is left.
+        """
+        with caught_warnings():
+            outcome = self._deliver(job)
+        note(self.output, job.key, outcome.to_entry())
+        return outcome
+
+    def _deliver(self, job: Job) -> Outcome:
+        target = safe_target(self.output, job.target)
+        if job.domain in self.harmonizer.reference_domains:
+            return _copy(job.path, read_header(job.path, force=self.force), target)
+        dataset = None
+        if job.path.suffix.lower() in SUFFIXES:
+            radiograph = read_raster(job.path)
+        else:
+            radiograph, dataset = read_dicom(job.path, force=self.force)
+        radiograph = radiograph.with_domain(job.domain or radiograph.header.domain)
+        if radiograph.header.domain in self.harmonizer.reference_domains:
+            return _copy(job.path, radiograph.header, target)
+        curve = self.harmonizer.curve(radiograph, force=self.force)
+        table = output_table(radiograph.map_tone(curve))
+        if dataset is None:
+            if self.deliver != "pixels":
+                raise RadiographError(
+                    "E_UNSUPPORTED", "only DICOM images carry a look-up table", next_step="Use --deliver pixels."
+                )
+            write_derived_png(radiograph, record_of(self.harmonizer, curve, "pixels", table), target)
+        elif self.deliver == "pixels":
+            record = record_of(self.harmonizer, curve, "pixels", table)
+            write_derived_dicom(dataset, radiograph, record, target)
+        else:
+            record = record_of(self.harmonizer, curve, "voi-lut")
+            write_voi_lut_image(dataset, radiograph.header, table, record, target)
+        return outcome_of(curve, radiograph, table)
+
+
+def record_of(
+    harmonizer: ToneCurveHarmonizer, curve: ToneCurve, deliver: Deliver, table: Table | None = None
+) -> Record:
+    """The record of a delivery."""
+    return Record(curve, harmonizer.name, harmonizer.digest, deliver, table)
+
+
+def outcome_of(curve: ToneCurve, radiograph: Radiograph, table: Table) -> Outcome:
+    """The numbers of one harmonized image."""
+    low, high, unclipped = _facts(curve)
+    return Outcome(
+        "harmonized",
+        curve,
+        low,
+        high,
+        levels_kept=int(np.count_nonzero(np.diff(np.sort(table)))) + 1,
+        clipped_share=_clipped_share(radiograph, unclipped),
+        instance=instance_of(radiograph.header),
+        warnings=codes_of(radiograph.header),
+    )
+
+
+def instance_of(header: Header) -> str | None:
+    """SHA-256 of the SOP Instance UID: enough to find duplicates, and no patient data."""
+    uid = header.instance_uid
+    return None if uid is None else hashlib.sha256(uid.encode()).hexdigest()
+
+
+def codes_of(header: Header) -> tuple[str, ...]:
+    """The codes alone of a header's warnings."""
+    return tuple(line.split(":")[0] for line in header.warnings)
+
+
+def safe_target(output: Path, relative: str) -> Path:
+    """The path of an output file.
+
+    Raises
+    ------
+    RadiographError
+        E_WRITE: a link in the output folder leads out of it.
+    """
+    target = output / relative
+    if not target.parent.resolve().is_relative_to(output.resolve()):
+        raise RadiographError("E_WRITE", "a link in the output folder leads out of it")
+    return target
+
+
+@lru_cache(maxsize=64)
+def _facts(curve: ToneCurve) -> tuple[float, float, tuple[float, float]]:
+    return *curve.slope_bounds(), curve.unclipped()
+
+
+def _clipped_share(radiograph: Radiograph, unclipped: tuple[float, float]) -> float:
+    clipped = (radiograph.tone < unclipped[0]) | (radiograph.tone > unclipped[1])
+    if not clipped.any():
+        return 0.0
+    return float(clipped[radiograph.stored][radiograph.valid].mean())
+
+
+def _copy(path: Path, header: Header, target: Path) -> Outcome:
+    with open_regular(path) as source, replace_file(target) as temporary, temporary.open("wb") as copy:
+        shutil.copyfileobj(source, copy, 2**20)
+    return Outcome("reference", instance=instance_of(header), warnings=codes_of(header))

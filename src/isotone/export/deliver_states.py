@@ -1,0 +1,126 @@
+"""Many images → presentation states: first a curve for each image, then a file for each group of images."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from isotone.curves import ToneCurve
+from isotone.errors import RadiographError
+from isotone.export.deliver import Job, Outcome, codes_of, instance_of, outcome_of, record_of, safe_target
+from isotone.export.derived_image import output_table
+from isotone.export.presentation_state import Shown, group_of, write_presentation_state
+from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.dicom import read_dicom, read_dicom_header
+from isotone.imaging.part10 import open_part10
+from isotone.imaging.presentation import read_presentation
+from isotone.imaging.radiograph import Radiograph
+from isotone.imaging.raster import SUFFIXES
+from isotone.imaging.warned import Warned, caught_warnings
+from isotone.journal import note
+
+
+class Planned(NamedTuple):
+    """An image's group (None: a reference image, which needs no presentation state) and its line of the table."""
+
+    group: str | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Finds the curve and the group of one image; with a scanner curve no pixel is decoded."""
+
+    harmonizer: ToneCurveHarmonizer
+    force: bool = False
+
+    def __call__(self, job: Job) -> Planned:
+        """Read the header, and the pixels where the curve depends on them.
+
+        Raises
+        ------
+        RadiographError
+            The image is refused.
+        """
+        if job.path.suffix.lower() in SUFFIXES:
+            raise RadiographError(
+                "E_UNSUPPORTED", "a presentation state refers to DICOM images", next_step="Use --deliver pixels."
+            )
+        with caught_warnings():
+            shown, radiograph = read_shown(job, force=self.force)
+            domain = radiograph.header.domain
+            if domain in self.harmonizer.reference_domains:
+                header = radiograph.header
+                outcome = Outcome("reference", instance=instance_of(header), warnings=codes_of(header))
+                return Planned(None, outcome)
+            group = group_of(shown.dataset, shown.header)
+            if self.harmonizer.needs_pixels:
+                radiograph = read_dicom(job.path, force=self.force)[0].with_domain(domain)
+            curve = self.harmonizer.curve(radiograph, force=self.force)
+            table = output_table(radiograph.map_tone(curve))
+            return Planned(group, outcome_of(curve, radiograph, table))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The images of one presentation state, each with its curve."""
+
+    images: tuple[tuple[Job, ToneCurve], ...]
+    number: int
+    target: str
+    key: str
+
+    @classmethod
+    def of(cls, name: str, images: list[tuple[Job, ToneCurve]], number: int) -> Self:
+        """A group, with a file name and a key that depend on what is in it."""
+        key = hashlib.sha256("|".join([name, *(job.key for job, _ in images)]).encode()).hexdigest()[:32]
+        return cls(tuple(images), number, f"gsps-{key}.dcm", key)
+
+    @property
+    def path(self) -> Path:
+        """The first image: what a refusal names."""
+        return self.images[0][0].path
+
+
+@dataclass(frozen=True)
+class StateDelivery:
+    """Writes the presentation state of one group."""
+
+    harmonizer: ToneCurveHarmonizer
+    output: Path
+    force: bool = False
+
+    def __call__(self, group: Group) -> None:
+        """Write the file, then the journal's line.
+
+        Raises
+        ------
+        IsotoneError
+            An image is gone, or the file cannot be written.
+        """
+        with caught_warnings():
+            shown = []
+            for job, curve in group.images:
+                image, radiograph = read_shown(job, force=self.force)
+                harmonized = radiograph.map_tone(curve)
+                shown.append(replace(image, table=output_table(harmonized)))
+            record = record_of(self.harmonizer, ToneCurve(), "gsps")
+            write_presentation_state(shown, record, group.number, safe_target(self.output, group.target))
+        note(self.output, group.key, {})
+
+
+def read_shown(job: Job, *, force: bool) -> tuple[Shown, Radiograph]:
+    """What the header alone says: the image's place in a presentation state, and a radiograph without pixels."""
+    header = read_dicom_header(job.path, domain=job.domain, force=force)
+    if job.domain is not None:
+        header = replace(header, domain=job.domain)
+    with open_part10(job.path, force=force) as file:
+        presentation = read_presentation(file.dataset, header.bits_stored, header.signed, job.path, Warned())
+        dataset = file.dataset
+    nothing = np.zeros((0, 0), np.uint8 if header.bits_stored <= 8 else np.uint16)
+    radiograph = Radiograph(nothing, presentation.tone, header, padding=presentation.padding)
+    return Shown(dataset, header, output_table(radiograph)), radiograph

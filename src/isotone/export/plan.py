@@ -1,0 +1,68 @@
+"""Which image goes to which file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from isotone.data.manifest import Manifest
+from isotone.errors import UsageError
+from isotone.export.deliver import Job
+from isotone.export.record import Deliver
+from isotone.imaging.raster import SUFFIXES
+from isotone.journal import JOURNAL
+
+CURVES = "curves.csv"
+
+
+def plan(manifest: Manifest, output: Path, reference_domains: Collection[str], deliver: Deliver) -> list[Job]:
+    """One job for each image, in the order of the manifest.
+
+    The output mirrors the input tree from the deepest folder that holds every image and every folder that the user
+    named (column `root`). Images that lie in the output folder are left out: they came from an earlier run.
+
+    Raises
+    ------
+    UsageError
+        No image lies outside the output folder, or the images have no folder in common.
+    """
+    here = os.path.abspath(output)
+    rows = [(row, os.path.abspath(row.path)) for row in manifest]
+    rows = [(row, path) for row, path in rows if not Path(path).is_relative_to(here)]
+    if not rows:
+        raise UsageError(
+            "every image lies in the output folder", file=output, next_step="Name an output folder of its own."
+        )
+    folders = {os.path.dirname(path) for _, path in rows}
+    if "root" in manifest.table:
+        folders |= {os.path.abspath(root) for root in manifest.table["root"].unique()}
+    try:
+        common = os.path.commonpath(folders)
+    except ValueError:  # drives of Windows
+        raise UsageError("the images have no folder in common", next_step="Apply to one drive at a time.") from None
+    taken = {JOURNAL, CURVES}
+    jobs = []
+    for row, path in rows:
+        relative = Path(os.path.relpath(path, common))
+        if deliver == "pixels" and relative.suffix.lower() in SUFFIXES and row.domain not in reference_domains:
+            target = str(relative.with_suffix(".png"))
+        else:
+            target = str(relative)
+        while target in taken:  # a.jpg beside a.png
+            target += relative.suffix if relative.suffix.lower() not in SUFFIXES else ".png"
+        taken.add(target)
+        jobs.append(Job(row.path, row.domain, target, _key(path, target, row.domain)))
+    return jobs
+
+
+def _key(path: str, target: str, domain: str | None) -> str:
+    """A file that is changed, or that goes elsewhere, is another piece of work."""
+    try:
+        status = os.stat(path)
+        version = f"{status.st_size}|{status.st_mtime_ns}"
+    except OSError:
+        version = "gone"
+    name = f"{path}|{version}|{target}|{domain}".encode(errors="surrogateescape")
+    return hashlib.sha256(name).hexdigest()[:32]

@@ -1,0 +1,169 @@
+"""What a new DICOM object says of where it comes from (PS3.3 C.7.6.1.1, C.7.5.1, C.12.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+
+from pydicom.dataset import Dataset
+from pydicom.filewriter import correct_ambiguous_vr
+from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID
+
+from isotone._version import __version__
+from isotone.curves import Affine, Knots
+from isotone.errors import RadiographError
+from isotone.export.record import INTENDED_USE, Record
+from isotone.export.write import element_of
+
+GROUP, CREATOR = 0x0073, "ISOTONE"
+"""Private block: 01 the record as JSON (UT), 02 the replaced elements (SQ), 03 the tags of the added ones (AT)."""
+NAME = "isotone"
+SCHEME = "99ISOTONE"
+SERIES_OFFSET = 9000
+TONE_CURVE = Code("TONE_CURVE", SCHEME, "Monotone tone curve applied to every pixel")
+DROPPED = [
+    Tag(keyword)
+    for keyword in (
+        "IconImageSequence",
+        "HistogramSequence",
+        "MACParametersSequence",
+        "DigitalSignaturesSequence",
+    )
+]
+"""True of the source's pixels or bytes alone, and of no use in undoing."""
+REPLACED = [Tag(keyword) for keyword in ("InstanceCreatorUID", "SeriesDescriptionCodeSequence")]
+
+
+def is_delivered(dataset: Dataset) -> bool:
+    """Whether isotone made this object: archives may have stripped the private block, the equipment stays."""
+    equipment = dataset.get("ContributingEquipmentSequence") or []
+    return CREATOR in dataset.private_creators(GROUP) or any(item.get("Manufacturer") == NAME for item in equipment)
+
+
+def stamp(dataset: Dataset, record: Record, changes: Dataset, removed: Iterable[BaseTag]) -> None:
+    """Make a dataset into the new object that is derived from it, in place.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The source as read, with its file meta information.
+    record : Record
+        Travels in a private block together with every element that is replaced or removed here.
+    changes : Dataset
+        Elements that the delivery sets.
+    removed : iterable of tag
+        Elements that the delivery takes away.
+
+    Raises
+    ------
+    RadiographError
+        E_ALREADY: isotone made this object; E_UNSUPPORTED: it has no SOP class or no UID.
+    """
+    if is_delivered(dataset):
+        raise RadiographError("E_ALREADY", "isotone made this image")
+    instance, sop_class = str(dataset.get("SOPInstanceUID", "")), dataset.get("SOPClassUID")
+    if not instance or not sop_class:
+        raise RadiographError("E_UNSUPPORTED", "it has no SOP class or no SOP instance UID")
+    for tag in DROPPED:
+        dataset.pop(tag, None)
+    _identify(dataset, record, changes, instance)
+    _say_where_from(dataset, record, changes, instance)
+    _replace(dataset, record, changes, [*removed, *REPLACED])
+
+
+def series_description(source: str | None = None) -> str:
+    """At most 64 characters: the start of the source's, and what the images are for."""
+    start = source or ""
+    return f"{start[:13]} | {INTENDED_USE}" if start and start.isascii() else f"{NAME}: {INTENDED_USE}"
+
+
+def describe(record: Record) -> str:
+    """The derivation in words, the coefficients to six digits."""
+    stages = record.curve.stages
+    numbers = ", ".join(f"{alpha:.6f}" for alpha in record.curve.coefficients)
+    parts = [f"N = {len(record.curve.coefficients)} ({numbers})"] if numbers else []
+    parts += [f"affine {s.gain:.6f}, {s.offset:.6f}" for s in stages if isinstance(s, Affine)]
+    parts += [f"free curve of {len(s.x)} points" for s in stages if isinstance(s, Knots)]
+    depth = ""
+    if record.table is not None:
+        depth = f"; {len(record.table).bit_length() - 1} bits in, 16 bits out"
+    return (
+        f"{NAME} {__version__}: monotone tone curve, {'; '.join(parts) or 'identity'}, over the full range of stored "
+        f"values{depth}; harmonizer {record.harmonizer[:64]}, SHA-256 {record.digest[:12]}; {INTENDED_USE}."
+    )
+
+
+def _identify(dataset: Dataset, record: Record, changes: Dataset, instance: str) -> None:
+    series = str(dataset.get("SeriesInstanceUID", ""))
+    changes.SOPInstanceUID = record.uid("instance", instance)
+    changes.SeriesInstanceUID = record.uid("series", series or instance)
+    with suppress(ValueError, TypeError, OverflowError):
+        changes.SeriesNumber = int(dataset.get("SeriesNumber") or 0) + SERIES_OFFSET
+    changes.SeriesDescription = series_description(dataset.get("SeriesDescription"))
+    now = _now(dataset)
+    for event in ("InstanceCreation", "Series", "Content"):
+        setattr(changes, f"{event}Date", now.strftime("%Y%m%d"))
+        setattr(changes, f"{event}Time", now.strftime("%H%M%S"))
+
+
+def _say_where_from(dataset: Dataset, record: Record, changes: Dataset, instance: str) -> None:
+    before = str(dataset.get("DerivationDescription") or "")
+    text = describe(record) + (f" Before: {before}" if before.isascii() and before else "")
+    changes.DerivationDescription = text[:1024]
+    _append(dataset, changes, "DerivationCodeSequence", _code(TONE_CURVE))
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = SCHEME
+    scheme.CodingSchemeName = "isotone"
+    _append(dataset, changes, "CodingSchemeIdentificationSequence", scheme)
+    if UID(instance).is_valid:
+        source = Dataset()
+        source.ReferencedSOPClassUID = dataset.SOPClassUID
+        source.ReferencedSOPInstanceUID = instance
+        source.SpatialLocationsPreserved = "YES"
+        source.PurposeOfReferenceCodeSequence = [_code(codes.DCM.SourceImageForImageProcessingOperation)]
+        _append(dataset, changes, "SourceImageSequence", source)
+    equipment = Dataset()
+    equipment.PurposeOfReferenceCodeSequence = [_code(codes.DCM.ProcessingEquipment)]
+    equipment.Manufacturer = equipment.ManufacturerModelName = NAME
+    equipment.SoftwareVersions = __version__
+    equipment.ContributionDateTime = _now(dataset).strftime("%Y%m%d%H%M%S")
+    equipment.ContributionDescription = f"Tone harmonization: {INTENDED_USE}"
+    _append(dataset, changes, "ContributingEquipmentSequence", equipment)
+
+
+def _replace(dataset: Dataset, record: Record, changes: Dataset, removed: Iterable[BaseTag]) -> None:
+    touched = {*changes.keys(), *removed}
+    replaced = Dataset()
+    for tag in sorted(touched & dataset.keys()):
+        replaced.add(element_of(dataset, tag))
+        del dataset[tag]
+    correct_ambiguous_vr(replaced, True)
+    dataset.update(changes)
+    block = dataset.private_block(GROUP, CREATOR, create=True)
+    block.add_new(0x01, "UT", record.to_json())
+    block.add_new(0x02, "SQ", [replaced])
+    block.add_new(0x03, "AT", sorted(changes.keys() - replaced.keys()))
+
+
+def _append(dataset: Dataset, changes: Dataset, keyword: str, item: Dataset) -> None:
+    setattr(changes, keyword, Sequence([*(dataset.get(keyword) or []), item]))
+
+
+def _code(code: Code) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
+
+
+def _now(dataset: Dataset) -> datetime:
+    """In the time zone that the dataset says its times are in (0008,0201), else in the local one."""
+    offset = str(dataset.get("TimezoneOffsetFromUTC") or "")
+    with suppress(ValueError):
+        sign = -1 if offset.startswith("-") else 1
+        return datetime.now(timezone(sign * timedelta(hours=int(offset[1:3]), minutes=int(offset[3:5]))))
+    return datetime.now().astimezone()

@@ -1,0 +1,130 @@
+"""What a long run into a folder has finished, so that the same run goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from isotone.errors import IsotoneError, UsageError
+from isotone.files import TEMPORARY
+
+JOURNAL = "journal.jsonl"
+"""First line: what is being run. Then one line for each finished piece, by a key of hashes."""
+
+Entries = dict[str, dict[str, Any]]
+
+
+@contextmanager
+def open_journal(folder: Path, model: Mapping[str, str], inputs: str, *, force: bool = False) -> Iterator[Entries]:
+    """Take an output folder for one run, and give what earlier runs of the same kind finished in it.
+
+    The folder is locked while the context lasts; temporary files that a killed run left are swept at its start and
+    its end.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+    model : mapping
+        What the pieces depend on; other pieces than of this model are forgotten.
+    inputs : str
+        Digest of the inputs.
+    force : bool
+        Use the folder whatever is in it.
+
+    Raises
+    ------
+    UsageError
+        The folder is a file, is in use by another run, or holds something else.
+    IsotoneError
+        E_WRITE: it cannot be made or written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another -o.")
+    fresh = not folder.exists()
+    head = {"isotone": 1, **model, "inputs": inputs}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = (folder / JOURNAL).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise IsotoneError("E_WRITE", f"cannot write: {error.strerror}", file=folder) from None
+    with journal:
+        _lock(journal, folder)
+        try:
+            entries = _resume(journal, folder, head, force)
+            _sweep(folder)
+            yield entries
+        finally:
+            _sweep(folder)
+            if [*folder.iterdir()] == [folder / JOURNAL] and len((folder / JOURNAL).read_bytes().splitlines()) < 2:
+                (folder / JOURNAL).unlink()
+                if fresh:
+                    folder.rmdir()
+
+
+def note(folder: Path, key: str, body: Mapping[str, Any]) -> None:
+    """Add a line, from whichever process finished the piece; short lines are appended whole."""
+    line = json.dumps({"key": key, **body}) + "\n"
+    try:
+        handle = os.open(folder / JOURNAL, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise IsotoneError("E_WRITE", f"cannot write: {error.strerror}", file=folder / JOURNAL) from None
+
+
+def _lock(journal: IO[str], folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise UsageError(
+            "another run is writing into this folder", file=folder, next_step="Wait for it, or name another -o."
+        ) from None
+
+
+def _resume(journal: IO[str], folder: Path, head: Mapping[str, Any], force: bool) -> Entries:
+    journal.seek(0)
+    lines = list(_lines(journal))
+    before = lines[0] if lines and "isotone" in lines[0] else {}
+    others = [p for p in folder.iterdir() if p.name != JOURNAL and not p.name.startswith(TEMPORARY)]
+    if before != head and (before or others) and not force:
+        if before:
+            what, step = "the output folder holds another run", "Give the same inputs and model, name another -o"
+        else:
+            what, step = "the output folder is not empty", "Name another -o"
+        raise UsageError(what, file=folder, next_step=f"{step}, or give --force.")
+    same = {**before, "inputs": ""} == {**head, "inputs": ""}
+    entries = {line.pop("key"): line for line in lines[1:] if "key" in line} if same else {}
+    if before != head:
+        journal.truncate(0)
+        kept = [{"key": key, **body} for key, body in entries.items()]
+        journal.writelines(json.dumps(line) + "\n" for line in (head, *kept))
+    else:
+        journal.write("\n")  # ends a line that was cut short
+    journal.flush()
+    return entries
+
+
+def _lines(journal: IO[str]) -> Iterator[dict[str, Any]]:
+    for text in journal:
+        with suppress(ValueError):  # a line that a kill or a full disk cut short
+            line = json.loads(text)
+            if isinstance(line, dict):
+                yield line
+
+
+def _sweep(folder: Path) -> None:
+    for leftover in folder.rglob(f"{TEMPORARY}*"):
+        with suppress(OSError):
+            leftover.unlink()
