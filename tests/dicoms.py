@@ -187,6 +187,8 @@ LOSSY = {
 
 def encoded(ds: Dataset, syntax: UID) -> Dataset:
     """The same object in another transfer syntax, in place."""
+    if syntax == ExplicitVRLittleEndian:
+        return ds
     word = f"{'i' if ds.PixelRepresentation else 'u'}{ds.BitsAllocated // 8}"
     stored = np.frombuffer(ds.PixelData, f"<{word}")[: ds.Rows * ds.Columns].reshape(ds.Rows, ds.Columns)
     unsigned = np.ascontiguousarray(stored.view(f"u{ds.BitsAllocated // 8}"))
@@ -222,9 +224,7 @@ def encoded(ds: Dataset, syntax: UID) -> Dataset:
 def write(ds: Dataset, path: str | Path, *, preamble: bytes = b"\0" * 128) -> Path:
     """Write the object as it is, faults and all."""
     ds.preamble = preamble
-    syntax = ds.file_meta.TransferSyntaxUID
-    known = syntax.is_transfer_syntax and not syntax.is_private
-    dcmwrite(path, ds, enforce_file_format=True, **({} if known else {"implicit_vr": False, "little_endian": True}))
+    dcmwrite(path, ds, enforce_file_format=True)
     return Path(path)
 
 

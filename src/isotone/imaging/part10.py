@@ -155,18 +155,23 @@ def open_part10(path: Path, *, force: bool = False) -> Iterator[Part10File]:
     with open_regular(path) as file:
         try:
             yield Part10File(path, file, force)
-        except IsotoneError:
-            raise
-        except RecursionError:
-            raise RadiographError("E_DEPTH", "sequences are nested too deeply", file=path) from None
-        except MemoryError:
-            raise RadiographError("E_LENGTH", "the file needs more memory than there is", file=path) from None
-        except OSError as error:
-            if error.errno is None:  # pydicom's own use of it
-                raise RadiographError("E_NOT_DICOM", "the header cannot be parsed", file=path) from None
-            raise RadiographError("E_READ", error.strerror or "cannot be read", file=path) from None
-        except Exception:  # fuzzing pydicom finds six types and more; their messages quote header values
-            raise RadiographError("E_NOT_DICOM", "the header cannot be parsed", file=path) from None
+        except Exception as error:  # pydicom raises ten types, and its messages quote header values
+            raise _refusal(error, path) from None
+
+
+def _refusal(error: BaseException | None, path: Path) -> IsotoneError:
+    """What stopped the parser, looked for behind the exceptions that pydicom raises in reply."""
+    while error is not None:
+        if isinstance(error, IsotoneError):
+            return error
+        if isinstance(error, RecursionError):
+            return RadiographError("E_DEPTH", "sequences are nested too deeply", file=path)
+        if isinstance(error, MemoryError):
+            return RadiographError("E_LENGTH", "the file needs more memory than there is", file=path)
+        if isinstance(error, OSError) and error.errno is not None:
+            return RadiographError("E_READ", error.strerror or "cannot be read", file=path)
+        error = error.__context__
+    return RadiographError("E_NOT_DICOM", "the header cannot be parsed", file=path)
 
 
 class _BoundedFile:

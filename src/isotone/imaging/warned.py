@@ -73,4 +73,4 @@ def _code(message: str) -> str:
     text = message.lower()
     if "encod" in text or "character" in text or "charset" in text:
         return "W_CHARSET"
-    return "W_UID" if "uid" in text else "W_HEADER"
+    return "W_UID" if "vr ui" in text else "W_HEADER"
