@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -67,10 +68,19 @@ class Reading(Generic[T]):
         return self.function(radiograph)
 
 
-def time_limit(row: Row) -> float:
+class HasPath(Protocol):
+    """A row, or another piece of work on one file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+
+def time_limit(item: HasPath) -> float:
     """Seconds that an image may take, from the size of its file."""
     try:
-        return SECONDS + SECONDS_PER_BYTE * row.path.stat().st_size
+        return SECONDS + SECONDS_PER_BYTE * item.path.stat().st_size
     except OSError:
         return SECONDS  # reading it will say what is wrong
 

@@ -1,0 +1,211 @@
+"""`isotone restore`: undo a delivery, back to the stored values of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import ExplicitVRLittleEndian
+
+from isotone.data.images import progress, time_limit
+from isotone.data.manifest import Manifest
+from isotone.errors import IsotoneError, RadiographError
+from isotone.export.derived_image import BITS, ENCODED
+from isotone.export.plan import plan
+from isotone.export.record import Record, Table
+from isotone.export.stamp import CREATOR, GROUP, NAME
+from isotone.export.write import write_dicom
+from isotone.files import claim_folder, replace_file
+from isotone.imaging.dicom import read_dicom
+from isotone.imaging.radiograph import Stored
+from isotone.imaging.raster import SUFFIXES, read_raster
+from isotone.imaging.warned import caught_warnings
+from isotone.workers import map_isolated
+
+
+class Task(NamedTuple):
+    """A delivered image and the file that its source is written to."""
+
+    path: Path
+    target: Path
+
+
+@dataclass
+class RestoreReport:
+    """What `restore` did.
+
+    Attributes
+    ----------
+    restored : int
+        Images written.
+    inexact : dict of path to int
+        Pixels that could not be restored, of the images that have any: the delivered value stands for several stored
+        values, of which the middle one was taken, or for none.
+    refused : list of IsotoneError
+    """
+
+    restored: int = 0
+    inexact: dict[Path, int] = field(default_factory=dict)
+    refused: list[IsotoneError] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """One line, and one for each image that is not exact."""
+        lines = [f"{path}: {count} pixels could not be restored exactly" for path, count in self.inexact.items()]
+        exact = self.restored - len(self.inexact)
+        return "\n".join(
+            [*lines, f"{exact} restored exactly, {len(self.inexact)} in part, {len(self.refused)} refused"]
+        )
+
+
+def restore(
+    paths: Iterable[str | Path], output: str | Path, *, workers: int = 1, force: bool = False, quiet: bool = False
+) -> RestoreReport:
+    """Give back the stored values, and the header, of the images that `apply` delivered as pixels or VOI LUT.
+
+    An image whose every pixel is restored gets its own UIDs back; another stays a derived one.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files, folders or manifests.
+    output : path
+        Mirrors the input tree.
+    workers : int
+        Number of processes; 0: in this one.
+    force : bool
+        Use a non-empty output folder.
+    quiet : bool
+        No progress bar.
+
+    Raises
+    ------
+    UsageError
+        A path does not exist, or the output folder is not empty.
+    """
+    jobs = plan(Manifest.from_paths(paths), Path(output), (), "pixels")
+    folder = claim_folder(output, force=force)
+    tasks = [Task(job.path, folder / job.target) for job in jobs]
+    report = RestoreReport()
+    results = map_isolated(restore_file, tasks, workers=workers, seconds=time_limit)
+    for task, lost in progress(results, len(tasks), label="restoring", quiet=quiet):
+        if isinstance(lost, IsotoneError):
+            report.refused.append(lost)
+            continue
+        report.restored += 1
+        if lost:
+            report.inexact[task.path] = lost
+    return report
+
+
+def restore_file(task: Task) -> int:
+    """Restore one image; return how many pixels could not be.
+
+    Raises
+    ------
+    RadiographError
+        E_RESTORE: isotone did not deliver it, or its record is gone or damaged.
+    """
+    with caught_warnings():
+        if task.path.suffix.lower() in SUFFIXES:
+            return _restore_png(task)
+        radiograph, dataset = read_dicom(task.path)
+        return _restore_dicom(dataset, radiograph.stored, task.target)
+
+
+def undo(stored: Stored, table: Table) -> tuple[NDArray[np.uint16], int]:
+    """Look delivered values up backwards.
+
+    Parameters
+    ----------
+    stored : integer array
+        Delivered values.
+    table : uint16 array of shape (2**bits,)
+        Delivered value of each stored value.
+
+    Returns
+    -------
+    uint16 array of the shape of `stored`
+        Stored values, counted from the smallest possible one.
+    int
+        Pixels whose delivered value stands for several stored values (the middle one is given) or for none (the
+        nearest that does is taken).
+    """
+    values, first, count = np.unique(np.sort(table), return_index=True, return_counts=True)
+    origin = np.argsort(table, kind="stable")[first + (count - 1) // 2]
+    every = np.arange(2**BITS)
+    after = np.clip(np.searchsorted(values, every), 0, len(values) - 1)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(every - values[before].astype(int) < values[after].astype(int) - every, before, after)
+    exact = (values[nearest] == every) & (count[nearest] == 1)
+    return origin[nearest].astype(np.uint16)[stored], int(np.count_nonzero(~exact[stored]))
+
+
+def _restore_png(task: Task) -> int:
+    delivered = read_raster(task.path)
+    with Image.open(task.path) as image:
+        text = getattr(image, "text", {}).get(NAME)
+    record = None if text is None else Record.from_json(text)
+    if record is None or record.table is None:
+        raise RadiographError("E_RESTORE", "isotone did not deliver this image")
+    stored, lost = undo(delivered.stored, record.table)
+    kind = np.uint8 if len(record.table) <= 2**8 else np.uint16
+    with replace_file(task.target) as temporary:
+        Image.fromarray(stored.astype(kind)).save(temporary, "PNG", compress_level=1)
+    return lost
+
+
+def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> int:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    record, replaced, added = _take_record(dataset)
+    derived_uid = str(dataset.SOPInstanceUID)
+    lost = 0
+    for tag in added:
+        dataset.pop(tag, None)
+    dataset.update(replaced)
+    if record.table is not None:
+        stored, lost = undo(delivered, record.table)
+        for keyword in ENCODED:
+            dataset.pop(keyword, None)
+        dataset["PixelData"] = _pixel_data(dataset, stored)
+        syntax = ExplicitVRLittleEndian
+    if lost:  # other pixels than the source's need another UID (PS3.3 C.7.6.1.1.2)
+        dataset.SOPInstanceUID = record.uid("restored", derived_uid)
+        dataset.SeriesInstanceUID = record.uid("restored", str(dataset.get("SeriesInstanceUID", "")))
+        dataset.ImageType = ["DERIVED", *list(dataset.get("ImageType") or ["", "PRIMARY"])[1:]]
+        dataset.DerivationDescription = f"{NAME} restore: {lost} pixels could not be restored exactly"
+    write_dicom(dataset, syntax, target)
+    return lost
+
+
+def _pixel_data(dataset: Dataset, stored: NDArray[np.uint16]) -> DataElement:
+    """Native pixel data as the header describes them."""
+    bits = dataset.BitsStored
+    if dataset.PixelRepresentation == 1:  # the sign goes all the way up the word
+        stored = stored - np.uint16(2 ** (bits - 1))
+    stored = stored << (dataset.get("HighBit", bits - 1) + 1 - bits)
+    narrow = dataset.BitsAllocated == 8
+    data = stored.astype(np.uint8 if narrow else "<u2").tobytes()
+    return DataElement(0x7FE00010, "OB" if narrow else "OW", data + b"\0" * (len(data) % 2))
+
+
+def _take_record(dataset: Dataset) -> tuple[Record, Dataset, list[BaseTag]]:
+    """Take the private block out of a dataset: the record, the elements it replaced, the tags it added."""
+    try:
+        block = dataset.private_block(GROUP, CREATOR)
+        text, replaced, added = block[0x01].value, block[0x02].value[0], block[0x03].value
+    except (KeyError, IndexError):
+        raise RadiographError("E_RESTORE", "isotone did not deliver this image, or its record is gone") from None
+    record = Record.from_json(text)
+    ours = [block.block_start + offset for offset in range(0x100)] + [block.block_start >> 8]
+    for element in ours:
+        dataset.pop(Tag(GROUP, element), None)
+    added = [added] if isinstance(added, int) else list(added or [])
+    return record, replaced, [Tag(tag) for tag in added]
