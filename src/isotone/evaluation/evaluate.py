@@ -115,6 +115,7 @@ def compare_methods(
         classes=list(scores.classes),
         reference_domains=list(reference_domains),
         rows=rows,
+        shifts=comparison.shifts(),
         summary=comparison.summary(rows),
         by_view=comparison.by_view(),
         thresholds=thresholds,

@@ -65,6 +65,8 @@ class Observation:
         What the method made of the grey levels `GRID`; absent where it is no map of grey levels.
     refused : dict of method to str
         Error code.
+    same : dict of method to str
+        Methods that left the image as it was, to the first of them: it is classified once.
     """
 
     image: str
@@ -74,6 +76,7 @@ class Observation:
     histograms: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     curves: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    same: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,11 @@ class Observe:
             except IsotoneError as error:
                 seen.refused[name] = error.code
                 continue
-            seen.prepared[name] = quantize(self.prepare(result).clip(0, 1), 16).astype(np.uint16)
             seen.histograms[name] = _histogram(result, mask)
+            if result.stored is radiograph.stored and np.array_equal(result.tone, radiograph.tone):
+                seen.same[name] = next(iter(seen.same), name)
+            if seen.same.get(name, name) == name:
+                seen.prepared[name] = quantize(self.prepare(result).clip(0, 1), 16).astype(np.uint16)
             if result.stored is radiograph.stored:
                 seen.curves[name] = tone_map(radiograph, result)
         return seen
@@ -190,7 +196,11 @@ def _classify(
     embedded: frozenset[int],
 ) -> None:
     for name, table in result.probabilities.items():
-        there = [(i, seen.prepared.pop(name)) for i, seen in waiting if name in seen.prepared]
+        there = [
+            (i, seen.prepared[first])
+            for i, seen in waiting
+            if (first := seen.same.get(name, name)) in seen.prepared and (first == name or name in own)
+        ]
         by_domain: dict[str | None, list[tuple[int, NDArray[np.uint16]]]] = {}
         for i, prepared in there:
             by_domain.setdefault(rows[i].domain if name in own else None, []).append((i, prepared))
@@ -204,6 +214,13 @@ def _classify(
             if wanted and name not in own:
                 features = frozen.embed(_as_grey(p for _, p in wanted))
                 result.features[name].update(zip((i for i, _ in wanted), features, strict=True))
+    for i, seen in waiting:
+        for name, first in seen.same.items():
+            if name != first and name not in own:
+                result.probabilities[name][i] = result.probabilities[first][i]
+                if i in result.features[first]:
+                    result.features[name][i] = result.features[first][i]
+        seen.prepared.clear()
 
 
 def finite(scores: Floats) -> Floats:

@@ -31,9 +31,9 @@ class Gain(BaseModel):
     """Method minus none."""
     ci: Interval = None
     p: Number = None
-    """Two-sided bootstrap, Holm-adjusted over all gains of this metric in the file."""
-    verdict: Verdict = "undecided"
-    """Margin 0.02 (METHOD.md §5)."""
+    """Two-sided bootstrap, Holm-adjusted over all gains of this metric in the file; None where nothing differs."""
+    verdict: Verdict | None = None
+    """Better or worse at p below 0.05; not worse: the interval lies above −0.02. None for none and the oracle."""
     recovered_share: Number = None
     """(Method − none) / (oracle − none), where oracle − none is at least 0.10."""
     recovered_share_ci: Interval = None
@@ -83,6 +83,17 @@ class ResultRow(BaseModel):
     """Of the classifier's frozen features from the reference's."""
     probe_auc: Number = None
     """How well a linear probe on these features tells the domain from the reference; 0.5: not at all."""
+
+
+class Shift(BaseModel):
+    """An untouched source domain against the untouched reference: other patients, so not paired."""
+
+    model_config = _DOCUMENTED
+    domain: str
+    metric: Literal["auc", "worst_group_accuracy"]
+    difference: Number = None
+    """Source minus reference."""
+    ci: Interval = None
 
 
 class ViewRow(BaseModel):
@@ -142,6 +153,7 @@ class Results(BaseModel):
     classes: list[str]
     reference_domains: list[str]
     rows: list[ResultRow]
+    shifts: list[Shift] = []
     summary: list[Summary] = []
     by_view: list[ViewRow] = []
     grey_statistics_auc: dict[str, Number] = {}

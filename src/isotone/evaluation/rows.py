@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from isotone.evaluation import metrics
 from isotone.evaluation.bootstrap import LEAST_PATIENTS, holm, interval, p_value, patient_weights, verdict
 from isotone.evaluation.delong import delong
-from isotone.evaluation.results import Gain, ResultRow, Summary, ViewRow
+from isotone.evaluation.results import Gain, ResultRow, Shift, Summary, ViewRow
 from isotone.evaluation.scores import Scores
 
 Floats = NDArray[np.float64]
@@ -19,7 +20,7 @@ Bools = NDArray[np.bool_]
 
 NONE = "none"
 ORACLE = "oracle"
-METRICS = ("auc", "worst_group_accuracy")
+METRICS: tuple[Literal["auc", "worst_group_accuracy"], ...] = ("auc", "worst_group_accuracy")
 LEAST_GAP = 0.10
 """A recovered share is given where the oracle is at least this much better than none."""
 
@@ -83,16 +84,25 @@ class Comparison:
     ) -> None:
         self.scores, self.reference_domains, self.thresholds = scores, reference_domains, thresholds
         weights = patient_weights([int(p) for p in scores.patient], seed=seed)
-        self.weights = np.concatenate([np.ones((1, len(scores.label))), weights])
+        self.weights = np.concatenate([np.ones((1, len(scores.label)), weights.dtype), weights])
+        self.estimates: dict[tuple[str, str, bytes], Estimate] = {}
 
     def estimate(self, metric: str, method: str, inside: Bools) -> Estimate:
-        """A metric of a method on the images where `inside` (n,) is True."""
+        """A metric of a method on the images where `inside` (n,) is True; each is worked out once."""
+        key = (metric, method, inside.tobytes())
+        if key not in self.estimates:
+            self.estimates[key] = self._estimate(metric, method, inside)
+        return self.estimates[key]
+
+    def _estimate(self, metric: str, method: str, inside: Bools) -> Estimate:
         labels, scores = self.scores.label[inside], self.scores.probabilities[method][inside]
-        weights, patients = self.weights[:, inside], len(np.unique(self.scores.patient[inside]))
+        weights = self.weights[:, inside].astype(np.float64)
         if metric == "auc":
-            return Estimate(metrics.macro_auc(labels, scores, weights), patients)
-        matrix = metrics.confusion(labels, scores.argmax(1), len(self.scores.classes), weights)
-        return Estimate(metrics.worst_group_accuracy(matrix), patients)
+            values = metrics.macro_auc(labels, scores, weights)
+        else:
+            matrix = metrics.confusion(labels, scores.argmax(1), len(self.scores.classes), weights)
+            values = metrics.worst_group_accuracy(matrix)
+        return Estimate(values, len(np.unique(self.scores.patient[inside])))
 
     def rows(self) -> list[ResultRow]:
         """One row per domain and method, gains adjusted over the table."""
@@ -208,16 +218,29 @@ class Comparison:
                 share = self.share(metric, domains, method) if domains else None
                 if share is not None:
                     found.append(
-                        Summary.model_validate(
-                            {
-                                "method": method,
-                                "metric": metric,
-                                "domains": domains,
-                                "recovered_share": share.point,
-                                "recovered_share_ci": share.ci,
-                            }
+                        Summary(
+                            method=method,
+                            metric=metric,
+                            domains=domains,
+                            recovered_share=share.point,
+                            recovered_share_ci=share.ci,
                         )
                     )
+        return found
+
+    def shifts(self) -> list[Shift]:
+        """What each source domain loses against the reference before anything is done."""
+        scored = self.scores.scored(NONE)
+        reference = np.isin(self.scores.domain, self.reference_domains) & scored
+        found = []
+        for domain in self.scores.domains:
+            inside = (self.scores.domain == domain) & scored
+            for metric in METRICS:
+                if domain in self.reference_domains or not reference.any() or not inside.any():
+                    continue
+                here, there = self.estimate(metric, NONE, inside), self.estimate(metric, NONE, reference)
+                gap = Estimate(here.values - there.values, min(here.patients, there.patients))
+                found.append(Shift(domain=domain, metric=metric, difference=gap.point, ci=gap.ci))
         return found
 
     def by_view(self) -> list[ViewRow]:
