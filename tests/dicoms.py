@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import imagecodecs
@@ -224,7 +225,9 @@ def encoded(ds: Dataset, syntax: UID) -> Dataset:
 def write(ds: Dataset, path: str | Path, *, preamble: bytes = b"\0" * 128) -> Path:
     """Write the object as it is, faults and all."""
     ds.preamble = preamble
-    dcmwrite(path, ds, enforce_file_format=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom objects to the faults
+        dcmwrite(path, ds, enforce_file_format=True)
     return Path(path)
 
 

@@ -25,8 +25,8 @@ from isotone.imaging.regular import open_regular
 
 MAX_HEADER = 64 * 2**20
 """Bytes before the pixel data, and after them."""
-MAX_INFLATED = 256 * 2**20
-"""Bytes that a deflated file may inflate to."""
+MAX_INFLATED = 128 * 2**20
+"""Bytes that a deflated file may inflate to, and more than any detector's image has."""
 MAX_DEPTH = 32
 """Levels of sequences; real objects have fewer than ten."""
 MAX_CHUNK = 2**16
@@ -210,7 +210,7 @@ def _inflate(data: bytes, path: Path) -> bytes:
     except zlib.error:
         raise RadiographError("E_DECODE", "the deflated data are damaged", file=path) from None
     if inflater.unconsumed_tail:
-        raise RadiographError("E_BOMB", "the file inflates beyond 256 MB", file=path)
+        raise RadiographError("E_BOMB", "the file inflates beyond 128 MB", file=path)
     if not inflater.eof:
         raise RadiographError("E_TRUNCATED", "the deflated data are incomplete", file=path)
     return inflated

@@ -1,0 +1,127 @@
+"""What is known of images before anything is done with them, and what reading would refuse."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.uid import UID
+
+from isotone.errors import IsotoneError
+from isotone.imaging.radiograph import Header
+from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
+from isotone.imaging.read import read_header, read_radiograph
+from isotone.workers import map_isolated
+
+SUFFIXES = {".dcm", ".dicom", "", *RASTER_SUFFIXES}
+"""What a folder is searched for; DICOM files often have no suffix."""
+SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
+"""Time limit of one file."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file: what it is, or why it is refused.
+
+    Attributes
+    ----------
+    path : Path
+        As the user gave it, or below a folder that the user gave.
+    header : Header or None
+        None where it is refused.
+    error : IsotoneError or None
+        The refusal.
+    """
+
+    path: Path
+    header: Header | None = None
+    error: IsotoneError | None = None
+
+    def line(self) -> str:
+        """Everything in one line."""
+        if self.header is None:
+            return str(self.error)
+        h = self.header
+        facts = [
+            h.domain or "no domain: name it with --domain",
+            h.modality or h.format.upper(),
+            *filter(None, [h.body_part, h.view, h.laterality]),
+            f"{h.rows} × {h.columns}",
+            f"{h.bits_stored} bits{' signed' if h.signed else ''}",
+            "inverted" if h.inverted else "not inverted",
+            f"window {h.window}" if h.window else "no window",
+            *filter(None, [h.intent]),
+            *([UID(h.transfer_syntax).name] if h.transfer_syntax else []),
+            *h.warnings,
+        ]
+        return f"{self.path}: {'; '.join(facts)}"
+
+
+@dataclass(frozen=True)
+class _Look:
+    domain: str | None
+    inverted: bool
+    force: bool
+    decode: bool
+
+    def __call__(self, item: Finding) -> Header:
+        options = {"inverted": self.inverted, "force": self.force}
+        if self.decode:
+            return read_radiograph(item.path, domain=self.domain, **options).header
+        return read_header(item.path, domain=self.domain, **options)
+
+
+def inspect(
+    paths: Iterable[str | Path],
+    *,
+    domain: str | None = None,
+    inverted: bool = False,
+    force: bool = False,
+    decode: bool = True,
+    workers: int = 1,
+) -> Iterator[Finding]:
+    """Look at files and, in depth, at folders.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files and folders; of a folder, all that is named like an image, links and pipes included.
+    domain, inverted, force
+        As for `isotone.imaging.read.read_radiograph`.
+    decode : bool
+        Decode the pixels too; False is faster and sees what the header tells.
+    workers : int
+        Processes that decode; 0: this one, without isolation.
+
+    Yields
+    ------
+    Finding
+        In the order of the paths; refusals are yielded, not raised.
+    """
+    look = _Look(domain, inverted, force, decode)
+    items = (Finding(path) for given in paths for path in _files(Path(given)))
+    for item, result in map_isolated(look, items, workers=workers, seconds=_seconds):
+        if isinstance(result, IsotoneError):
+            yield Finding(item.path, error=result)
+        else:
+            yield Finding(item.path, header=result)
+
+
+def _files(given: Path) -> Iterator[Path]:
+    if given.is_symlink() or not given.is_dir():
+        yield given
+        return
+    for folder, subfolders, names in os.walk(given):
+        subfolders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in SUFFIXES:
+                yield Path(folder, name)
+
+
+def _seconds(item: Finding) -> float:
+    try:
+        return SECONDS + SECONDS_PER_BYTE * item.path.lstat().st_size
+    except OSError:
+        return SECONDS  # reading it will say what is wrong

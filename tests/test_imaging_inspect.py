@@ -1,0 +1,62 @@
+"""`inspect` tells of every file what it is or why it is refused."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from bad_dicoms import write_all
+from dicoms import LOSSLESS, encoded, radiograph, write
+from isotone.imaging.inspect import inspect
+
+
+def test_a_line_names_scanner_size_bits_polarity_window_intent_and_encoding(tmp_path):
+    path = write(encoded(radiograph(inverted=True), LOSSLESS["jpeg-ls"]), tmp_path / "a.dcm")
+    (finding,) = inspect([path], workers=0)
+    assert finding.line() == (
+        f"{path}: HOLOGIC, Inc. Selenia Dimensions; MG; BREAST; CC; L; 48 × 64; 12 bits; inverted; "
+        "window LINEAR 2048/4096; FOR PRESENTATION; JPEG-LS Lossless Image Compression"
+    )
+
+
+def test_a_line_says_that_a_png_has_no_domain(tmp_path):
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    (finding,) = inspect([tmp_path / "a.png"], workers=0)
+    assert "no domain: name it with --domain; PNG; 256 × 256; 8 bits" in finding.line()
+
+
+def test_folders_are_searched_in_depth_and_in_order(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("b/2.dcm", "b/IM0001", "a.dcm", "notes.txt"):
+        write(radiograph(), tmp_path / name)
+    found = [finding.path.relative_to(tmp_path).as_posix() for finding in inspect([tmp_path], workers=0)]
+    assert found == ["a.dcm", "b/2.dcm", "b/IM0001"]
+
+
+def test_every_fault_is_told_beforehand_in_one_line(tmp_path):
+    faults = {path: fault for _, fault, path in write_all(tmp_path)}
+    for finding in inspect(faults, workers=0):
+        line = finding.line()
+        assert faults[finding.path].code in line
+        assert "\n" not in line
+        assert line.startswith(str(finding.path))
+
+
+def test_without_decoding_the_header_alone_is_judged(tmp_path):
+    path = write(encoded(radiograph(), LOSSLESS["rle"]), tmp_path / "a.dcm")
+    data = bytearray(path.read_bytes())
+    data[-600:-8] = b"\x7f" * 592
+    path.write_bytes(data)
+    (quick,) = inspect([path], workers=0, decode=False)
+    (thorough,) = inspect([path], workers=0)
+    assert quick.error is None
+    assert thorough.error is not None
+    assert thorough.error.code == "E_DECODE"
+
+
+def test_findings_come_back_from_another_process(tmp_path):
+    good = write(radiograph(), tmp_path / "a.dcm")
+    (tmp_path / "b.dcm").write_bytes(b"nothing")
+    first, second = inspect([good, tmp_path / "b.dcm"], workers=1)
+    assert first.header is not None
+    assert second.error is not None
+    assert second.error.code == "E_NOT_DICOM"
