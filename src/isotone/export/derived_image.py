@@ -21,6 +21,7 @@ from isotone.export.record import Record, Table
 from isotone.export.stamp import NAME, stamp
 from isotone.export.write import write_dicom
 from isotone.files import replace_file
+from isotone.imaging.gather import gather
 from isotone.imaging.radiograph import Radiograph
 
 BITS = 16
@@ -108,7 +109,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     for tag in _overlays_in_pixels(dataset):
         del dataset[tag]
     stamp(dataset, record, changes, removed)
-    dataset.add_new("PixelData", "OW", table.astype("<u2")[source.stored].tobytes())
+    dataset.add_new("PixelData", "OW", gather(table.astype("<u2"), source.stored).tobytes())
     write_dicom(dataset, ExplicitVRLittleEndian, target)
 
 
@@ -118,7 +119,7 @@ def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:
     text.add_text(NAME, record.to_json())
     with replace_file(target) as temporary:
         # Level 1: higher ones take several times as long for a few per cent of noise.
-        Image.fromarray(_table(record)[source.stored]).save(temporary, "PNG", pnginfo=text, compress_level=1)
+        Image.fromarray(gather(_table(record), source.stored)).save(temporary, "PNG", pnginfo=text, compress_level=1)
 
 
 def _table(record: Record) -> Table:

@@ -25,6 +25,7 @@ from isotone.export.stamp import CREATOR, GROUP, NAME
 from isotone.export.write import write_dicom
 from isotone.files import claim_folder, replace_file
 from isotone.imaging.dicom import read_dicom
+from isotone.imaging.gather import gather
 from isotone.imaging.radiograph import Stored
 from isotone.imaging.raster import SUFFIXES, read_raster
 from isotone.imaging.warned import caught_warnings
@@ -145,7 +146,7 @@ def undo(stored: Stored, table: Table) -> tuple[NDArray[np.uint16], int]:
     before = np.maximum(after - 1, 0)
     nearest = np.where(every - values[before].astype(int) < values[after].astype(int) - every, before, after)
     exact = (values[nearest] == every) & (count[nearest] == 1)
-    return origin[nearest].astype(np.uint16)[stored], int(np.count_nonzero(~exact[stored]))
+    return gather(origin[nearest].astype(np.uint16), stored), int(np.count_nonzero(~gather(exact, stored)))
 
 
 def _restore_png(task: Task) -> int:

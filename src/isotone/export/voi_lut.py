@@ -6,7 +6,12 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from isotone.errors import RadiographError
 from isotone.export.record import Record, Table
@@ -47,7 +52,7 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
             "E_UNSUPPORTED", "a FOR PROCESSING image may not have a VOI LUT", next_step="Use --deliver pixels."
         )
     syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
-    if syntax == ImplicitVRLittleEndian:
+    if syntax in (ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
         syntax = ExplicitVRLittleEndian  # the same pixel bytes, and no doubt about US or SS
     changes, removed = modality_shift(dataset, header), [*WINDOW, Tag("ModalityLUTSequence")]
     lut = Dataset()

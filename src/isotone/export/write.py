@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
@@ -13,6 +15,7 @@ from isotone._version import __version__
 from isotone.errors import RadiographError
 from isotone.files import replace_file
 
+PIXEL_DATA = 0x7FE00010
 IMPLEMENTATION = UID("2.25.301843871446131853071217270474126903518")
 
 
@@ -22,7 +25,7 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path) -> None:
     Parameters
     ----------
     dataset : Dataset
-        With its pixel data in the form that the transfer syntax wants.
+        With its pixel data in the form that the transfer syntax wants; the rest as read.
     transfer_syntax : UID
     target : Path
 
@@ -35,8 +38,7 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path) -> None:
     """
     encoding = (transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian)
     if dataset.original_encoding not in (encoding, (None, None)):
-        for tag in list(dataset.keys()):
-            dataset[tag] = element_of(dataset, tag)  # raw bytes are written as they are: in the old encoding
+        _parse_all(dataset, swap=dataset.original_encoding[1] is False)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -47,11 +49,21 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path) -> None:
     dataset.preamble = bytes(128)  # a hostile one would be copied through (PS3.10 7.5)
     with replace_file(target) as temporary:
         try:
-            dataset.save_as(temporary, enforce_file_format=True)
+            dcmwrite(temporary, dataset, enforce_file_format=True)
         except OSError:
             raise
         except Exception:  # whatever pydicom's many converters raise; their messages quote values
             raise RadiographError("E_UNSUPPORTED", "some value of its header cannot be written") from None
+
+
+def _parse_all(dataset: Dataset, *, swap: bool) -> None:
+    """What is still raw bytes would be written as it is, in the old encoding."""
+    for tag in list(dataset.keys()):
+        dataset[tag] = element_of(dataset, tag)
+    if swap:
+        for element in dataset.iterall():
+            if element.VR == "OW" and element.tag != PIXEL_DATA and isinstance(element.value, bytes):
+                element.value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
 
 
 def element_of(dataset: Dataset, tag: BaseTag) -> DataElement:
