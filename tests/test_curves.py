@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from isotone.curves import Affine, InverseStep, Knots, Step, ToneCurve, apply_steps
+from isotone.curves import ToneCurve
 from isotone.errors import ModelError
+from isotone.stages import Affine, InverseStep, Knots, Step, apply_steps
 
 GRID = np.linspace(0, 1, 1025)
 

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -54,6 +54,9 @@ Paths = Annotated[list[Path], typer.Argument(help="Files, folders or manifests."
 ManifestPath = Annotated[Path, typer.Argument(help="CSV or Parquet with a column path.", metavar="MANIFEST")]
 Reference = Annotated[list[str], typer.Option("--reference", help="Reference domain; may be repeated.")]
 Domain = Annotated[str | None, typer.Option(help="Domain of files whose header names none.")]
+Deliver = Literal["pixels", "voi-lut", "gsps"]
+Method = Literal["scanner", "gdce"]
+Labels = Literal["all", "none"]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Device = Annotated[str, typer.Option(help="Where networks run, e.g. cpu or cuda.")]
 Workers = Annotated[int, typer.Option(help="Processes that read images.", min=1)]
@@ -122,8 +125,9 @@ def inspect(
     """Domain, bit depth, window and polarity of images; what would be refused, and why."""
     from isotone.imaging.inspect import inspect as look
 
+    given = [row for path in paths for row in _listed(path)]
     refused = 0
-    for finding in look(paths, domain=domain, force=force):
+    for finding in look(given, domain=domain, force=force, workers=workers):
         refused += finding.error is not None
         if finding.error is not None or not quiet:
             print(finding.line())
@@ -176,7 +180,7 @@ def fit(
     method: Annotated[
         str, typer.Option(help="scanner: one curve by transport. gdce: the paper's network.")
     ] = "scanner",
-    labels: Annotated[str, typer.Option(help="all, or none: no source label is read.")] = "all",
+    labels: Annotated[Labels, typer.Option(help="all, or none: no source label is read.")] = "all",
     mix: Annotated[
         list[str] | None, typer.Option(help="The source's class mix where you know it, as LABEL=SHARE.")
     ] = None,
@@ -195,9 +199,7 @@ def fit(
 
     chosen: dict[str, Any] = {"perceptual": perceptual, "perceptual_weights": perceptual_weights}
     chosen = {name: value for name, value in chosen.items() if value is not None} | _assignments(settings)
-    if labels not in ("all", "none"):
-        raise UsageError(f"--labels {labels} is neither all nor none")
-    harmonizer = ToneCurveHarmonizer(reference, source, method=method)  # type: ignore[arg-type]
+    harmonizer = ToneCurveHarmonizer(reference, source, method=method)
     harmonizer.settings = _validated(settings_of(harmonizer.method), chosen)
     frozen = None if classifier is None else _classifier(classifier, device)
     rows = _manifest(manifest)
@@ -205,7 +207,7 @@ def fit(
         harmonizer.fit(
             rows,
             frozen,
-            labels=labels,  # type: ignore[arg-type]
+            labels=labels,
             mix={name: float(share) for name, share in _assignments(mix).items()} or None,
             seed=seed,
             device=device,
@@ -224,7 +226,7 @@ def apply(
     harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
     paths: Paths,
     output: Output,
-    deliver: Annotated[str, typer.Option(help="pixels, voi-lut or gsps.")] = "pixels",
+    deliver: Annotated[Deliver, typer.Option(help="What is handed on.")] = "pixels",
     domain: Domain = None,
     workers: Workers = CPUS,
     force: Force = False,
@@ -339,6 +341,11 @@ def _manifest(path: Path) -> Manifest:
     from isotone.data.manifest import Manifest
 
     return Manifest.read(path)
+
+
+def _listed(path: Path) -> list[Path]:
+    """What a manifest lists, in the place of the manifest."""
+    return [row.path for row in _manifest(path)] if path.suffix.lower() in {".csv", ".parquet"} else [path]
 
 
 def _classifier(folder: Path, device: str) -> Classifier:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isotone.curves import Affine, InverseStep, Knots, Stage, Step, ToneCurve
+from isotone.curves import ToneCurve
 from isotone.errors import UsageError
 from isotone.files import replace_file
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.read import read_radiograph
 from isotone.mapper import ScannerMapper
+from isotone.stages import Affine, InverseStep, Knots, Stage, Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

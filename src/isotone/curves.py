@@ -2,7 +2,6 @@
 
 The paper's curve (Eq. 1) is a chain of `Step`. Its Schwarzian derivative is never positive, so that no chain of
 steps can make a gamma below 1, a logarithm or an inverse S; with `InverseStep` in the chain it can.
-Nothing here knows of files or of torch: the arithmetic works on whatever array type comes in.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -18,151 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isotone.errors import ModelError
+from isotone.stages import STAGES, Affine, Floats, InverseStep, Knots, Stage, Step, as_floating
 
 A = TypeVar("A")
-Floats = NDArray[np.float64]
 
 SCHEMA = 1
 ROUNDING = 4 * np.finfo(np.float64).eps
 """Bound on the relative rounding error of one stage."""
-
-
-def apply_steps(x: A, coefficients: Any) -> A:
-    """Eq. 1 of the paper: ``x ← x + α_n · x · (1 − x)`` for n = 1…N.
-
-    Parameters
-    ----------
-    x : array or tensor
-        Grey levels in [0, 1], any shape.
-    coefficients : sequence of N floats, arrays or tensors
-        α_n in [−1, 1]; each broadcasts against `x`.
-
-    Returns
-    -------
-    array or tensor
-        Of the type, shape and range of `x`.
-    """
-    y: Any = x
-    for alpha in coefficients:
-        y = y + alpha * y * (1 - y)
-    return y  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of Eq. 1, ``y = x + α x (1 − x)`` with α in [−1, 1]."""
-
-    alpha: float
-
-    def __post_init__(self) -> None:
-        if not abs(self.alpha) <= 1:  # NaN fails too
-            raise ModelError("E_CURVE", f"a step's coefficient {self.alpha} lies outside [-1, 1]")
-
-    def __call__(self, x: A) -> A:
-        return apply_steps(x, (self.alpha,))
-
-    def inverse(self) -> InverseStep:
-        return InverseStep(self.alpha)
-
-    def slope_range(self, lo: Floats, hi: Floats) -> tuple[Floats, Floats]:
-        """Smallest and largest slope on each interval [lo, hi]."""
-        return _ordered(1 + self.alpha * (1 - 2 * lo), 1 + self.alpha * (1 - 2 * hi))
-
-
-@dataclass(frozen=True, slots=True)
-class InverseStep:
-    """The exact inverse of a step, ``x = 2y / ((1 + α) + √((1 + α)² − 4αy))`` with |α| < 1."""
-
-    alpha: float
-
-    def __post_init__(self) -> None:
-        if not abs(self.alpha) < 1:
-            raise ModelError("E_CURVE", f"an inverse step's coefficient {self.alpha} lies outside (-1, 1)")
-
-    def __call__(self, y: A) -> A:
-        a, value = self.alpha, _any(y)
-        root = ((1 + a) ** 2 - 4 * a * value).clip((1 - abs(a)) ** 2) ** 0.5
-        return 2 * value / ((1 + a) + root)  # type: ignore[no-any-return]
-
-    def inverse(self) -> Step:
-        return Step(self.alpha)
-
-    def slope_range(self, lo: Floats, hi: Floats) -> tuple[Floats, Floats]:
-        """Smallest and largest slope on each interval [lo, hi]."""
-        low, high = Step(self.alpha).slope_range(self(lo), self(hi))
-        return 1 / high, 1 / low
-
-
-@dataclass(frozen=True, slots=True)
-class Affine:
-    """``y = gain · x + offset``, clipped to [0, 1]: a lifted black or a narrow range, invertible where unclipped."""
-
-    gain: float
-    offset: float
-
-    def __post_init__(self) -> None:
-        if not (0 < self.gain < 1e6 and abs(self.offset) < 1e6):
-            raise ModelError("E_CURVE", f"the affine stage ({self.gain}, {self.offset}) is not increasing")
-
-    def __call__(self, x: A) -> A:
-        return (self.gain * _any(x) + self.offset).clip(0, 1)  # type: ignore[no-any-return]
-
-    def inverse(self) -> Affine:
-        return Affine(1 / self.gain, -self.offset / self.gain)
-
-    def slope_range(self, lo: Floats, hi: Floats) -> tuple[Floats, Floats]:
-        """Smallest and largest slope on each interval [lo, hi]."""
-        low, high = self.gain * lo + self.offset, self.gain * hi + self.offset
-        inside = (low >= 0) & (high <= 1)
-        outside = (high < 0) | (low > 1)
-        return np.where(inside, self.gain, 0.0), np.where(outside, 0.0, self.gain)
-
-
-@dataclass(frozen=True, slots=True)
-class Knots:
-    """A free monotone curve: straight lines from (0, 0) to (1, 1) through points that increase in both directions."""
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        for axis in (self.x, self.y):
-            values = np.asarray(axis, np.float64)
-            if len(values) < 2 or values[0] != 0 or values[-1] != 1 or not (np.diff(values) > 0).all():
-                raise ModelError("E_CURVE", "the knots of a free curve do not increase from 0 to 1")
-        if len(self.x) != len(self.y):
-            raise ModelError("E_CURVE", "the knots of a free curve do not come in pairs")
-
-    def __call__(self, x: A) -> A:
-        y: Any = _any(x)
-        if isinstance(y, np.ndarray):
-            y = np.interp(y, self.x, self.y).astype(y.dtype)
-        else:  # a tensor: the same lines as a sum of ramps, exact at the knots and differentiable
-            slopes = np.diff(self.y) / np.diff(self.x)
-            corners = zip(slopes.tolist(), self.x[:-1], self.x[1:], strict=True)
-            y = sum(slope * (y - left).clip(0, right - left) for slope, left, right in corners)
-        return y  # type: ignore[no-any-return]
-
-    def inverse(self) -> Knots:
-        return Knots(self.y, self.x)
-
-    def slope_range(self, lo: Floats, hi: Floats) -> tuple[Floats, Floats]:
-        """Smallest and largest slope on each interval [lo, hi]."""
-        slopes = np.diff(self.y) / np.diff(self.x)
-        last = len(slopes) - 1
-        first = np.clip(np.searchsorted(self.x, lo, "right") - 1, 0, last)
-        final = np.clip(np.searchsorted(self.x, hi, "left") - 1, first, last)
-        spans = [slopes[i : j + 1] for i, j in zip(first, final, strict=True)]
-        return np.array([s.min() for s in spans]), np.array([s.max() for s in spans])
-
-
-Stage = Step | InverseStep | Affine | Knots
-STAGES: dict[str, Callable[..., Stage]] = {
-    "step": Step,
-    "inverse-step": InverseStep,
-    "affine": Affine,
-    "knots": lambda x, y: Knots(tuple(x), tuple(y)),
-}
 
 
 @dataclass(frozen=True)
@@ -237,7 +98,7 @@ class ToneCurve:
 
         The type and the floating dtype that went in come out; integers become float64.
         """
-        y: Any = _any(x).clip(0, 1)
+        y: Any = as_floating(x).clip(0, 1)
         for stage in self.stages:
             y = stage(y)
         y = y.clip(0, 1)
@@ -429,18 +290,6 @@ def quantize(levels: Floats, bits: int) -> NDArray[np.uint8] | NDArray[np.uint16
     """Grey levels in [0, 1] rounded to the nearest of ``2**bits`` integers."""
     whole: Floats = np.rint(np.asarray(levels, np.float64) * (2**bits - 1))
     return whole.astype(np.uint8) if bits <= 8 else whole.astype(np.uint16)
-
-
-def _any(x: Any) -> Any:
-    """Tensors and floating arrays as they are, the rest as float64."""
-    if isinstance(x, np.ndarray | np.generic | float | int | list | tuple):
-        array = np.asarray(x)
-        return array if array.dtype.kind == "f" else array.astype(np.float64)
-    return x
-
-
-def _ordered(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    return np.minimum(a, b), np.maximum(a, b)
 
 
 def _stage_to_list(stage: Stage) -> list[Any]:
