@@ -227,6 +227,20 @@ def test_the_dataset_comes_along_whole(tmp_path, name):
     assert dataset.file_meta == pydicom.dcmread(path).file_meta
 
 
+def test_an_implicit_length_that_looks_like_letters_is_a_length(tmp_path):
+    stored = pixels(rows=33, columns=257)  # 16,962 bytes: 0x4242, "BB"
+    path = write(encoded(radiograph(stored), LOSSLESS["implicit"]), tmp_path / "a.dcm")
+    np.testing.assert_array_equal(read_radiograph(path).stored, stored)
+
+
+def test_an_encoding_other_than_the_transfer_syntax_says_is_found_out(tmp_path):
+    path = write(radiograph(), tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0"))
+    image = read_radiograph(path)
+    np.testing.assert_array_equal(image.stored, pixels())
+    assert image.header.warnings == ("W_HEADER: a header value breaks the rules of its type",)
+
+
 def test_pydicoms_warnings_and_log_lines_reach_nobody(tmp_path, caplog):
     ds = radiograph(SpecificCharacterSet="ISO_IR 192", PatientID="PLANTED")
     write(ds, tmp_path / "a.dcm")

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.filereader import read_dataset, read_sequence
+from pydicom.filereader import data_element_generator, read_dataset, read_sequence
+from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from isotone.errors import IsotoneError, RadiographError
@@ -60,20 +61,21 @@ class Part10File:
 
     def __init__(self, path: Path, file: BinaryIO, force: bool) -> None:
         self.path = path
+        self.pixel: PixelElement | None = None
         self._file = _BoundedFile(file, path)
         preamble = self._preamble(force)
-        meta = read_dataset(self._file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)  # type: ignore[arg-type]
-        syntax = meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+        meta = FileMetaDataset(self._parse(False, True, lambda tag, vr, length: tag >> 16 != 2))
+        syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
         if syntax == DeflatedExplicitVRLittleEndian:
             self._file = _BoundedFile(io.BytesIO(_inflate(self._file.rest(), path)), path)
-        self._implicit = syntax == ImplicitVRLittleEndian
-        self._little = syntax != ExplicitVRBigEndian
-        self.pixel: PixelElement | None = None
-        body = self._read(self._at_pixels)
-        self.dataset = FileDataset(str(path), body, preamble, FileMetaDataset(meta), self._implicit, self._little)
-        self.dataset.set_original_encoding(self._implicit, self._little, body._character_set)
+        body = self._parse(syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian, self._at_pixels)
         if self.pixel is None and self._file.short:
             raise RadiographError("E_TRUNCATED", "the file ends within its header", file=path)
+        _check_depth(body, path)
+        # Files exist that are not encoded as their transfer syntax says; pydicom has found out.
+        self._implicit, self._little = (bool(found) for found in body.original_encoding)
+        self.dataset = FileDataset(str(path), body, preamble, meta, self._implicit, self._little)
+        self.dataset.set_original_encoding(self._implicit, self._little, body.original_character_set)
         self.available = self._file.size - (self.pixel.offset if self.pixel else 0)
 
     def _preamble(self, force: bool) -> bytes | None:
@@ -85,11 +87,9 @@ class Part10File:
         self._file.seek(0)
         return None
 
-    def _read(self, stop_when: object = None) -> Dataset:
+    def _parse(self, implicit: bool, little: bool, stop_when: Callable[[BaseTag, str | None, int], bool]) -> Dataset:
         self._file.limit = self._file.tell() + MAX_HEADER
-        dataset = read_dataset(self._file, self._implicit, self._little, stop_when=stop_when)  # type: ignore[arg-type]
-        _check_depth(dataset, self.path)
-        return dataset
+        return read_dataset(cast(BinaryIO, self._file), implicit, little, stop_when=stop_when)
 
     def _at_pixels(self, tag: int, vr: str | None, length: int) -> bool:
         if tag in PIXEL_TAGS:
@@ -126,11 +126,15 @@ class Part10File:
 
         Check their size before: see `isotone.imaging.frame`.
         """
-        if self.pixel is not None:
-            length = self.fragments() if self.pixel.length == UNDEFINED else [(0, self.pixel.length)]
-            start = self._file.tell()
-            self._file.limit = start + MAX_HEADER + sum(n for _, n in length) + 8 * len(length)
-            self.dataset.update(read_dataset(self._file, self._implicit, self._little))  # type: ignore[arg-type]
+        if self.pixel is None:
+            return self.dataset
+        pieces = self.fragments() if self.pixel.length == UNDEFINED else [(0, self.pixel.length)]
+        self._file.limit = self._file.tell() + MAX_HEADER + sum(8 + length for _, length in pieces)
+        # Not `read_dataset`: it guesses the encoding from the first element, here from the length of the pixel data.
+        elements = data_element_generator(cast(BinaryIO, self._file), self._implicit, self._little)
+        rest = Dataset({element.tag: element for element in elements})
+        _check_depth(rest, self.path)
+        self.dataset.update(rest)
         return self.dataset
 
 
