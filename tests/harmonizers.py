@@ -1,0 +1,38 @@
+"""Harmonizers made without fitting, and what tests of delivery share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isotone.curves import ToneCurve
+from isotone.data.manifest import Manifest
+from isotone.export.deliver import Delivery, Job, Outcome
+from isotone.harmonizer import ScannerMapper, ToneCurveHarmonizer
+from isotone.journal import JOURNAL
+from isotone.stages import Affine
+
+REFERENCE = "Reference Vendor One"
+CURVE = ToneCurve([0.5, -0.3, 0.6, -0.2])
+NARROW = ToneCurve([Affine(1.4, -0.1), 0.3])
+"""A curve that clips, and moves black and white."""
+
+
+def scanner_harmonizer(*domains: str, curve: ToneCurve = CURVE) -> ToneCurveHarmonizer:
+    """One curve for every image of these domains."""
+    harmonizer = ToneCurveHarmonizer(REFERENCE, domains)
+    harmonizer.mappers = {domain: ScannerMapper(curve) for domain in domains}
+    return harmonizer
+
+
+def harmonizer_of(manifest: Manifest, curve: ToneCurve = CURVE) -> ToneCurveHarmonizer:
+    """The same for every domain of a manifest."""
+    return scanner_harmonizer(*(d for d in manifest.domains if d != REFERENCE), curve=curve)
+
+
+def deliver_one(path: Path, output: Path, deliver: str = "pixels", curve: ToneCurve = CURVE) -> tuple[Path, Outcome]:
+    """Deliver one file of any scanner in this process; the path of the new file."""
+    output.mkdir(parents=True, exist_ok=True)
+    (output / JOURNAL).touch()
+    job = Job(path, "any", path.name if path.suffix == ".dcm" else f"{path.stem}.png", "key")
+    outcome = Delivery(scanner_harmonizer("any", curve=curve), output, deliver)(job)  # type: ignore[arg-type]
+    return output / job.target, outcome
