@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
@@ -158,6 +161,21 @@ def test_rescale_then_window_equals_pydicoms(signed, rescale, center, width, fun
     zero, one = (end * slope + intercept for end in (stored[0], stored[-1]))
     ours = tables.tone if tables.display is None else tables.display
     np.testing.assert_allclose(ours, (theirs - zero) / (one - zero), atol=1e-9)  # nearer is no display table
+
+
+@pytest.mark.skipif(shutil.which("dcm2pnm") is None, reason="needs DCMTK's dcm2pnm")
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("slope", ["1", "-1"])
+@pytest.mark.parametrize(("function", "center", "width"), [("LINEAR", 1000, 700), ("SIGMOID", 1500, 900)])
+def test_the_display_equals_dcmtks_within_one_level_of_16_bits(tmp_path, inverted, slope, function, center, width):
+    ds = radiograph(modality="CR", inverted=inverted, VOILUTFunction=function, WindowWidth=width)
+    ds.RescaleSlope, ds.RescaleIntercept, ds.WindowCenter = slope, "10", center * int(slope)
+    path = write(ds, tmp_path / "a.dcm")
+    subprocess.run(["dcm2pnm", "+Wi", "1", "+opw", path, tmp_path / "a.pgm"], check=True, capture_output=True)
+    theirs = np.asarray(Image.open(tmp_path / "a.pgm")).astype(float)
+    ours = read_radiograph(path).displayed().pixels * 65535.0
+    assert np.ptp(theirs) > 60000
+    np.testing.assert_allclose(ours, theirs, atol=1.01)  # it cuts off where we would round
 
 
 def test_a_modality_table_equals_pydicoms(tmp_path):

@@ -11,12 +11,9 @@ from pydicom.uid import UID
 
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Header
-from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
-from isotone.imaging.read import read_header, read_radiograph
+from isotone.imaging.read import SUFFIXES, read_header, read_radiograph
 from isotone.workers import map_isolated
 
-SUFFIXES = {".dcm", ".dicom", "", *RASTER_SUFFIXES}
-"""What a folder is searched for; DICOM files often have no suffix."""
 SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
 """Time limit of one file."""
 

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from isotone.imaging.dicom import read_dicom, read_dicom_header
 from isotone.imaging.radiograph import Header, Radiograph
-from isotone.imaging.raster import SUFFIXES, read_raster, read_raster_header
+from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
+from isotone.imaging.raster import read_raster, read_raster_header
+
+SUFFIXES = {".dcm", ".dicom", "", *RASTER_SUFFIXES}
+"""What images are called, in lower case; DICOM files often have no suffix."""
 
 
 def read_header(path: str | Path, *, domain: str | None = None, inverted: bool = False, force: bool = False) -> Header:
@@ -23,7 +27,7 @@ def read_header(path: str | Path, *, domain: str | None = None, inverted: bool =
         Whatever the header alone gives reason to refuse, with the codes of `read_radiograph`.
     """
     path = Path(path)
-    if path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in RASTER_SUFFIXES:
         return read_raster_header(path, domain=domain, inverted=inverted)
     return read_dicom_header(path, domain=domain, force=force)
 
@@ -57,6 +61,6 @@ def read_radiograph(
         The image is refused; the codes are keys of `isotone.errors.NEXT_STEP`.
     """
     path = Path(path)
-    if path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in RASTER_SUFFIXES:
         return read_raster(path, domain=domain, inverted=inverted)
     return read_dicom(path, domain=domain, force=force)[0]
