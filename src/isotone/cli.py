@@ -55,7 +55,7 @@ ManifestPath = Annotated[Path, typer.Argument(help="CSV or Parquet with a column
 Reference = Annotated[list[str], typer.Option("--reference", help="Reference domain; may be repeated.")]
 Domain = Annotated[str | None, typer.Option(help="Domain of files whose header names none.")]
 Deliver = Literal["pixels", "voi-lut", "gsps"]
-Method = Literal["scanner", "gdce"]
+FitMethod = Literal["scanner", "gdce"]
 Labels = Literal["all", "none"]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Device = Annotated[str, typer.Option(help="Where networks run, e.g. cpu or cuda.")]
@@ -345,6 +345,8 @@ def _manifest(path: Path) -> Manifest:
 
 def _listed(path: Path) -> list[Path]:
     """What a manifest lists, in the place of the manifest."""
+    if not path.exists():
+        raise UsageError("no such file or folder", code="E_READ", file=path)
     return [row.path for row in _manifest(path)] if path.suffix.lower() in {".csv", ".parquet"} else [path]
 
 

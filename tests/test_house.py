@@ -1,0 +1,142 @@
+"""Rules of the house (docs/design.md): imports run one way, public names are few, the light half needs no torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import isotone
+
+SRC = Path(isotone.__file__).parent
+
+ROOMS = [
+    ("errors", "_version"),
+    ("files", "stages", "journal"),
+    ("curve_fit", "curves"),
+    ("workers",),
+    ("imaging",),
+    ("seen",),
+    ("data.manifest", "data.splits", "data.sampling"),
+    ("data.images",),
+    ("data.sample",),
+    ("data.cohorts",),
+    ("foreground",),
+    ("transport", "mix"),
+    ("normalizers",),
+    ("models",),
+    ("losses",),
+    ("scanner", "mapper"),
+    ("training",),
+    ("fitting",),
+    ("harmonizer",),
+    ("export", "evaluation", "curve_sheet"),
+    ("apply", "demo"),
+    ("cli",),
+]
+"""From the bottom up; a module imports from its own room and from those below it."""
+
+TORCH = ("models", "losses", "training")
+"""The rooms that import torch as they load. Others reach them inside functions."""
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in SRC.rglob("*.py") if path != SRC / "__init__.py"}
+
+
+def floor(name: str) -> int:
+    found = [i for i, room in enumerate(ROOMS) for prefix in room if name == prefix or name.startswith(prefix + ".")]
+    if not found:
+        assert name in {"data", ""}, f"{name} has no room: add it to ROOMS and to docs/design.md"
+        return 0
+    return found[-1]
+
+
+def imports(path: Path, *, at_load: bool) -> set[str]:
+    """Names that a module imports; with `at_load` only those it imports while it is loaded."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            return
+        if at_load and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(tree)
+    return found
+
+
+def ours(names: set[str]) -> set[str]:
+    inside = {name.removeprefix("isotone.") for name in names if name.startswith("isotone.")}
+    return {name for name in inside if name in MODULES}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_run_downwards(name: str) -> None:
+    """No module imports from a room above its own, not even inside a function."""
+    for other in ours(imports(MODULES[name], at_load=False)):
+        assert floor(other) <= floor(name), f"isotone.{name} imports isotone.{other}, which is above it"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Within a room, too, imports make no circle."""
+    graph = {name: ours(imports(path, at_load=False)) - {name} for name, path in MODULES.items()}
+    while graph:
+        leaves = [name for name, needs in graph.items() if not needs & graph.keys()]
+        assert leaves, f"a circle among {sorted(graph)}"
+        for leaf in leaves:
+            del graph[leaf]
+
+
+@pytest.mark.parametrize("name", sorted(n for n in MODULES if not n.startswith(TORCH)))
+def test_only_three_rooms_load_torch(name: str) -> None:
+    """A module outside them imports neither torch nor one of these rooms while it is loaded."""
+    names = imports(MODULES[name], at_load=True)
+    assert not {n for n in names if n.partition(".")[0] in {"torch", "safetensors"}}
+    allowed = {"models.prepare"}  # picklable and on numpy alone, so that workers need no torch
+    assert not {n for n in ours(names) if n.startswith(TORCH)} - allowed
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_nothing_is_unpickled_and_torchvision_stays_out(name: str) -> None:
+    """Model files are safetensors and JSON."""
+    roots = {n.partition(".")[0] for n in imports(MODULES[name], at_load=False)}
+    assert not roots & {"pickle", "dill", "joblib", "shelve", "torchvision"}
+
+
+def test_the_public_names_are_these() -> None:
+    """A new public name is a decision: it is made here."""
+    assert sorted(isotone.__all__) == [
+        *("Certificate", "Classifier", "DisplayWindow", "FullRange", "GDCE", "GDCESettings", "HistogramMatching"),
+        *("IsotoneError", "Manifest", "Nyul", "Radiograph", "ScannerSettings", "ToneCurve", "ToneCurveHarmonizer"),
+        *("TrainSettings", "ZScore", "__version__", "evaluate", "make_phantom", "read_radiograph", "restore"),
+        "train_classifier",
+    ]
+    for name in isotone.__all__:
+        assert getattr(isotone, name) is not None
+        assert name == "__version__" or getattr(isotone, name).__doc__
+
+
+def test_help_loads_neither_torch_nor_numpy() -> None:
+    """So that it answers at once."""
+    code = "import sys, isotone.cli; print(sorted({'torch', 'numpy', 'pandas', 'pydicom'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_modules_are_short(name: str) -> None:
+    """At most 400 lines: a longer one holds two ideas."""
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 400
