@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dicoms import pixels, radiograph, write
 
+from dicoms import pixels, radiograph, write
 from isotone.data.images import SECONDS, map_images, time_limit
 from isotone.data.manifest import Row
 from isotone.errors import RadiographError

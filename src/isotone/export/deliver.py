@@ -14,7 +14,7 @@ import numpy as np
 
 from isotone.curves import ToneCurve
 from isotone.errors import RadiographError
-from isotone.export.derived_image import output_table, write_derived_dicom, write_derived_png
+from isotone.export.derived_image import output_table, record_in_png, write_derived_dicom, write_derived_png
 from isotone.export.record import Deliver, Record, Table
 from isotone.export.voi_lut import write_voi_lut_image
 from isotone.files import replace_file
@@ -131,6 +131,8 @@ class Delivery:
         dataset = None
         if job.path.suffix.lower() in SUFFIXES:
             radiograph = read_raster(job.path)
+            if record_in_png(job.path) is not None:
+                raise RadiographError("E_ALREADY", "isotone made this image")
         else:
             radiograph, dataset = read_dicom(job.path, force=self.force)
         radiograph = radiograph.with_domain(job.domain or radiograph.header.domain)

@@ -122,6 +122,13 @@ def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:
         Image.fromarray(gather(_table(record), source.stored)).save(temporary, "PNG", pnginfo=text, compress_level=1)
 
 
+def record_in_png(path: Path) -> str | None:
+    """The text of the record in a PNG of ours; None in any other raster file, which has been read before."""
+    with Image.open(path) as image:
+        text = getattr(image, "text", {}).get(NAME)
+        return None if text is None else str(text)
+
+
 def _table(record: Record) -> Table:
     if record.table is None:
         raise ValueError("a record of derived pixels has a table")

@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from isotone.data.images import progress, time_limit
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError
-from isotone.export.derived_image import BITS, ENCODED
+from isotone.export.derived_image import BITS, ENCODED, record_in_png
 from isotone.export.plan import plan
 from isotone.export.record import Record, Table
 from isotone.export.stamp import CREATOR, GROUP, NAME
@@ -151,8 +151,7 @@ def undo(stored: Stored, table: Table) -> tuple[NDArray[np.uint16], int]:
 
 def _restore_png(task: Task) -> int:
     delivered = read_raster(task.path)
-    with Image.open(task.path) as image:
-        text = getattr(image, "text", {}).get(NAME)
+    text = record_in_png(task.path)
     record = None if text is None else Record.from_json(text)
     if record is None or record.table is None:
         raise RadiographError("E_RESTORE", "isotone did not deliver this image")

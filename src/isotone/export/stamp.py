@@ -15,10 +15,10 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from isotone._version import __version__
-from isotone.curves import Affine, Knots
 from isotone.errors import RadiographError
 from isotone.export.record import INTENDED_USE, Record
 from isotone.export.write import element_of
+from isotone.stages import Affine, Knots
 
 GROUP, CREATOR = 0x0073, "ISOTONE"
 """Private block: 01 the record as JSON (UT), 02 the replaced elements (SQ), 03 the tags of the added ones (AT)."""

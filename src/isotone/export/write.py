@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.tag import BaseTag
@@ -50,10 +50,10 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path) -> None:
     with replace_file(target) as temporary:
         try:
             dcmwrite(temporary, dataset, enforce_file_format=True)
-        except OSError:
-            raise
-        except Exception:  # whatever pydicom's many converters raise; their messages quote values
-            raise RadiographError("E_UNSUPPORTED", "some value of its header cannot be written") from None
+        except Exception as error:  # as below
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise _unwritable("some value") from None
 
 
 def _parse_all(dataset: Dataset, *, swap: bool) -> None:
@@ -67,9 +67,22 @@ def _parse_all(dataset: Dataset, *, swap: bool) -> None:
 
 
 def element_of(dataset: Dataset, tag: BaseTag) -> DataElement:
-    """The element; one whose value cannot be parsed as unknown bytes, as it stood."""
-    raw = dataset.get_item(tag)
+    """The element, parsed.
+
+    Raises
+    ------
+    RadiographError
+        E_UNSUPPORTED: its value cannot be parsed.
+    """
     try:
         return dataset[tag]
-    except Exception:  # as above
-        return DataElement(tag, "UN", raw.value or b"" if isinstance(raw, RawDataElement) else b"")
+    except Exception:  # whatever pydicom's many converters raise; their messages quote values
+        raise _unwritable(f"element {tag}") from None
+
+
+def _unwritable(what: str) -> RadiographError:
+    return RadiographError(
+        "E_UNSUPPORTED",
+        f"{what} of its header breaks the rules of its type",
+        next_step="Correct the header in the source (dciodvfy names the element).",
+    )

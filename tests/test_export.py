@@ -1,0 +1,371 @@
+"""Derived images, VOI LUT copies and the way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
+
+from bad_dicoms import FAULTS
+from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
+from harmonizers import CURVE, NARROW, deliver_one, scanner_harmonizer
+from isotone._version import __version__
+from isotone.curves import ToneCurve
+from isotone.errors import IsotoneError, RadiographError
+from isotone.export.record import INTENDED_USE, Record
+from isotone.export.restore import Task, restore, restore_file, undo
+from isotone.export.stamp import CREATOR, GROUP, is_delivered
+from isotone.imaging.read import read_radiograph
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "dicom"
+
+
+def signed_pixels() -> np.ndarray:
+    return (pixels(12).astype(np.int32) - 2048).astype(np.int16)
+
+
+KINDS = {
+    "monochrome2": {},
+    "monochrome1": {"inverted": True},
+    "eight-bit": {"bits": 8},
+    "sixteen-bit": {"bits": 16},
+    "signed": {"stored": signed_pixels(), "modality": "CR", "RescaleIntercept": "0", "RescaleSlope": "1"},
+    "rescaled": {"modality": "CR", "RescaleIntercept": "-10", "RescaleSlope": "0.5"},
+    "negative-slope": {"modality": "CR", "RescaleIntercept": "4095", "RescaleSlope": "-1"},
+    "inverse-shape": {"inverted": True, "modality": "DX"},
+    "for-processing": {"intent": "FOR PROCESSING"},
+    "high-bit": {"stored": pixels(12) << np.uint16(4), "HighBit": 15, "modality": "CR"},
+}
+
+
+@pytest.fixture(params=KINDS)
+def source(request, tmp_path) -> Path:
+    return write(radiograph(**KINDS[request.param]), tmp_path / "source.dcm")
+
+
+@pytest.mark.parametrize("curve", [CURVE, NARROW], ids=["steps", "affine"])
+def test_a_derived_image_reads_as_the_harmonized_tone_to_half_a_level_of_16_bits(source, tmp_path, curve):
+    path, _ = deliver_one(source, tmp_path / "out", curve=curve)
+    wanted = read_radiograph(source).map_tone(curve)
+    got = read_radiograph(path)
+    wanted64 = wanted.tone[wanted.stored]
+    assert np.abs(got.tone[got.stored] - wanted64).max() <= 0.5 / 65535 + 1e-12
+    assert got.header.bits_stored == 16
+    assert got.display is None  # the window is the identity
+
+
+def test_both_polarities_of_one_image_give_exactly_equal_presentation_values(tmp_path):
+    stored = pixels(12)
+    one = write(radiograph(stored), tmp_path / "2.dcm")
+    other = write(radiograph(np.uint16(4095) - stored, inverted=True), tmp_path / "1.dcm")
+    a, b = (read_radiograph(deliver_one(path, tmp_path / "out")[0]) for path in (one, other))
+    assert b.header.photometric == "MONOCHROME1"
+    np.testing.assert_array_equal(a.stored, 65535 - b.stored)
+
+
+@pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
+def test_restore_gives_back_the_file_as_it_was(source, tmp_path, deliver):
+    before = pydicom.dcmread(source)
+    if before.get("PresentationIntentType") == "FOR PROCESSING" and deliver == "voi-lut":
+        pytest.skip("not allowed by the standard")
+    path, outcome = deliver_one(source, tmp_path / "out", deliver)
+    lost = restore_file(Task(path, tmp_path / "back.dcm"))
+    after = pydicom.dcmread(tmp_path / "back.dcm")
+    exact = deliver == "voi-lut" or outcome.levels_kept == 2**before.BitsStored
+    assert (lost == 0) == exact
+    if exact:
+        del after.file_meta, before.file_meta
+        assert after == before
+    else:
+        kept = np.abs(after.pixel_array.astype(int) - before.pixel_array) > 0
+        assert 0 < kept.sum() <= lost
+        assert after.SOPInstanceUID != before.SOPInstanceUID
+        assert after.ImageType[0] == "DERIVED"
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS)
+def test_every_lossless_encoding_gives_the_same_derived_pixels_and_the_same_restored_ones(tmp_path, syntax):
+    plain = write(radiograph(), tmp_path / "plain.dcm")
+    source = write(encoded(radiograph(), LOSSLESS[syntax]), tmp_path / f"{syntax}.dcm")
+    wanted, got = (deliver_one(path, tmp_path / "out")[0] for path in (plain, source))
+    assert pydicom.dcmread(got).PixelData == pydicom.dcmread(wanted).PixelData
+    assert pydicom.dcmread(got).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert restore_file(Task(got, tmp_path / "back.dcm")) == 0
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "back.dcm").stored, pixels())
+
+
+def test_the_header_says_where_the_image_comes_from_and_what_for(tmp_path):
+    source = write(radiograph(SeriesDescription="L CC", SeriesNumber=3), tmp_path / "source.dcm")
+    before, after = (pydicom.dcmread(p) for p in (source, deliver_one(source, tmp_path / "out")[0]))
+    for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SOPClassUID", "ViewPosition", "ImageLaterality"):
+        assert after[keyword] == before[keyword]
+    for keyword in ("Manufacturer", "ManufacturerModelName", "AcquisitionDate", "PixelIntensityRelationship"):
+        assert after[keyword] == before[keyword]  # downstream programs key on the scanner
+    assert after.SOPInstanceUID == after.file_meta.MediaStorageSOPInstanceUID != before.SOPInstanceUID
+    assert after.SeriesInstanceUID != before.SeriesInstanceUID
+    assert (after.SeriesNumber, after.SeriesDescription) == (9003, f"L CC | {INTENDED_USE}")
+    assert list(after.ImageType) == ["DERIVED", *before.ImageType[1:]]
+    assert INTENDED_USE in after.DerivationDescription
+    assert "0.500000, -0.300000, 0.600000, -0.200000" in after.DerivationDescription
+    assert after.DerivationCodeSequence[-1].CodingSchemeDesignator == "99ISOTONE"
+    assert after.CodingSchemeIdentificationSequence[-1].CodingSchemeDesignator == "99ISOTONE"
+    [reference] = after.SourceImageSequence
+    assert reference.ReferencedSOPInstanceUID == before.SOPInstanceUID
+    assert reference.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
+    [equipment] = after.ContributingEquipmentSequence
+    assert (equipment.Manufacturer, equipment.SoftwareVersions) == ("isotone", __version__)
+    assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+    assert (after.BitsStored, after.HighBit, after.BitsAllocated, after.PixelRepresentation) == (16, 15, 16, 0)
+    assert (after.WindowCenter, after.WindowWidth) == (32768, 65536)
+    record = Record.from_json(after.private_block(GROUP, CREATOR)[0x01].value)
+    assert record.curve == CURVE
+    assert record.digest == scanner_harmonizer("any").digest
+
+
+def test_uids_and_pixels_depend_on_source_model_and_delivery_alone(tmp_path):
+    source = write(radiograph(), tmp_path / "source.dcm")
+    first = pydicom.dcmread(deliver_one(source, tmp_path / "1")[0])
+    again = pydicom.dcmread(deliver_one(source, tmp_path / "2")[0])
+    others = [
+        pydicom.dcmread(deliver_one(source, tmp_path / "3", curve=ToneCurve([0.5]))[0]),
+        pydicom.dcmread(deliver_one(source, tmp_path / "4", "voi-lut")[0]),
+    ]
+    dates = {e.tag for e in first if e.keyword.endswith(("Date", "Time"))}
+    for element in first:
+        if element.tag not in dates and element.keyword != "ContributingEquipmentSequence":
+            assert again[element.tag] == element
+    assert len({ds.SOPInstanceUID for ds in (first, *others)}) == 3
+    assert len({ds.SeriesInstanceUID for ds in (first, *others)}) == 3
+    assert all(ds.SOPInstanceUID.is_valid for ds in (first, *others))
+
+
+def test_padding_goes_through_the_table(tmp_path):
+    stored = pixels(12)
+    stored[:5] = 7
+    plain, ranged = Dataset(), Dataset()
+    plain.add_new("PixelPaddingValue", "US", 7)
+    ranged.add_new("PixelPaddingValue", "US", 7)
+    ranged.add_new("PixelPaddingRangeLimit", "US", 9)
+    for padding, curve in ((plain, CURVE), (ranged, CURVE), (ranged, NARROW)):
+        ds = radiograph(stored)
+        ds.update(padding)
+        source = write(ds, tmp_path / "source.dcm")
+        got = read_radiograph(deliver_one(source, tmp_path / "out", curve=curve)[0])
+        wanted = read_radiograph(source)
+        if curve is CURVE:
+            np.testing.assert_array_equal(got.valid, wanted.valid)
+        assert not got.valid[:5].any()
+        back = tmp_path / "back.dcm"
+        restore_file(Task(tmp_path / "out" / "source.dcm", back))
+        assert pydicom.dcmread(back).PixelPaddingValue == 7
+
+
+def test_what_is_true_of_the_old_pixels_alone_is_gone(tmp_path):
+    ds = radiograph(pixels(12) | np.uint16(0x8000), modality="CR")
+    ds.add_new("SmallestImagePixelValue", "US", 0)
+    ds.add_new("LargestImagePixelValue", "US", 4095)
+    ds.IconImageSequence = ds.DigitalSignaturesSequence = ds.MACParametersSequence = [Dataset()]
+    ds.VOILUTFunction, ds.WindowCenterWidthExplanation = "SIGMOID", "soft"
+    ds.add_new(0x60000010, "US", 48)
+    ds.add_new(0x60000011, "US", 64)
+    ds.add_new(0x60000102, "US", 15)  # an overlay in the highest bit of the pixel data
+    ds.add_new(0x60020010, "US", 48)
+    ds.add_new(0x60023000, "OW", bytes(384))  # one of its own
+    source = write(ds, tmp_path / "source.dcm", preamble=b"MZ" + bytes(126))
+    path, outcome = deliver_one(source, tmp_path / "out")
+    after = pydicom.dcmread(path)
+    gone = ["SmallestImagePixelValue", "LargestImagePixelValue", "IconImageSequence", "VOILUTFunction"]
+    gone += ["DigitalSignaturesSequence", "MACParametersSequence", "WindowCenterWidthExplanation"]
+    assert not [keyword for keyword in gone if keyword in after]
+    assert 0x60000102 not in after
+    assert 0x60023000 in after
+    assert path.read_bytes()[:128] == bytes(128)
+    assert set(outcome.warnings) == {"W_HIGHBITS", "W_PREAMBLE"}
+
+
+@pytest.mark.parametrize("syntax", LOSSY)
+def test_what_was_lossy_stays_lossy(tmp_path, syntax):
+    ds = encoded(radiograph(bits=8 if syntax == "jpeg" else 12), LOSSY[syntax])
+    if syntax in ("jpeg", "jpeg-extended", "jpeg-ls-near"):  # where the transfer syntax itself says so
+        del ds.LossyImageCompression, ds.LossyImageCompressionRatio, ds.LossyImageCompressionMethod
+    after = pydicom.dcmread(deliver_one(write(ds, tmp_path / "source.dcm"), tmp_path / "out")[0])
+    assert after.LossyImageCompression == "01"
+    assert after.LossyImageCompressionRatio > 0
+    assert after.LossyImageCompressionMethod
+
+
+@pytest.mark.parametrize("syntax", [*LOSSLESS, *LOSSY])
+def test_the_voi_lut_copy_keeps_every_byte_of_the_pixel_data(tmp_path, syntax):
+    ds = encoded(radiograph(bits=8 if syntax == "jpeg" else 12), (LOSSLESS | LOSSY)[syntax])
+    source = write(ds, tmp_path / "source.dcm")
+    path, _ = deliver_one(source, tmp_path / "out", "voi-lut")
+    before, after = pydicom.dcmread(source), pydicom.dcmread(path)
+    assert after.PixelData == before.PixelData
+    if before.file_meta.TransferSyntaxUID.is_encapsulated:
+        assert after.file_meta.TransferSyntaxUID == before.file_meta.TransferSyntaxUID
+    assert "WindowCenter" not in after
+    assert after.SOPInstanceUID != before.SOPInstanceUID
+
+
+def test_the_voi_lut_copy_displays_as_the_derived_image_reads(source, tmp_path):
+    if KINDS["for-processing"] and pydicom.dcmread(source).get("PresentationIntentType") == "FOR PROCESSING":
+        with pytest.raises(RadiographError, match="E_UNSUPPORTED"):
+            deliver_one(source, tmp_path / "out", "voi-lut")
+        return
+    wanted = read_radiograph(source).map_tone(NARROW)
+    path, _ = deliver_one(source, tmp_path / "out", "voi-lut", curve=NARROW)
+    got = read_radiograph(path).displayed()
+    assert np.abs(got.tone - wanted.tone).max() <= 0.5 / 65535 + 1e-12
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.code.startswith("W_")])
+@pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
+def test_what_is_read_with_a_warning_is_delivered_with_it_and_restored(tmp_path, name, deliver):
+    fault = FAULTS[name]
+    if fault.suffix != ".dcm" and deliver != "pixels":
+        pytest.skip("raster files carry no look-up table")
+    source = tmp_path / f"source{fault.suffix}"
+    fault.build(source)
+    path, outcome = deliver_one(source, tmp_path / "out", deliver)
+    assert fault.code in outcome.warnings
+    back = tmp_path / f"back{fault.suffix}"
+    assert restore_file(Task(path, back)) == 0
+    np.testing.assert_array_equal(read_radiograph(back).stored, read_radiograph(source).stored)
+
+
+def test_a_header_value_that_cannot_be_written_is_not_quoted_in_the_refusal(tmp_path):
+    ds = radiograph(modality="CR")
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    source = write(ds, tmp_path / "source.dcm")
+    data = source.read_bytes()
+    # AcquisitionDuration (FD, eight bytes) with four, in implicit VR, so that writing explicit VR must look at it
+    bad = b"\x18\x00\x73\x90" + (4).to_bytes(4, "little") + b"MANY"
+    at = data.index(b"\x20\x00\x0d\x00")  # StudyInstanceUID comes next
+    source.write_bytes(data[:at] + bad + data[at:])
+    with pytest.raises(RadiographError) as refusal:
+        deliver_one(source, tmp_path / "out")
+    assert refusal.value.code == "E_UNSUPPORTED"
+    assert "MANY" not in str(refusal.value)
+    assert not [*(tmp_path / "out").glob("*.dcm")]
+
+
+def test_what_isotone_delivered_is_not_harmonized_again(tmp_path):
+    source = write(radiograph(), tmp_path / "source.dcm")
+    for deliver in ("pixels", "voi-lut"):
+        path, _ = deliver_one(source, tmp_path / deliver, deliver)
+        with pytest.raises(RadiographError, match="E_ALREADY"):
+            deliver_one(path, tmp_path / "again")
+        ds = pydicom.dcmread(path)
+        ds.remove_private_tags()  # as some archives do
+        assert is_delivered(ds)
+    Image.fromarray(pixels(16)).save(tmp_path / "raster.png")
+    path, _ = deliver_one(tmp_path / "raster.png", tmp_path / "png")
+    with pytest.raises(RadiographError, match="E_ALREADY"):
+        deliver_one(path, tmp_path / "again")
+
+
+@pytest.mark.parametrize(("suffix", "bits"), [("png", 8), ("png", 16), ("tif", 8), ("tif", 16), ("jpg", 8)])
+def test_raster_files_become_png_of_16_bits_and_come_back(tmp_path, suffix, bits):
+    source = tmp_path / f"source.{suffix}"
+    Image.fromarray(pixels(bits).astype(np.uint8 if bits == 8 else np.uint16)).save(source)
+    before = read_radiograph(source)
+    path, outcome = deliver_one(source, tmp_path / "out")
+    got = read_radiograph(path)
+    assert got.header.bits_stored == 16
+    assert np.abs(got.pixels - before.map_tone(CURVE).pixels).max() <= 0.5 / 65535 + 1e-7
+    lost = restore_file(Task(path, tmp_path / "back.png"))
+    back = read_radiograph(tmp_path / "back.png")
+    assert (lost == 0) == (outcome.levels_kept == 2**bits)
+    assert back.header.bits_stored == bits
+    assert np.count_nonzero(back.stored != before.stored) <= lost
+
+
+def test_restore_refuses_what_isotone_did_not_deliver_or_what_was_tampered_with(tmp_path):
+    foreign = write(radiograph(), tmp_path / "foreign.dcm")
+    Image.fromarray(pixels(8).astype(np.uint8)).save(tmp_path / "foreign.png")
+    path, _ = deliver_one(foreign, tmp_path / "out")
+    files = [foreign, tmp_path / "foreign.png"]
+    for number, change in enumerate((lambda b: b | {"schema": 99}, lambda b: b | {"table": "AAAA"}, lambda b: {})):
+        ds = pydicom.dcmread(path)
+        block = ds.private_block(GROUP, CREATOR)
+        block[0x01].value = json.dumps(change(json.loads(block[0x01].value)))
+        files.append(write(ds, tmp_path / f"tampered-{number}.dcm"))
+    report = restore(files, tmp_path / "back", workers=0, quiet=True)
+    assert [error.code for error in report.refused] == ["E_RESTORE"] * 5
+    assert report.summary() == "0 restored exactly, 0 in part, 5 refused"
+
+
+def test_restore_mirrors_the_tree_and_says_how_many_pixels_it_could_not_bring_back(tmp_path):
+    for name, bits in (("a/fine.dcm", 12), ("b/c/coarse.dcm", 16)):
+        source = tmp_path / "source" / name
+        source.parent.mkdir(parents=True)
+        write(radiograph(bits=bits), source)
+        deliver_one(source, tmp_path / "out" / Path(name).parent)
+    report = restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
+    assert report.restored == 2
+    assert [path.name for path in report.inexact] == ["coarse.dcm"]
+    assert report.summary().endswith("1 restored exactly, 1 in part, 0 refused")
+    for name in ("a/fine.dcm", "b/c/coarse.dcm"):
+        wrong = read_radiograph(tmp_path / "back" / name).stored != read_radiograph(tmp_path / "source" / name).stored
+        assert wrong.sum() <= report.inexact.get(tmp_path / "out" / name, 0)
+
+
+@given(st.lists(st.integers(0, 65535), min_size=2, max_size=300), st.data())
+def test_undo_finds_the_one_origin_of_every_value_that_has_one(values, data):
+    table = np.array(values, np.uint16)
+    stored = np.array(data.draw(st.lists(st.integers(0, len(values) - 1), min_size=1)))
+    back, lost = undo(table[stored], table)
+    ambiguous = np.array([values.count(values[i]) > 1 for i in stored])
+    np.testing.assert_array_equal(back[~ambiguous], stored[~ambiguous])
+    np.testing.assert_array_equal(table[back], table[stored])
+    assert lost == ambiguous.sum()
+
+
+def test_undo_takes_the_nearest_origin_of_a_value_that_a_lossy_archive_changed():
+    table = np.array([0, 100, 200], np.uint16)
+    back, lost = undo(np.array([0, 90, 120, 65535], np.uint16), table)
+    assert back.tolist() == [0, 1, 1, 2]
+    assert lost == 3
+
+
+@given(st.integers(1, 2**12), st.integers(0, 2**32 - 1))
+def test_a_record_survives_json(entries, seed):
+    table = np.random.default_rng(seed).integers(0, 2**16, entries).astype(np.uint16)
+    record = Record(CURVE, "name", "0" * 64, "pixels", table)
+    again = Record.from_json(record.to_json())
+    np.testing.assert_array_equal(again.table, table)
+    assert (again.curve, again.harmonizer, again.digest, again.deliver) == (CURVE, "name", "0" * 64, "pixels")
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_the_reader_of_records(text):
+    with pytest.raises(IsotoneError):
+        Record.from_json(text)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data/dicom")
+def test_real_files_come_back_with_their_headers(tmp_path):
+    for source in sorted(SHARED.glob("*.dcm")):
+        path, outcome = deliver_one(source, tmp_path / "out")
+        back = tmp_path / "back.dcm"
+        lost = restore_file(Task(path, back))
+        before, after = (pydicom.dcmread(p, stop_before_pixels=True) for p in (source, back))
+        if outcome.levels_kept == 2**before.BitsStored:
+            assert lost == 0
+            assert {e.tag for e in before} == {e.tag for e in after}
+            np.testing.assert_array_equal(read_radiograph(back).stored, read_radiograph(source).stored)
+
+
+def test_an_encapsulated_copy_is_still_decoded_alike(tmp_path):
+    source = write(encoded(radiograph(), JPEGLSLossless), tmp_path / "source.dcm")
+    path, _ = deliver_one(source, tmp_path / "out", "voi-lut")
+    np.testing.assert_array_equal(read_radiograph(path).stored, read_radiograph(source).stored)
