@@ -1,0 +1,45 @@
+"""Runs the examples of README.md and docs/: Python blocks as Python, console blocks as commands, each page in a folder of its own."""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sybil import Document, Example, Sybil
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+COMMANDS = Path(sys.executable).parent
+
+
+def run_console(example: Example) -> None:
+    """Run each line that starts with a dollar sign; what it prints is not compared, its success is."""
+    environment = {**os.environ, "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}"}
+    for line in example.parsed.replace("\\\n", " ").splitlines():
+        if line.startswith("$ "):
+            done = subprocess.run(
+                shlex.split(line[2:], comments=True), capture_output=True, text=True, env=environment, check=False
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def enter_folder(namespace: dict) -> None:
+    namespace["_folder"] = tempfile.TemporaryDirectory(prefix="isotone-docs-")
+    namespace["_before"] = Path.cwd()
+    os.chdir(namespace["_folder"].name)
+
+
+def leave_folder(namespace: dict) -> None:
+    os.chdir(namespace["_before"])
+    namespace["_folder"].cleanup()
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), CodeBlockParser("console", run_console), SkipParser()],
+    patterns=["README.md", "docs/*.md"],
+    excludes=[".venv/**"],
+    setup=enter_folder,
+    teardown=leave_folder,
+    document_types={".md": Document},
+).pytest()
