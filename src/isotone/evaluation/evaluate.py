@@ -91,7 +91,7 @@ def evaluate(
     folder = Path(output)
     material.scores.write(folder / "scores.csv")
     results.write(folder / "results.json")
-    write_report(results, folder, material=material, methods=methods, with_images=with_images)
+    write_report(results, folder, material=material, methods=methods, with_images=with_images, workers=workers)
     return results
 
 

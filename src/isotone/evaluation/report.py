@@ -1,9 +1,177 @@
-"""One self-contained page."""
+"""One self-contained page under a content-security policy that lets nothing in and nothing out."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-def write_report(*args: Any, **kwargs: Any) -> None:
-    """Later."""
+from isotone.evaluation.answer import gains, headline, hurt, primary_method
+from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
+from isotone.evaluation.material import Material
+from isotone.evaluation.one_pass import GRID, Transform
+from isotone.evaluation.results import Results
+from isotone.evaluation.rows import NONE, ORACLE
+from isotone.evaluation.svg import STYLE, Panel
+from isotone.evaluation.viewer import payload
+from isotone.files import write_text
+from isotone.normalizers import BASELINES
+
+FAILURES = 3
+"""Shown per source scanner."""
+UNTESTED = (
+    "images acquired later than these",
+    "any human reader",
+    "curve swap, label probe and label shuffle (the leakage tests)",
+    "how many source images the fit needs",
+)
+
+
+def write_report(
+    results: Results,
+    folder: Path,
+    *,
+    material: Material | None = None,
+    methods: Mapping[str, Transform] | None = None,
+    with_images: bool = False,
+    workers: int = 1,
+) -> None:
+    """Write ``report.html`` and ``figures/``.
+
+    Parameters
+    ----------
+    results : Results
+    folder : Path
+    material : Material, optional
+        None where only scores are at hand: then there are neither curves nor images.
+    methods : mapping of name to object with ``transform``, optional
+        For the images shown.
+    with_images : bool
+        Show a handful of images; they may identify a patient.
+    workers : int
+    """
+    primary = primary_method(results)
+    viewer: dict[str, Any] = {}
+    if material is not None:
+        viewer = payload(
+            material, methods or {}, primary, results.reference_domains, with_images=with_images, workers=workers
+        )
+    environment = Environment(
+        loader=PackageLoader("isotone.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html.j2")
+    style, script = Markup(STYLE + _source("report.css")), Markup(_source("report.js"))
+    page = template.render(
+        results=results,
+        headline=headline(results),
+        hurt=hurt(results),
+        gains=gains(results),
+        primary=primary,
+        shortlist=_shortlist(results),
+        others=[NONE, *(m for m in results.methods if m not in _shortlist(results))],
+        domains=[*results.source_domains, *_reference_rows(results)],
+        whisker=lambda *a: Markup(whisker(*a)),
+        viewer=viewer if viewer.get("images") else None,
+        viewer_methods=_viewer_methods(viewer, primary),
+        viewer_json=Markup(json.dumps(viewer).replace("<", "\\u003c")),
+        with_images=with_images and bool(viewer.get("images")),
+        failures=[] if material is None else failures(results, material, primary),
+        untested=UNTESTED,
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+        **_panels(results, material),
+    )
+    write_text(folder / "report.html", page)
+    write_figures(results, material, folder / "figures")
+
+
+def failures(results: Results, material: Material, method: str | None) -> list[dict[str, Any]]:
+    """Per source scanner the wrong predictions with the lowest probability of the true label, with their curves."""
+    scores, found = material.scores, []
+    if method not in scores.probabilities:
+        return []
+    table = scores.probabilities[method]
+    for domain in results.source_domains:
+        inside = np.flatnonzero((scores.domain == domain) & scores.scored(method))
+        wrong = inside[table[inside].argmax(1) != scores.label[inside]]
+        order = wrong[np.argsort(table[wrong, scores.label[wrong]], kind="stable")][:FAILURES]
+        for i in order:
+            found.append(
+                {
+                    "figure": Markup(_curve(material, int(i), method, domain)),
+                    "label": scores.classes[scores.label[i]],
+                    "predicted": scores.classes[int(table[i].argmax())],
+                    "confidence": float(table[i].max()),
+                    "before": float(scores.probabilities[NONE][i, scores.label[i]]),
+                    "after": float(table[i, scores.label[i]]),
+                    "image": str(scores.image[i]),
+                }
+            )
+    return found
+
+
+def _curve(material: Material, position: int, method: str, domain: str) -> str:
+    panel = Panel(domain, method, "grey level in", "grey level out")
+    curve = material.images[position].curves.get(method)
+    lines = [] if curve is None else [panel.line(GRID, curve, "curve")]
+    return panel.draw(panel.line([0, 1], [0, 1], "identity"), *lines)
+
+
+def _shortlist(results: Results) -> list[str]:
+    """Methods of the first screen: none, what is not a plain baseline, the oracle."""
+    judged = [m for m in results.methods if m not in BASELINES]
+    return judged if primary_method(results) in judged else results.methods
+
+
+def _reference_rows(results: Results) -> list[str]:
+    return list(dict.fromkeys(r.domain for r in results.rows if r.reference))
+
+
+def _panels(results: Results, material: Material | None) -> dict[str, list[Markup]]:
+    shown = {*_shortlist(results), primary_method(results)}
+    rows = [r for r in results.rows if not r.reference] or results.rows
+    after = [r for r in rows if r.method not in (NONE, ORACLE)]
+    fans = [] if material is None else [fan(material, r.domain, r.method) for r in after]
+    levels = [] if material is None else [
+        grey_levels(material, results, r.domain, r.method) for r in after if r.method in shown
+    ]  # fmt: skip
+    return {
+        "fans": [Markup(f) for f in fans if f],
+        "levels": [Markup(f) for f in levels if f],
+        "confusions": [Markup(confusion(r, results.classes)) for r in rows if r.method in shown],
+        "reliabilities": [
+            Markup(reliability(results.row(r.domain, NONE), r)) for r in (after or rows) if r.method in shown
+        ],
+    }
+
+
+def _source(name: str) -> str:
+    return files("isotone.evaluation").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _viewer_methods(viewer: Mapping[str, Any], primary: str | None) -> list[str]:
+    """Those that are maps of grey levels on any image shown, the primary one first."""
+    names = dict.fromkeys(m for shown in viewer.get("images", ()) for m in shown["curves"])
+    return sorted(names, key=lambda name: name != primary)
+
+
+def _policy(style: str, script: str) -> str:
+    """Only this page's own style and script, by their hashes; data URLs for the empty icon."""
+    sources = [f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in (style, script)]
+    return (
+        f"default-src 'none'; style-src {sources[0]}; script-src {sources[1]}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )

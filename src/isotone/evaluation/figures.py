@@ -1,0 +1,145 @@
+"""The figures of a report, and the same as files of fixed names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone.evaluation.material import Material, pooled_histogram
+from isotone.evaluation.one_pass import GRID
+from isotone.evaluation.results import ResultRow, Results
+from isotone.evaluation.rows import NONE, ORACLE
+from isotone.evaluation.svg import Panel, picture, sheet, tag, words
+from isotone.files import write_text
+
+SHOWN = 60
+"""Curves drawn at most in a fan; the others are like them."""
+
+
+def write_figures(results: Results, material: Material | None, folder: Path) -> None:
+    """Write ``performance.svg``, ``confusion.svg``, ``reliability.svg``, and with images ``curves.svg`` and
+    ``grey-levels.svg``.
+    """
+    rows = [r for r in results.rows if not r.reference] or results.rows
+    judged = [r for r in rows if r.method != NONE]
+    write_text(folder / "performance.svg", performance(rows))
+    write_text(folder / "confusion.svg", sheet([confusion(r, results.classes) for r in rows], 4))
+    pairs = [reliability(results.row(r.domain, NONE), r) for r in judged]
+    write_text(folder / "reliability.svg", sheet(pairs or [reliability(None, r) for r in rows], 4))
+    if material is not None:
+        drawn = [fan(material, r.domain, r.method) for r in judged]
+        write_text(folder / "curves.svg", sheet([d for d in drawn if d] or [""], 4))
+        levels = [grey_levels(material, results, r.domain, r.method) for r in judged]
+        write_text(folder / "grey-levels.svg", sheet([g for g in levels if g] or [""], 4))
+
+
+def whisker(point: float | None, ci: tuple[float, float] | None, method: str) -> str:
+    """A point and its interval on a line from 0 to 1."""
+    kind = {NONE: "before", ORACLE: "oracle"}.get(method, "after")
+
+    def x(value: float) -> float:
+        return 6 + 148 * value
+
+    marks = [tag("path", d=f"M{x(k / 4):g} 1V17", class_="grid") for k in range(5)]
+    if ci is not None:
+        marks.append(tag("path", d=f"M{x(ci[0]):.1f} 9H{x(ci[1]):.1f}", class_=f"whisker-{kind}"))
+    if point is not None:
+        marks.append(tag("circle", cx=round(x(point), 1), cy=9, r=4, class_=f"dot-{kind}"))
+    label = "undefined" if point is None else f"{point:.2f} on a line from 0 to 1"
+    return picture(160, 18, "".join(marks), label)
+
+
+def performance(rows: Sequence[ResultRow]) -> str:
+    """Worst-group accuracy and AUC of every row, with intervals."""
+    lines = [words(330, 14, "worst-group accuracy", class_="title"), words(510, 14, "AUC", class_="title")]
+    for k, row in enumerate(rows):
+        y = 24 + 22 * k
+        lines.append(words(4, y + 13, f"{row.domain} · {row.method}"))
+        for x, value, ci in (
+            (325, row.worst_group_accuracy, row.worst_group_accuracy_ci),
+            (505, row.auc, row.auc_ci),
+        ):
+            mark = whisker(value, ci, row.method)
+            lines.append(mark.replace("<svg", f'<svg x="{x}" y="{y}" width="160" height="18"', 1))
+    height = 30.0 + 22 * len(rows)
+    return sheet([picture(680, height, "".join(lines), "worst-group accuracy and AUC")], 1, 680, height)
+
+
+def fan(material: Material, domain: str, method: str) -> str | None:
+    """The curves of all images of a scanner, and their median; None where the method is no map of grey levels."""
+    curves = [
+        seen.curves[method]
+        for seen, d in zip(material.images, material.scores.domain, strict=True)
+        if d == domain and method in seen.curves
+    ]
+    if not curves:
+        return None
+    panel = Panel(domain, method, "grey level in", "grey level out")
+    different = np.unique(np.round(curves, 4), axis=0)
+    chosen = different[np.linspace(0, len(different) - 1, min(SHOWN, len(different))).astype(int)]
+    each = [panel.line(GRID, c, "each") for c in chosen] if len(different) > 1 else []
+    identity = panel.line([0, 1], [0, 1], "identity")
+    return panel.draw(identity, *each, panel.line(GRID, np.median(curves, axis=0), "curve"))
+
+
+def grey_levels(material: Material, results: Results, domain: str, method: str) -> str | None:
+    """Foreground grey levels before and after, beside the reference's."""
+    after, before = (pooled_histogram(material, domain, m) for m in (method, NONE))
+    reference = [pooled_histogram(material, d, NONE) for d in results.reference_domains]
+    known = [r for r in reference if r is not None]
+    if after is None or before is None:
+        return None
+    curves = {"before": before, "after": after} | ({"reference": np.mean(known, axis=0)} if known else {})
+    smooth = {name: _coarse(values) for name, values in curves.items()}
+    # A dark background's or a clipped end's spike would flatten all the rest.
+    top = float(np.quantile(np.concatenate(list(smooth.values())), 0.985)) * 1.15
+    panel = Panel(domain, method, "grey level", "share of the foreground", top=top or 1.0, ticks=False)
+    x = (np.arange(64) + 0.5) / 64
+    return panel.draw(*(panel.line(x, np.minimum(v, panel.top), name) for name, v in smooth.items()))
+
+
+def reliability(before: ResultRow | None, after: ResultRow) -> str:
+    """Accuracy against confidence; discs by number of images."""
+    panel = Panel(after.domain, after.method, "confidence", "accuracy")
+    marks = [panel.line([0, 1], [0, 1], "identity")]
+    for row, kind in ((before, "before"), (after, "after")):
+        points = row.reliability if row is not None else []
+        if points:
+            marks.append(panel.line([p[0] for p in points], [p[1] for p in points], kind))
+            total = sum(p[2] for p in points)
+            marks += [panel.dot(c, a, 2.5 + 5 * (n / total) ** 0.5, f"dot-{kind}") for c, a, n in points]
+    return panel.draw(*marks)
+
+
+def confusion(row: ResultRow, classes: Sequence[str]) -> str:
+    """Counts, shaded by the share of the row."""
+    matrix = np.array(row.confusion, float)
+    shares = np.divide(
+        matrix, matrix.sum(1, keepdims=True), out=np.zeros_like(matrix), where=matrix.sum(1)[:, None] > 0
+    )
+    step = 176 / len(classes)
+    kind = "cell-before" if row.method == NONE else "cell"
+    marks = [words(38, 14, row.domain, class_="title"), words(38, 29, row.method, class_="tick")]
+    for i, name in enumerate(classes):
+        middle = (i + 0.5) * step
+        short = name if len(name) <= 8 else name[:7] + "…"
+        marks.append(words(38 + middle, 232, short, class_="tick", text_anchor="middle"))
+        turn = f"rotate(-90 30 {40 + middle:.1f})"
+        marks.append(words(30, 40 + middle, short, class_="tick", text_anchor="middle", transform=turn))
+        for j in range(len(classes)):
+            x, y, share = 38 + j * step, 40 + i * step, shares[i, j]
+            marks.append(tag("rect", x=x, y=y, width=step, height=step, fill_opacity=round(share, 3), class_=kind))
+            ink = "on-cell" if share > 0.55 else "in-cell"
+            marks.append(
+                words(x + step / 2, y + step / 2 + 4, f"{int(matrix[i, j])}", class_=ink, text_anchor="middle")
+            )
+    marks.append(words(126, 247, "predicted", class_="tick", text_anchor="middle"))
+    marks.append(words(11, 128, "label", class_="tick", text_anchor="middle", transform="rotate(-90 11 128)"))
+    return picture(Panel.WIDTH, Panel.HEIGHT, "".join(marks), f"Confusion matrix of {row.domain}, {row.method}")
+
+
+def _coarse(shares: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray(shares.reshape(64, -1).sum(1))
