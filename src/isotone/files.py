@@ -40,7 +40,7 @@ def replace_file(target: str | Path) -> Iterator[Path]:
         temporary.replace(target)
         temporary = None
     except OSError as error:
-        raise IsotoneError("E_WRITE", f"cannot write: {error.strerror or error}", file=target) from error
+        raise IsotoneError("E_WRITE", f"cannot write: {error.strerror or type(error).__name__}", file=target) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
