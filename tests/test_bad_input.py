@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import sys
 import warnings
 from pathlib import Path
@@ -72,6 +71,8 @@ def test_markup_and_formulas_in_the_header_are_but_text(tmp_path):
 
 
 def _said_within(memory, paths, send):
+    import resource  # not on Windows
+
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + memory, resource.RLIM_INFINITY))
     for path in paths:
