@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from isotone.curves import ToneCurve
-from isotone.data.manifest import Manifest
 from isotone.export.deliver import Delivery, Job, Outcome
 from isotone.harmonizer import ScannerMapper, ToneCurveHarmonizer
 from isotone.journal import JOURNAL
@@ -22,11 +21,6 @@ def scanner_harmonizer(*domains: str, curve: ToneCurve = CURVE) -> ToneCurveHarm
     harmonizer = ToneCurveHarmonizer(REFERENCE, domains)
     harmonizer.mappers = {domain: ScannerMapper(curve) for domain in domains}
     return harmonizer
-
-
-def harmonizer_of(manifest: Manifest, curve: ToneCurve = CURVE) -> ToneCurveHarmonizer:
-    """The same for every domain of a manifest."""
-    return scanner_harmonizer(*(d for d in manifest.domains if d != REFERENCE), curve=curve)
 
 
 def deliver_one(path: Path, output: Path, deliver: str = "pixels", curve: ToneCurve = CURVE) -> tuple[Path, Outcome]:

@@ -47,6 +47,8 @@ def open_journal(folder: Path, model: Mapping[str, str], inputs: str, *, force: 
     if folder.exists() and not folder.is_dir():
         raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another -o.")
     fresh = not folder.exists()
+    if not fresh and not force and not (folder / JOURNAL).exists() and _others(folder):
+        raise UsageError("the output folder is not empty", file=folder, next_step="Name another -o, or give --force.")
     head = {"isotone": 1, **model, "inputs": inputs}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,13 +99,12 @@ def _resume(journal: IO[str], folder: Path, head: Mapping[str, Any], force: bool
     journal.seek(0)
     lines = list(_lines(journal))
     before = lines[0] if lines and "isotone" in lines[0] else {}
-    others = [p for p in folder.iterdir() if p.name != JOURNAL and not p.name.startswith(TEMPORARY)]
-    if before != head and (before or others) and not force:
-        if before:
-            what, step = "the output folder holds another run", "Give the same inputs and model, name another -o"
-        else:
-            what, step = "the output folder is not empty", "Name another -o"
-        raise UsageError(what, file=folder, next_step=f"{step}, or give --force.")
+    if before != head and (before or _others(folder)) and not force:
+        raise UsageError(
+            "the output folder holds another run",
+            file=folder,
+            next_step="Give the same inputs and model, name another -o, or give --force.",
+        )
     same = {**before, "inputs": ""} == {**head, "inputs": ""}
     entries = {line.pop("key"): line for line in lines[1:] if "key" in line} if same else {}
     if before != head:
@@ -114,6 +115,10 @@ def _resume(journal: IO[str], folder: Path, head: Mapping[str, Any], force: bool
         journal.write("\n")  # ends a line that was cut short
     journal.flush()
     return entries
+
+
+def _others(folder: Path) -> bool:
+    return any(p.name != JOURNAL and not p.name.startswith(TEMPORARY) for p in folder.iterdir())
 
 
 def _lines(journal: IO[str]) -> Iterator[dict[str, Any]]:

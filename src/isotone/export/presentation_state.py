@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from isotone.export.stamp import NAME, SERIES_OFFSET, is_delivered, series_descr
 from isotone.export.voi_lut import explanation
 from isotone.export.write import write_dicom
 from isotone.imaging.radiograph import Header
+
+logging.getLogger("highdicom").setLevel(logging.CRITICAL)  # its log lines name UIDs
 
 PATIENT_AND_STUDY = (
     "PatientID",
