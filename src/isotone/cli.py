@@ -351,6 +351,8 @@ def _listed(path: Path) -> list[Path]:
 
 
 def _classifier(folder: Path, device: str) -> Classifier:
+    if not folder.exists():
+        raise UsageError("no such classifier", code="E_READ", file=folder)
     try:
         from isotone.models.classifier import Classifier
     except ImportError:

@@ -14,9 +14,9 @@ from isotone.data.manifest import Manifest
 from isotone.errors import ModelError, RadiographError, UsageError
 from isotone.files import write_text
 from isotone.fitting import Labels, Method, fit_mappers
-from isotone.imaging.radiograph import Radiograph
+from isotone.imaging.radiograph import Header, Radiograph
 from isotone.mapper import Mapper, ScannerMapper, load_mapper
-from isotone.seen import compare
+from isotone.seen import differences, refuse_other_data
 
 if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
@@ -156,8 +156,12 @@ class ToneCurveHarmonizer:
                 next_step=f"Name the scanner with --domain ({', '.join(self.mappers)}), or fit a curve for it.",
             )
         if not force:
-            compare(radiograph.header, self.seen.get(domain, {}))
+            refuse_other_data(radiograph.header, self.seen.get(domain, {}))
         return mapper.curve(radiograph)
+
+    def warnings(self, header: Header) -> tuple[str, ...]:
+        """Codes ``W_SEEN_…`` for what differs from the images of the fit: view, software, detector, window …"""
+        return differences(header, self.seen.get(header.domain or "", {}))
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The image through its curve; errors as in `curve`."""

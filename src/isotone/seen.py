@@ -31,25 +31,31 @@ def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
 
 
-def compare(header: Header, seen: Seen) -> list[str]:
-    """Warnings (``W_SEEN …``) for facts that the fit did not meet.
+def refuse_other_data(header: Header, seen: Seen) -> None:
+    """Refuse data of a kind that the fit did not meet.
 
     Raises
     ------
     RadiographError
         E_INTENT or E_OOD by the rule of this module.
     """
-    warnings = []
-    for name, known in seen.items():
-        value = getattr(header, name)
-        if value is None or str(value) in known:
-            continue
-        if name in REFUSED:
+    for name in REFUSED:
+        if _is_new(header, name, seen):
             raise RadiographError(
                 REFUSED[name],
-                f"{name} is {value}, the curve was fitted on {' and '.join(known)}",
+                f"{name} is {getattr(header, name)}, the curve was fitted on {' and '.join(seen[name])}",
                 file=header.path,
             )
-        # The value itself stays out: a free-text field of the header may hold anything.
-        warnings.append(f"W_SEEN {name} is none of the {len(known)} seen at the fit")
-    return warnings
+
+
+def differences(header: Header, seen: Seen) -> tuple[str, ...]:
+    """Warnings ``W_SEEN_…`` for facts that the fit did not meet.
+
+    The values themselves stay out: a free-text field of a header may hold anything.
+    """
+    return tuple(f"W_SEEN_{name.upper()}" for name in WARNED if _is_new(header, name, seen))
+
+
+def _is_new(header: Header, name: str, seen: Seen) -> bool:
+    value = getattr(header, name)
+    return value is not None and name in seen and str(value) not in seen[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -152,7 +152,8 @@ class Delivery:
         else:
             record = record_of(self.harmonizer, curve, "voi-lut")
             write_voi_lut_image(dataset, radiograph.header, table, record, target)
-        return outcome_of(curve, radiograph, table)
+        outcome = outcome_of(curve, radiograph, table)
+        return replace(outcome, warnings=outcome.warnings + self.harmonizer.warnings(radiograph.header))
 
 
 def record_of(

@@ -1,0 +1,257 @@
+"""The command line: its exit codes, its one-line errors, and that nothing is half-written."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from isotone.cli import app
+from make_images import write_cohort
+
+COMMAND = [sys.executable, "-c", "from isotone.cli import main; main()"]
+FIT = ("--reference", "ref", "--source", "src", "--workers", "1")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def one_line(result: Result) -> str:
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("isotone: ")
+    return line
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cohort(tmp_path_factory.mktemp("cohort"))
+
+
+@pytest.fixture(scope="module")
+def harmonizer(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "curve"
+    result = run("fit", cohort, *FIT, "-o", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("models") / "classifier"
+    result = run(
+        *("train", cohort, "--reference", "ref", "-o", folder, "--backbone", "small"),
+        *("--image-size", 32, "--epochs", 15, "--workers", 1, "--quiet"),
+    )
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_from_files_to_report(cohort: Path, classifier: Path, tmp_path: Path) -> None:
+    """train, fit, evaluate, apply on PNG files with two responses: the curve repairs what the response broke."""
+    fit = run("fit", cohort, *FIT, "-o", tmp_path / "curve", "--classifier", classifier)
+    assert fit.exit_code == 0, fit.output
+    done = run(
+        *("evaluate", cohort, "--classifier", classifier, "--harmonizer", tmp_path / "curve"),
+        *("--baseline", "histogram-matching", "--baseline", "full-range", "-o", tmp_path / "out", "--workers", 1),
+    )
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip().endswith("report.html")
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["schema"] == 1
+    rows = {(row["domain"], row["method"]): row for row in results["rows"]}
+    assert {m for _, m in rows} == {"none", "full-range", "histogram-matching", "curve"}
+    assert rows["src", "none"]["worst_group_accuracy"] < 0.5
+    assert rows["src", "curve"]["worst_group_accuracy"] > 0.8
+    assert rows["ref", "curve"]["auc"] == rows["ref", "none"]["auc"]
+    assert rows["src", "curve"]["n"] == 6
+    assert set(rows["src", "curve"]["accuracy_per_class"]) == {"bright", "dark"}
+
+
+def test_apply_mirrors_the_tree_and_says_what_it_did(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
+    result = run("apply", harmonizer, cohort, "-o", tmp_path / "out", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(tmp_path / "out" / "curves.csv")
+    assert len(table) == 48
+    written = Image.open(tmp_path / "out" / "src" / "0.png")
+    assert written.mode == "I;16"
+    source = np.asarray(Image.open(cohort.parent / "src" / "0.png")).astype(float)
+    order = np.argsort(source, axis=None)
+    assert (np.diff(np.asarray(written).astype(float).ravel()[order]) >= 0).all()
+    assert (tmp_path / "out" / "ref" / "0.png").read_bytes() == (cohort.parent / "ref" / "0.png").read_bytes()
+
+
+def test_files_without_header_need_a_domain(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
+    folder = cohort.parent / "src"
+    refused = run("apply", harmonizer, folder, "-o", tmp_path / "a", "--workers", 1)
+    assert refused.exit_code == 1
+    assert "E_DOMAIN" in refused.stderr
+    assert "--domain" in refused.stderr
+    assert run("apply", harmonizer, folder, "-o", tmp_path / "b", "--domain", "src", "--workers", 1).exit_code == 0
+
+
+def test_the_same_apply_resumes_and_another_is_refused(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
+    first = ("apply", harmonizer, cohort, "-o", tmp_path / "out", "--workers", 1)
+    assert run(*first).exit_code == 0
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.png")}
+    again = run(*first)
+    assert again.exit_code == 0
+    assert "resumed" in again.stdout
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.png")} == stamps
+    other = run("apply", harmonizer, cohort.parent / "src", "-o", tmp_path / "out", "--domain", "src", "--workers", 1)
+    assert other.exit_code == 2
+    one_line(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("fit", "nothing.csv", *FIT, "-o", "OUT"), 2),
+        (("fit", "COHORT", "--reference", "ref", "--source", "nobody", "-o", "OUT"), 2),
+        (("fit", "COHORT", "--reference", "ref", "--source", "ref", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--classifier", "nothing", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--set", "nonsense=1", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--method", "gdce", "-o", "OUT"), 2),
+        (("train", "COHORT", "--reference", "nobody", "-o", "OUT", "--backbone", "small"), 2),
+        (("apply", "nothing", "COHORT", "-o", "OUT"), 2),
+        (("apply", "HARMONIZER", "nothing", "-o", "OUT"), 2),
+        (("evaluate", "COHORT", "--classifier", "nothing", "-o", "OUT"), 2),
+        (("curve", "nothing"), 2),
+        (("curve", "COHORT_FOLDER"), 1),
+        (("inspect", "nothing"), 2),
+    ],
+)
+def test_wrong_usage_is_one_line_and_writes_nothing(
+    cohort: Path, harmonizer: Path, tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    pytest.importorskip("torch")
+    names = {"OUT": tmp_path / "out", "COHORT": cohort, "HARMONIZER": harmonizer, "COHORT_FOLDER": cohort.parent}
+    result = run(*(names.get(a, a) for a in arguments))
+    assert result.exit_code == code, result.output
+    one_line(result)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_non_empty_folder_is_left_alone_unless_forced(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    refused = run("fit", cohort, *FIT, "-o", tmp_path)
+    assert refused.exit_code == 2
+    assert "not empty" in one_line(refused)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+    assert run("fit", cohort, *FIT, "-o", tmp_path, "--force").exit_code == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"mine.txt", "config.json"}
+
+
+def test_a_second_run_into_a_finished_folder_is_refused(cohort: Path, harmonizer: Path) -> None:
+    before = (harmonizer / "config.json").read_bytes()
+    assert run("fit", cohort, *FIT, "-o", harmonizer).exit_code == 2
+    assert (harmonizer / "config.json").read_bytes() == before
+
+
+def test_two_harmonizers_of_one_name_are_refused(
+    cohort: Path, harmonizer: Path, classifier: Path, tmp_path: Path
+) -> None:
+    twin = shutil.copytree(harmonizer, tmp_path / harmonizer.name)
+    both = ("--harmonizer", harmonizer, "--harmonizer", twin)
+    result = run("evaluate", cohort, "--classifier", classifier, *both, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    one_line(result)
+
+
+@pytest.mark.parametrize("labels", ["dark,dark,dark", "bright,dark,dark"])
+def test_a_label_with_one_image_or_none_cannot_be_trained_on(tmp_path: Path, labels: str, cohort: Path) -> None:
+    pytest.importorskip("torch")
+    table = pd.read_csv(cohort).head(8)
+    table["path"] = [str(cohort.parent / p) for p in table["path"]]
+    table["label"] = ["bright" if (labels.startswith("bright") and i == 0) else "dark" for i in range(8)]
+    table.to_csv(tmp_path / "m.csv", index=False)
+    result = run(
+        *("train", tmp_path / "m.csv", "--reference", "ref", "-o", tmp_path / "out", "--backbone", "small"),
+        *("--image-size", 32, "--epochs", 1, "--workers", 1, "--quiet"),
+    )
+    assert result.exit_code in (1, 2)
+    one_line(result)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_colour_image_and_a_constant_one_are_refused_and_the_rest_done(harmonizer: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / "colour.png")
+    Image.fromarray(np.full((16, 16), 7, np.uint8)).save(folder / "constant.png")
+    Image.fromarray(rng.integers(0, 65536, (16, 16), dtype=np.uint16)).save(folder / "good.png")
+    (folder / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    result = run("apply", harmonizer, folder, "-o", tmp_path / "out", "--domain", "src", "--workers", 1)
+    assert result.exit_code == 1
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 3
+    assert {Path(p).name for p in (tmp_path / "out").rglob("*.png")} == {"good.png"}
+    table = pd.read_csv(tmp_path / "out" / "curves.csv").set_index("file")
+    assert table.loc[str(folder / "colour.png"), "code"] == "E_RASTER"
+    assert table.loc[str(folder / "constant.png"), "code"] == "E_EMPTY_IMAGE"
+
+
+def test_curve_prints_the_certificate_and_draws(harmonizer: Path, tmp_path: Path) -> None:
+    result = run("curve", harmonizer, "--plot", tmp_path / "c.svg")
+    assert result.exit_code == 0
+    assert "strictly monotone: yes" in result.stdout
+    assert (tmp_path / "c.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(harmonizer: Path, tmp_path: Path) -> None:
+    manifest = write_cohort(tmp_path / "many", patients=150)
+    command = [*COMMAND, "apply", str(harmonizer), str(manifest), "-o", str(tmp_path / "out"), "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    while process.poll() is None and not list((tmp_path / "out").rglob("*.png")):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert b"Traceback" not in errors
+    done = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.png")}
+    assert 0 < len(done) < 300
+    for path in done:
+        Image.open(path).load()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 300
+    assert not list((tmp_path / "out").rglob(".isotone-*.png"))
+
+
+def test_the_light_half_works_where_torch_is_absent(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
+    """inspect, fit by distributions, apply, restore and curve, with torch, scikit-learn and scikit-image blocked."""
+    script = (
+        "import sys\n"
+        "for name in ('torch', 'sklearn', 'skimage', 'safetensors', 'jinja2', 'pyarrow'):\n"
+        "    sys.modules[name] = None\n"
+        "from isotone.cli import main\n"
+        "main()\n"
+    )
+    target = tmp_path / "light.py"
+    target.write_text(script)
+    source = cohort.parent / "src"
+    for arguments in (
+        ("inspect", source, "--domain", "src"),
+        ("fit", cohort, *FIT, "-o", tmp_path / "h", "--quiet"),
+        ("curve", tmp_path / "h"),
+        ("apply", tmp_path / "h", source, "--domain", "src", "-o", tmp_path / "out", "--workers", "1"),
+        ("restore", tmp_path / "out", "-o", tmp_path / "back"),
+    ):
+        done = subprocess.run(
+            [sys.executable, target, *map(str, arguments)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+    before = np.asarray(Image.open(source / "0.png"))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "back" / "0.png")), before)

@@ -1,0 +1,157 @@
+"""The harmonizer's folder: what it maps, what it refuses, and that nobody altered it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isotone.curves import ToneCurve
+from isotone.data.manifest import Manifest
+from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
+from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.radiograph import Header, Radiograph
+from isotone.mapper import ScannerMapper
+from isotone.seen import differences, refuse_other_data, seen_in
+from make_images import write_cohort
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cohort(tmp_path_factory.mktemp("cohort"), responses={"ref": 1.0, "src": 2.0, "third": 0.6})
+
+
+@pytest.fixture(scope="module")
+def fitted(manifest: Path) -> ToneCurveHarmonizer:
+    return ToneCurveHarmonizer("ref", ["src", "third"]).fit(Manifest.read(manifest), workers=0)
+
+
+def image(domain: str | None) -> Radiograph:
+    return Radiograph.from_array(np.linspace(0, 1, 100).reshape(10, 10), domain=domain)
+
+
+def test_each_source_gets_the_inverse_of_its_own_response(fitted: ToneCurveHarmonizer) -> None:
+    x = np.linspace(0.2, 0.8, 7)
+    np.testing.assert_allclose(fitted.curve(image("src"))(x**2.0), x, atol=0.04)
+    np.testing.assert_allclose(fitted.curve(image("third"))(x**0.6), x, atol=0.04)
+
+
+def test_reference_images_pass_through_unchanged(fitted: ToneCurveHarmonizer) -> None:
+    assert fitted.curve(image("ref")) == ToneCurve()
+    np.testing.assert_array_equal(fitted.transform(image("ref")).pixels, image("ref").pixels)
+
+
+@pytest.mark.parametrize("domain", ["unknown", None])
+def test_an_unknown_scanner_is_refused_never_guessed(fitted: ToneCurveHarmonizer, domain: str | None) -> None:
+    with pytest.raises(RadiographError, match="E_DOMAIN") as caught:
+        fitted.transform(image(domain))
+    assert "src" in caught.value.next_step
+
+
+def test_what_is_saved_is_loaded_and_has_the_same_digest(fitted: ToneCurveHarmonizer, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "h")
+    loaded = ToneCurveHarmonizer.load(tmp_path / "h")
+    assert loaded.digest == fitted.digest
+    assert loaded.name == "h"
+    assert loaded.curve(image("src")) == fitted.curve(image("src"))
+    assert (loaded.notes, loaded.seen) == (fitted.notes, fitted.seen)
+
+
+def test_test_rows_change_no_byte_of_the_model(manifest: Path, fitted: ToneCurveHarmonizer, tmp_path: Path) -> None:
+    table = Manifest.read(manifest).table
+    without = Manifest(table[table["split"] != "test"])
+    again = ToneCurveHarmonizer("ref", ["src", "third"]).fit(without, workers=0)
+    fitted.save(tmp_path / "all")
+    again.save(tmp_path / "without")
+    assert (tmp_path / "all/config.json").read_bytes() == (tmp_path / "without/config.json").read_bytes()
+
+
+def test_without_labels_no_source_label_matters(manifest: Path) -> None:
+    table = Manifest.read(manifest).table
+    table.loc[table["domain"] == "src", "label"] = "dark"
+    scrambled = ToneCurveHarmonizer("ref", "src").fit(Manifest(table), labels="none", workers=0)
+    honest = ToneCurveHarmonizer("ref", "src").fit(Manifest.read(manifest), labels="none", workers=0)
+    assert scrambled.digest == honest.digest
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"step"', '"affine"'),
+        lambda text: text.replace("0.", "1.", 1),
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: json.dumps(json.loads(text) | {"schema": 99}),
+        lambda text: json.dumps(json.loads(text) | {"kind": "something else"}),
+    ],
+)
+def test_a_damaged_or_foreign_folder_is_refused(fitted: ToneCurveHarmonizer, tmp_path: Path, damage: object) -> None:
+    fitted.save(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(damage(config.read_text()))  # type: ignore[operator]
+    with pytest.raises(ModelError) as caught:
+        ToneCurveHarmonizer.load(tmp_path)
+    assert caught.value.exit_code == 1
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_folder_without_model_and_no_folder_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        ToneCurveHarmonizer.load(tmp_path)
+    with pytest.raises(UsageError):
+        ToneCurveHarmonizer.load(tmp_path / "nothing")
+
+
+def test_a_model_file_holds_no_path_and_no_patient(fitted: ToneCurveHarmonizer, manifest: Path, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    text = (tmp_path / "config.json").read_text()
+    for row in Manifest.read(manifest):
+        assert str(row.path) not in text
+        assert f'"{row.patient_id}"' not in text
+
+
+def test_one_image_is_too_few_and_says_so(manifest: Path) -> None:
+    table = Manifest.read(manifest).table
+    few = table[(table["domain"] == "ref") | (table.index == table.index[table["domain"] == "src"][0])]
+    with pytest.raises(IsotoneError, match="E_DATA"):
+        ToneCurveHarmonizer("ref", "src").fit(Manifest(few), workers=0)
+
+
+def test_a_domain_cannot_be_both_reference_and_source() -> None:
+    with pytest.raises(UsageError, match="both"):
+        ToneCurveHarmonizer("a", ["b", "a"])
+
+
+def test_gdce_needs_a_classifier_and_labels(manifest: Path) -> None:
+    with pytest.raises(UsageError, match="classifier and source labels"):
+        ToneCurveHarmonizer("ref", "src", method="gdce").fit(Manifest.read(manifest), workers=0)
+
+
+HEADER = Header(path=Path("a"), format="dicom", domain="src", bits_stored=12, rows=1, columns=1, modality="MG")
+
+
+def test_an_image_like_those_of_the_fit_is_not_warned_of() -> None:
+    assert differences(HEADER, seen_in([HEADER])) == ()
+    refuse_other_data(HEADER, seen_in([HEADER]))
+
+
+@pytest.mark.parametrize(("fact", "value"), [("view", "MLO"), ("software", "2.0"), ("window", "LINEAR 1/2")])
+def test_another_view_software_or_window_is_warned_of(fact: str, value: str) -> None:
+    before = replace(HEADER, view="CC", software="1.0", window="LINEAR 3/4")
+    assert differences(replace(before, **{fact: value}), seen_in([before])) == (f"W_SEEN_{fact.upper()}",)
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "code"),
+    [("intent", "FOR PROCESSING", "E_INTENT"), ("modality", "CR", "E_OOD"), ("bits_stored", 8, "E_OOD")],
+)
+def test_another_modality_intent_or_bit_depth_is_refused(fact: str, value: object, code: str) -> None:
+    seen = seen_in([replace(HEADER, intent="FOR PRESENTATION")])
+    with pytest.raises(RadiographError, match=code):
+        refuse_other_data(replace(HEADER, **{fact: value}), seen)
+
+
+def test_a_mapper_of_one_curve_ignores_the_image() -> None:
+    curve = ToneCurve([0.3])
+    assert ScannerMapper(curve).curve(image("x")) is curve
