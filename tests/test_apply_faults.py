@@ -1,0 +1,201 @@
+"""Killed, interrupted, in a full or read-only folder, or twice at once: a run loses nothing and halves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from dicoms import pixels, radiograph, write
+from harmonizers import CURVE, scanner_harmonizer
+from isotone.apply import apply
+from isotone.data.manifest import Manifest
+from isotone.errors import IsotoneError, UsageError
+from isotone.files import TEMPORARY
+from isotone.journal import JOURNAL
+from isotone.workers import map_isolated
+
+HOLOGIC = "HOLOGIC, Inc. Selenia Dimensions"
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from harmonizers import scanner_harmonizer
+from isotone.apply import apply
+from isotone.data.manifest import Manifest
+if __name__ == "__main__":
+    try:
+        report = apply(scanner_harmonizer({domain!r}), Manifest.from_paths([{source!r}]), {out!r}, workers=2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    print(report.harmonized, report.resumed, len(report.refused))
+"""
+
+
+def write_images(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        write(radiograph(pixels(rows=24, columns=32, seed=number), seed=number), folder / f"{number:03}.dcm")
+
+
+def start(tmp_path: Path) -> subprocess.Popen[str]:
+    script = tmp_path / "script.py"
+    values = {"tests": str(Path(__file__).parent), "domain": HOLOGIC}
+    values |= {"source": str(tmp_path / "in"), "out": str(tmp_path / "out")}
+    script.write_text(textwrap.dedent(SCRIPT).format(**values))
+    command = [sys.executable, str(script)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def outputs(tmp_path: Path) -> dict[str, tuple[int, int]]:
+    """Name, inode and time of every finished file."""
+    found = [p for p in (tmp_path / "out").glob("*.dcm") if not p.name.startswith(TEMPORARY)]
+    return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in found}
+
+
+def journaled(tmp_path: Path) -> int:
+    journal = tmp_path / "out" / JOURNAL
+    return max(journal.read_text().count('"key"'), 0) if journal.exists() else 0
+
+
+def wait_for(tmp_path: Path, count: int, process: subprocess.Popen[str]) -> None:
+    while journaled(tmp_path) < count and process.poll() is None:
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_over_200_files_every_output_is_complete_and_none_is_done_twice(tmp_path):
+    write_images(tmp_path / "in", 200)
+    rng = np.random.default_rng(0)
+    for goal in sorted(rng.integers(5, 190, 4)):
+        process = start(tmp_path)
+        wait_for(tmp_path, int(goal), process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(0.5)  # a worker may be finishing its file; it then finds that its parent is gone
+    before, done = outputs(tmp_path), journaled(tmp_path)
+    process = start(tmp_path)
+    harmonized, resumed, refused = map(int, process.communicate(timeout=120)[0].split())
+    after = outputs(tmp_path)
+    assert (harmonized, resumed, refused) == (200 - done, done, 0)
+    # What stood between a file's renaming and its line in the journal may be done again: one for each worker killed.
+    assert sum(after[name] != stamp for name, stamp in before.items()) <= len(before) - done <= 2 * 4
+    lines = [json.loads(line) for line in (tmp_path / "out" / JOURNAL).read_text().splitlines() if line]
+    assert len({line["key"] for line in lines[1:]}) == len(lines) - 1 == 200
+    table = CURVE.to_lut(12, 16)
+    for number in range(200):
+        derived = pydicom.dcmread(tmp_path / "out" / f"{number:03}.dcm").pixel_array
+        np.testing.assert_array_equal(derived, table[pixels(rows=24, columns=32, seed=number)])
+    assert not [*(tmp_path / "out").rglob(f"{TEMPORARY}*")]
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_finishes(tmp_path):
+    write_images(tmp_path / "in", 40)
+    process = start(tmp_path)
+    wait_for(tmp_path, 5, process)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not [*(tmp_path / "out").rglob(f"{TEMPORARY}*")]
+    assert not (tmp_path / "out" / "curves.csv").exists()
+    done = journaled(tmp_path)
+    assert 5 <= done < 40
+    process = start(tmp_path)
+    assert process.communicate(timeout=60)[0].split() == [str(40 - done), str(done), "0"]
+
+
+@pytest.mark.slow
+def test_two_runs_into_one_folder_do_no_harm(tmp_path):
+    write_images(tmp_path / "in", 40)
+    process = start(tmp_path)
+    wait_for(tmp_path, 1, process)
+    manifest = Manifest.from_paths([tmp_path / "in"])
+    with pytest.raises(UsageError, match="another run is writing"):
+        apply(scanner_harmonizer(HOLOGIC), manifest, tmp_path / "out", workers=0)
+    assert process.communicate(timeout=60)[0].split() == ["40", "0", "0"]
+
+
+def in_process(tmp_path: Path, out: Path):
+    manifest = Manifest.from_paths([tmp_path / "in"])
+    return apply(scanner_harmonizer(HOLOGIC), manifest, out, workers=0, quiet=True)
+
+
+def test_an_input_that_vanishes_is_named_and_the_rest_done(tmp_path):
+    write_images(tmp_path / "in", 3)
+    manifest = Manifest.from_paths([tmp_path / "in"])
+    (tmp_path / "in" / "001.dcm").unlink()
+    report = apply(scanner_harmonizer(HOLOGIC), manifest, tmp_path / "out", workers=0, quiet=True)
+    assert (report.harmonized, [error.code for error in report.refused]) == (2, ["E_READ"])
+
+
+def test_a_full_disk_is_one_line_a_file_and_room_again_finishes_the_run(tmp_path):
+    write_images(tmp_path / "in", 20)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a small disk here")
+    try:
+        for room in (4, 48):  # kilobytes: for the journal alone, and for a few images
+            (disk / "filler").write_bytes(bytes((64 - room) * 1024))
+            assert codes_of_run(tmp_path, disk / "out") == {"E_WRITE"}
+        for path in (disk / "out").glob("*.dcm"):
+            assert pydicom.dcmread(path).pixel_array.shape == (24, 32)
+        assert not [*disk.rglob(f"{TEMPORARY}*")]
+        subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
+        report = in_process(tmp_path, disk / "out")
+        assert (report.harmonized + report.resumed, report.refused) == (20, [])
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def codes_of_run(tmp_path: Path, out: Path) -> set[str]:
+    """The codes of what a run refuses, or of its end."""
+    try:
+        return {error.code for error in in_process(tmp_path, out).refused}
+    except IsotoneError as error:
+        return {error.code}
+
+
+def test_a_read_only_folder_is_one_line(tmp_path):
+    write_images(tmp_path / "in", 1)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(disk)], capture_output=True)
+    if mounted.returncode:
+        disk.chmod(0o500)
+        if os.access(disk, os.W_OK):
+            pytest.skip("this user may write anywhere and not mount")
+    try:
+        with pytest.raises(IsotoneError) as refusal:
+            in_process(tmp_path, disk / "out")
+        assert refusal.value.code == "E_WRITE"
+        assert "\n" not in str(refusal.value)
+    finally:
+        if not mounted.returncode:
+            subprocess.run(["umount", str(disk)], check=True)
+
+
+def crash(job) -> None:
+    if job.name == "001.dcm":
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_worker_that_crashes_on_one_file_costs_that_file(tmp_path):
+    write_images(tmp_path / "in", 4)
+    results = map_isolated(crash, sorted((tmp_path / "in").iterdir()), workers=2)
+    assert {path.name: getattr(result, "code", None) for path, result in results} == {
+        "000.dcm": None,
+        "001.dcm": "E_CRASH",
+        "002.dcm": None,
+        "003.dcm": None,
+    }
