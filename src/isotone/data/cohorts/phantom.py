@@ -26,7 +26,7 @@ from isotone.workers import map_isolated
 
 SHARES = {
     ("reference", "train"): dict.fromkeys(CLASSES, 30),
-    ("reference", "val"): dict.fromkeys(CLASSES, 8),
+    ("reference", "val"): dict.fromkeys(CLASSES, 10),
     ("reference", "test"): dict.fromkeys(CLASSES, 12),
     ("source", "train"): dict.fromkeys("BC", 15),
     ("source", "val"): dict.fromkeys("BC", 7),
@@ -48,7 +48,7 @@ class _Patient:
 def make_phantom(
     output: str | Path,
     *,
-    patients: int = 384,
+    patients: int = 392,
     size: int = 256,
     seed: int = 0,
     workers: int = 1,

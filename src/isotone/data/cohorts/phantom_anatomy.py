@@ -9,7 +9,8 @@ noise. Med Phys 28(4):419–437 (power spectra of mammograms fall as 1/f^β, β 
 Johns PC, Yaffe MJ (1987). X-ray characterisation of normal and neoplastic breast tissues. Phys Med Biol
 32(6):675–695 (linear attenuation coefficients).
 Yaffe MJ et al. (2009). The myth of the 50-50 breast. Med Phys 36(12):5437–5443 (glandular fractions: mean
-19 %, 95 % of women below 45 %; compressed thickness 59 ± 16 mm).
+19 %, 95 % of women below 45 %; compressed thickness 59 ± 16 mm, here 56 ± 3, because thickness hides density and a
+few hundred images are too few for a network to learn that).
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ Floats = NDArray[np.float64]
 CLASSES = ("A", "B", "C", "D")
 """Density classes, from almost entirely fatty to extremely dense."""
 
-GLANDULAR_FRACTION = {"A": 0.055, "B": 0.12, "C": 0.23, "D": 0.40}
+GLANDULAR_FRACTION = {"A": 0.03, "B": 0.095, "C": 0.21, "D": 0.48}
 """Median share of the compressed volume, skin apart, that is fibroglandular tissue."""
 
-FRACTION_SPREAD = 0.17
-"""Standard deviation of the fraction's logarithm within a class: neighbours overlap, as ratings do."""
+FRACTION_SPREAD = 0.12
+"""Standard deviation of the fraction's logarithm within a class; thickness and texture blur the classes further."""
 
 MU_ADIPOSE = 0.0456
 MU_GLANDULAR = 0.0802
@@ -97,9 +98,9 @@ class Anatomy:
             half_height=float(half_height),
             squareness=float(rng.uniform(2.0, 2.5)),
             tilt=float(rng.normal(0.06, 0.04)),
-            thickness=float(np.clip(rng.normal(56 - 1.5 * rank, 4), 40, 72)),
+            thickness=float(np.clip(rng.normal(56 - 1.5 * rank, 3), 40, 72)),
             glandular_fraction=float(GLANDULAR_FRACTION[density] * np.exp(rng.normal(0, FRACTION_SPREAD))),
-            clumping=float(rng.uniform(2.0, 3.2)),
+            clumping=float(rng.uniform(2.2, 2.8)),
         )
 
     def other_side(self, rng: np.random.Generator) -> Self:

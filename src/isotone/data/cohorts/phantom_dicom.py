@@ -13,7 +13,6 @@ from pydicom.sequence import Sequence
 from pydicom.uid import (
     DigitalMammographyXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
-    generate_uid,
 )
 
 from isotone.data.cohorts.phantom_anatomy import FIELD_MM, Anatomy
