@@ -1,0 +1,172 @@
+"""The page: what it says, that it is alone and safe, and that it invents nothing."""
+
+import base64
+import hashlib
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isotone.evaluation.answer import gains, headline, hurt, primary_method
+from isotone.evaluation.evaluate import compare_methods
+from isotone.evaluation.report import write_report
+from isotone.evaluation.results import Results
+from isotone.evaluation.scores import Scores
+
+REFERENCE, SOURCE = "Ref One", "Src <Two> & Sons"
+
+
+def scores(quality: dict[tuple[str, str], float], *, patients: int = 60, classes: int = 3, seed: int = 0) -> Scores:
+    """Made-up scores; quality 0 is a coin, 1 nearly perfect, by (domain, method); a missing pair: refused."""
+    rng = np.random.default_rng(seed)
+    domains = sorted({d for d, _ in quality})
+    domain = np.repeat(domains, patients)
+    label = np.tile(np.arange(patients) % classes, len(domains))
+    noise = rng.normal(size=(len(label), classes))
+    tables = {}
+    for method in dict.fromkeys(m for _, m in quality):
+        strength = np.array([quality.get((d, method), np.nan) for d in domain])
+        logits = noise + 6 * strength[:, None] * np.eye(classes)[label]
+        tables[method] = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return Scores(
+        classes=tuple("ABCDEF"[:classes]),
+        image=np.array([f"{i:016x}" for i in range(len(label))]),
+        patient=np.arange(len(label)),
+        domain=domain,
+        view=np.full(len(label), ""),
+        label=label,
+        probabilities=tables,
+    )
+
+
+def results(quality: dict[tuple[str, str], float], **changes: int) -> Results:
+    return compare_methods(scores(quality, **changes), [REFERENCE], {}, seed=0)
+
+
+HELPS = {
+    (REFERENCE, "none"): 0.8,
+    (SOURCE, "none"): 0.1,
+    (REFERENCE, "z-score"): 0.3,
+    (SOURCE, "z-score"): 0.2,
+    (REFERENCE, "curve"): 0.8,
+    (SOURCE, "curve"): 0.7,
+    (SOURCE, "oracle"): 0.8,
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp("report")
+    write_report(results(HELPS), folder)
+    return (folder / "report.html").read_text(encoding="utf-8"), folder
+
+
+def test_the_answer_is_by_the_first_method_that_is_no_baseline() -> None:
+    found = results(HELPS)
+    assert primary_method(found) == "curve"
+    assert headline(found) == f"“curve” helps on {SOURCE}; images of the reference pass unchanged."
+    assert hurt(found).startswith("The shift hurts")
+    assert "of what the oracle reaches" in gains(found)[0]
+
+
+def test_a_method_that_does_nothing_is_not_said_to_help() -> None:
+    found = results(HELPS | {(SOURCE, "curve"): 0.1})
+    assert headline(found).startswith(f"“curve” is not shown to help on {SOURCE}")
+
+
+def test_harm_is_said() -> None:
+    assert "it harms the reference" in headline(results(HELPS | {(REFERENCE, "curve"): 0.1}))
+    assert "harms on" in headline(results(HELPS | {(SOURCE, "none"): 0.8, (SOURCE, "curve"): 0.1}))
+
+
+def test_what_was_not_scored_is_said() -> None:
+    assert "only the reference" in headline(results({(REFERENCE, "none"): 0.5}))
+    assert "has no curve for" in headline(results({k: v for k, v in HELPS.items() if k != (SOURCE, "curve")}))
+    assert "cannot be said" in hurt(results({(SOURCE, "none"): 0.5}))
+    assert headline(results({(SOURCE, "none"): 0.1, (REFERENCE, "none"): 0.9})).startswith("The shift hurts")
+
+
+def test_no_shift_is_not_said_to_hurt() -> None:
+    assert "not shown to hurt" in hurt(results(HELPS | {(SOURCE, "none"): 0.8}))
+
+
+def test_the_policy_allows_this_style_and_script_alone(page: tuple[str, Path]) -> None:
+    text, _ = page
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy is not None
+    allowed = policy[1].replace("&#39;", "'")
+    assert allowed.startswith("default-src 'none';")
+    assert "unsafe" not in allowed
+    for tag in ("style", "script"):
+        bodies = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert len(bodies) == 1
+        digest = base64.b64encode(hashlib.sha256(bodies[0].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in allowed
+
+
+def test_the_page_refers_to_nothing_outside(page: tuple[str, Path]) -> None:
+    text = page[0].replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?://|//cdn|@import|url\(", text)
+    assert not re.search(r'\b(?:src|action)="', text)
+    assert set(re.findall(r'href="([^"#]*)', text)) <= {"", "data:,"}
+    assert " style=" not in text
+    assert " onclick" not in text
+
+
+def test_names_from_a_header_are_escaped(page: tuple[str, Path]) -> None:
+    assert SOURCE not in page[0]
+    assert "Src &lt;Two&gt; &amp; Sons" in page[0]
+
+
+def test_what_a_committee_needs_is_on_the_page(page: tuple[str, Path]) -> None:
+    text = page[0]
+    for words in ("not for diagnostic reading", "not a medical device", "Not tested here", "seed 0", "oracle", "Holm"):
+        assert words in text
+
+
+def test_figures_are_files_of_fixed_names_and_well_formed(page: tuple[str, Path]) -> None:
+    names = {"performance.svg", "confusion.svg", "reliability.svg"}
+    assert {p.name for p in (page[1] / "figures").iterdir()} == names
+    for name in names:
+        root = ET.parse(page[1] / "figures" / name).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "Src <Two> & Sons" in "".join(root.itertext())
+
+
+def test_undefined_metrics_are_called_so(tmp_path: Path) -> None:
+    made = scores({(REFERENCE, "none"): 0.5, (SOURCE, "none"): 0.5}, patients=3, classes=3)
+    keep = made.label == 0
+    one = Scores(
+        made.classes,
+        made.image[keep],
+        made.patient[keep],
+        made.domain[keep],
+        made.view[keep],
+        made.label[keep],
+        {"none": made.probabilities["none"][keep]},
+    )
+    found = compare_methods(one, [REFERENCE], {}, seed=0)
+    write_report(found, tmp_path)
+    assert found.row(SOURCE, "none").auc is None
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "undefined" in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_scores_survive_a_round_trip(tmp_path: Path) -> None:
+    made = scores(HELPS)
+    made.write(tmp_path / "scores.csv")
+    read = Scores.read(tmp_path / "scores.csv")
+    assert read.classes == made.classes
+    np.testing.assert_array_equal(read.label, made.label)
+    np.testing.assert_array_equal(read.domain, made.domain)
+    for method, table in made.probabilities.items():
+        np.testing.assert_allclose(read.probabilities[method], table, atol=1e-8)
+
+
+def test_results_hold_no_number_that_is_not_finite() -> None:
+    body = json.loads(results(HELPS).model_dump_json(by_alias=True))
+    json.dumps(body, allow_nan=False)
