@@ -254,4 +254,6 @@ def test_the_light_half_works_where_torch_is_absent(cohort: Path, harmonizer: Pa
         )
         assert done.returncode == 0, f"{arguments}: {done.stderr}"
     before = np.asarray(Image.open(source / "0.png"))
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "back" / "0.png")), before)
+    after = np.asarray(Image.open(tmp_path / "back" / "0.png"))
+    # 16 bits in and 16 out: where the curve is flat, neighbouring levels meet.
+    np.testing.assert_allclose(after.astype(int), before.astype(int), rtol=0, atol=8)

@@ -140,3 +140,13 @@ def _alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_script_without_a_main_guard_does_not_start_itself_again(tmp_path: Path) -> None:
+    """Researchers' scripts rarely have one; multiprocessing would run the script anew in every worker."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from isotone.workers import map_isolated\nprint('ran')\nprint(list(map_isolated(abs, [-1, -2], workers=2)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["ran", "[(-1, 1), (-2, 2)]"], done.stderr

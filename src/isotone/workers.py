@@ -6,6 +6,7 @@ survives both. Anybody's executor (Dask, for many machines) can take its place, 
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import signal
@@ -102,12 +103,35 @@ def _collect(item: X, future: Future[Any], submit: Callable[[X], Future[Any]], *
         return item, _refusal("E_CRASH", "the process that worked on it died", item)
 
 
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+"""Workers start from a clean process: forking one that has threads (torch, pebble) can deadlock."""
+_Process: Any = multiprocessing.get_context(METHOD).Process  # type: ignore[attr-defined]
+
+
+class Worker(_Process):  # type: ignore[misc]
+    """A process that does not run the caller's script again, as multiprocessing would have it do.
+
+    Nothing in it is needed, and a script without ``if __name__ == "__main__"`` would start itself in every worker.
+    """
+
+    @staticmethod
+    def _Popen(process: Any) -> Any:
+        main = sys.modules["__main__"]
+        kept = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+        try:
+            for name in kept:
+                setattr(main, name, None)
+            return _Process._Popen(process)
+        finally:
+            for name, value in kept.items():
+                setattr(main, name, value)
+
+
 def _context() -> Any:
-    """Workers start from a clean process: forking one that has threads (torch, pebble) can deadlock."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["isotone.data.images"])
+    context: Any = copy.copy(multiprocessing.get_context(METHOD))
+    context.Process = Worker
+    if METHOD == "forkserver":
+        context.set_forkserver_preload(["isotone.data.images"])
     return context
 
 
