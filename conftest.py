@@ -1,4 +1,4 @@
-"""Runs the examples of README.md and docs/: Python blocks as Python, console blocks as commands, each page in a folder of its own."""
+"""Runs the examples of README.md and docs/: Python as Python, console blocks as commands, each page in a new folder."""
 
 import os
 import shlex
@@ -25,12 +25,14 @@ def run_console(example: Example) -> None:
 
 
 def enter_folder(namespace: dict) -> None:
+    """Work in a new folder."""
     namespace["_folder"] = tempfile.TemporaryDirectory(prefix="isotone-docs-")
     namespace["_before"] = Path.cwd()
     os.chdir(namespace["_folder"].name)
 
 
 def leave_folder(namespace: dict) -> None:
+    """Go back, and leave nothing behind."""
     os.chdir(namespace["_before"])
     namespace["_folder"].cleanup()
 

@@ -1,4 +1,4 @@
-"""How long `fit --method scanner` takes on 800 images of 256 pixels with the small classifier (target: 60 s, two cores).
+"""How long `fit --method scanner` takes on 800 images of 256 px with the small classifier (target: 60 s, two cores).
 
     python benchmarks/fit.py [--folder DIR]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from isotone.curves import Affine, InverseStep, Stage, Step
+from isotone.stages import Affine, InverseStep, Stage, Step
 
 Floats = NDArray[np.float64]
 

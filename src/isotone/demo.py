@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isotone._version import __version__
-from isotone.data.cohorts.phantom import REFERENCE, SOURCES, make_phantom
+from isotone.data.cohorts.phantom import make_phantom
+from isotone.data.cohorts.phantom_scanners import ALDER, SCANNERS
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError
 from isotone.files import run_folder
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from isotone.evaluation.results import Results
     from isotone.models.classifier import Classifier
 
+REFERENCE = ALDER.domain
+SOURCES = [scanner.domain for scanner in SCANNERS if scanner is not ALDER]
 PATIENTS = 360
 SIZE = 256
 BASELINES = ("full-range", "display-window", "z-score", "histogram-matching")

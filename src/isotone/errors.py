@@ -59,9 +59,7 @@ class IsotoneError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self, code: str, what: str, *, file: str | Path | None = None, next_step: str | None = None
-    ) -> None:
+    def __init__(self, code: str, what: str, *, file: str | Path | None = None, next_step: str | None = None) -> None:
         self.code = code
         self.what = what
         self.file = None if file is None else str(file)
@@ -78,9 +76,7 @@ class IsotoneError(Exception):
         return _rebuild, (type(self), self.code, self.what, self.file, self.next_step)
 
 
-def _rebuild(
-    kind: type[IsotoneError], code: str, what: str, file: str | None, next_step: str
-) -> IsotoneError:
+def _rebuild(kind: type[IsotoneError], code: str, what: str, file: str | None, next_step: str) -> IsotoneError:
     return kind(code, what, file=file, next_step=next_step)
 
 

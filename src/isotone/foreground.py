@@ -76,9 +76,7 @@ def regions(sample: Sample) -> Regions:
     best = int(np.argmin(ratio))
     pieces, _ = ndimage.label((smooth <= cuts[best]) & inside)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    edge = np.concatenate(
-        [pieces[rows[[0, -1]]].ravel(), pieces[:, columns[[0, -1]]].ravel()]
-    )  # of the framed image
+    edge = np.concatenate([pieces[rows[[0, -1]]].ravel(), pieces[:, columns[[0, -1]]].ravel()])  # of the framed image
     background = np.isin(pieces, np.setdiff1d(edge, 0))
     return Regions(inside & ~background, background, float(np.median(ratio) / ratio[best]))
 
@@ -93,9 +91,7 @@ def _cheeger(smooth: NDArray[np.uint16], inside: Mask) -> tuple[NDArray[np.uint1
     for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         both = inside[a] & inside[b]
         low, high = np.minimum(level[a], level[b])[both], np.maximum(level[a], level[b])[both]
-        boundary += np.cumsum(
-            np.bincount(low, minlength=len(boundary)) - np.bincount(high, minlength=len(boundary))
-        )
+        boundary += np.cumsum(np.bincount(low, minlength=len(boundary)) - np.bincount(high, minlength=len(boundary)))
     usable = (area > 0.02) & (area < 0.98)
     smaller = np.minimum(area, 1 - area)[usable]
     return cuts[usable], boundary[:-1][usable] / (smaller * np.sqrt(len(ordered)))

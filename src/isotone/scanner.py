@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from isotone.curves import Affine, Knots, ToneCurve
+from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import UsageError
 from isotone.foreground import regions
 from isotone.mix import confusion, estimate_mix
+from isotone.stages import Affine, Knots
 from isotone.transport import GreyLevels, air_share, grey_levels, quantile_map
 
 Floats = NDArray[np.float64]
@@ -109,11 +110,7 @@ def fit_scanner(
     weights = _reference_weights(reference, wanted, warnings)
     ones = np.ones(len(source))
     mapped = quantile_map(ours, theirs, ones, weights)
-    if (
-        wanted is None
-        and classifier is not None
-        and all(s.prepared is not None for s in (*source, *reference))
-    ):
+    if wanted is None and classifier is not None and all(s.prepared is not None for s in (*source, *reference)):
         how = "classifier"
         for _ in range(settings.rounds):
             new = _classified_mix(source, reference, classifier, _knots(ours.levels, mapped))
@@ -144,18 +141,14 @@ def fit_scanner(
     return ScannerFit(curve, notes)
 
 
-def _known_mix(
-    source: Sequence[Sample], labels: bool, mix: Mapping[str, float] | None
-) -> dict[str, float] | None:
+def _known_mix(source: Sequence[Sample], labels: bool, mix: Mapping[str, float] | None) -> dict[str, float] | None:
     if mix:
         return {c: float(v) / sum(mix.values()) for c, v in mix.items()}
     known = [s.label for s in source if s.label is not None] if labels else []
     return {c: known.count(c) / len(known) for c in sorted(set(known))} if known else None
 
 
-def _reference_weights(
-    reference: Sequence[Sample], mix: Mapping[str, float] | None, warnings: list[str]
-) -> Floats:
+def _reference_weights(reference: Sequence[Sample], mix: Mapping[str, float] | None, warnings: list[str]) -> Floats:
     """Weights that give the reference images the class mix of the source."""
     if mix is None:
         return np.ones(len(reference))
@@ -164,9 +157,7 @@ def _reference_weights(
         counts[s.label] = counts.get(s.label, 0) + 1
     lacking = [c for c, share in mix.items() if share > 0 and c not in counts]
     if lacking:
-        text = (
-            f"the reference has no image of class {', '.join(lacking)}; the source's are matched to the rest"
-        )
+        text = f"the reference has no image of class {', '.join(lacking)}; the source's are matched to the rest"
         warnings[:] = [*[w for w in warnings if w != text], text]
     weights = np.array([mix.get(s.label or "", 0.0) / counts[s.label] for s in reference])
     if weights.sum() <= 0:
@@ -238,9 +229,7 @@ def _band(
     groups = [np.unique([s.patient for s in side], return_inverse=True)[1] for side in (source, reference)]
     curves = []
     for _ in range(resamples):
-        counts = [
-            np.bincount(rng.integers(0, g.max() + 1, g.max() + 1), minlength=g.max() + 1)[g] for g in groups
-        ]
+        counts = [np.bincount(rng.integers(0, g.max() + 1, g.max() + 1), minlength=g.max() + 1)[g] for g in groups]
         draw = counts[1] * weights
         if counts[0].any() and draw.sum() > 0:
             curves.append(quantile_map(ours, theirs, counts[0].astype(np.float64), draw)[at])

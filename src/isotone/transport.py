@@ -53,9 +53,7 @@ def grey_levels(samples: Sequence[Sample], parts: Sequence[Regions], air: float)
         so that air goes to air and anatomy to anatomy, however much of each is in view.
     """
     pairs = [
-        (s.pixels[r.foreground], s.pixels[r.background])
-        if air
-        else (s.pixels[r.foreground | r.background], None)
+        (s.pixels[r.foreground], s.pixels[r.background]) if air else (s.pixels[r.foreground | r.background], None)
         for s, r in zip(samples, parts, strict=True)
     ]
     counts = np.zeros(65536)
@@ -112,6 +110,4 @@ def air_share(source: Sequence[Regions], reference: Sequence[Regions]) -> float:
     for parts in (source, reference):
         if np.median([p.clearness for p in parts]) < CLEAR:
             return 0.0
-    return float(
-        np.mean([p.background.sum() / max((p.foreground | p.background).sum(), 1) for p in reference])
-    )
+    return float(np.mean([p.background.sum() / max((p.foreground | p.background).sum(), 1) for p in reference]))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isotone.curves import ToneCurve, apply_steps
+from isotone.curves import ToneCurve
 from isotone.imaging.radiograph import Radiograph
+from isotone.stages import apply_steps
 
 INPUT_SIZE = 256
 """Side in pixels of what the network sees."""

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from isotone.curves import Affine, InverseStep, Stage, Step, ToneCurve
+from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.data.sampling import balanced_batches
 from isotone.losses import task_loss
 from isotone.models.classifier import Classifier
+from isotone.stages import Affine, InverseStep, Stage, Step
 from isotone.training.loop import Row, Schedule, run_epochs
 from isotone.training.task import Labelled, validation
 
