@@ -238,3 +238,25 @@ def test_workers_give_the_same_results_as_one_process(
 ) -> None:
     run(cohort, tmp_path, workers=2)
     assert (tmp_path / "results.json").read_bytes() == (results[1] / "results.json").read_bytes()
+
+
+def test_adapted_classifiers_score_the_source_alone(cohort: Path, tmp_path: Path) -> None:
+    """A method is a pair of transform and classifier: here the images are untouched, the network is another."""
+    torch = pytest.importorskip("torch")
+    from isotone.models.classifier import Classifier
+    from isotone.models.small import SmallNet
+
+    torch.manual_seed(0)
+    network = Classifier.from_module(
+        SmallNet(3), classes=CLASSES, image_size=16, channels=1, reference_domains=(REFERENCE,)
+    )
+    names = ("batch-norm-adaptation", "fine-tuning")
+    found = run(cohort, tmp_path, classifier=network, harmonizers={}, baselines=("full-range", *names))
+    scores = Scores.read(tmp_path / "scores.csv").probabilities
+    source = Scores.read(tmp_path / "scores.csv").domain == SOURCE
+    np.testing.assert_array_equal(scores["full-range"], scores["none"])
+    for name in names:
+        assert found.row(SOURCE, name).n == 24
+        assert found.row(REFERENCE, name) is None
+        assert np.abs(scores[name][source] - scores["none"][source]).max() > 1e-3
+    assert found.notes == []

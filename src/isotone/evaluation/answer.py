@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isotone.evaluation.baselines import ADAPTATIONS
+from isotone.evaluation.adapted import ADAPTATIONS
 from isotone.evaluation.results import ResultRow, Results, Shift
 from isotone.evaluation.rows import NONE, ORACLE
 from isotone.normalizers import BASELINES

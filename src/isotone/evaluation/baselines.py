@@ -9,11 +9,9 @@ from isotone.data.images import map_images
 from isotone.data.manifest import Manifest
 from isotone.data.sample import SIZE
 from isotone.errors import IsotoneError, UsageError
+from isotone.evaluation.adapted import ADAPTATIONS
 from isotone.imaging.radiograph import Radiograph
 from isotone.normalizers import BASELINES, Normalizer, baseline
-
-ADAPTATIONS = ("batch-norm-adaptation", "fine-tuning")
-"""Baselines on the classifier's side; see `isotone.evaluation.adaptation`."""
 
 
 def baseline_names(asked: Sequence[str]) -> list[str]:

@@ -13,9 +13,10 @@ from isotone._version import __version__
 from isotone.data.manifest import Manifest
 from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, ModelError, UsageError
+from isotone.evaluation.adapted import ADAPTATIONS, adapt_classifiers
 from isotone.evaluation.baselines import baseline_names, fit_baselines
 from isotone.evaluation.material import Material, add_distances, gather, grey_statistics_auc
-from isotone.evaluation.one_pass import Transform
+from isotone.evaluation.one_pass import Transform, Unchanged
 from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Provenance, Results
 from isotone.evaluation.rows import NONE, ORACLE, Comparison, frozen_thresholds
@@ -77,15 +78,18 @@ def evaluate(
     _refuse_names([*harmonizers, *names])
     manifest = with_splits(manifest, seed)
     tested = manifest.select(splits=["test"], labelled=True)
-    fitted, notes = fit_baselines(names, manifest, reference, workers=workers, quiet=quiet)
-    methods: dict[str, Transform] = {**fitted, **harmonizers}
-    material = gather(tested, classifier, methods, seed=seed, workers=workers, quiet=quiet)
-    thresholds = _thresholds(manifest, classifier, workers, quiet)
+    run: dict[str, Any] = {"workers": workers, "quiet": quiet}
+    plain, adaptations = ([n for n in names if (n in ADAPTATIONS) is k] for k in (False, True))
+    fitted, notes = fit_baselines(plain, manifest, reference, **run)
+    own, more = adapt_classifiers(adaptations, manifest, classifier, seed=seed, **run)
+    methods: dict[str, Transform] = {**fitted, **{name: Unchanged() for name in own}, **harmonizers}
+    material = gather(tested, classifier, methods, classifiers=own, seed=seed, **run)
+    thresholds = _thresholds(manifest, classifier, run)
     results = compare_methods(material.scores, reference, thresholds, seed=seed)
     add_distances(material, results.rows, reference, seed=seed)
     results.grey_statistics_auc = grey_statistics_auc(material, seed=seed)
     results.refused = material.refused
-    results.notes = [*notes, *_notes(manifest, tested, material, results, methods)]
+    results.notes = [*notes, *more, *_notes(manifest, tested, material, results, methods)]
     results.provenance.classifier = getattr(classifier.config, "sha256", "") or None
     results.provenance.harmonizers = _digests(harmonizers)
     folder = Path(output)
@@ -135,10 +139,10 @@ def _refuse_names(names: Sequence[str]) -> None:
             raise UsageError(f"two methods are called {name!r}", next_step="Rename the harmonizer's folder.")
 
 
-def _thresholds(manifest: Manifest, classifier: Any, workers: int, quiet: bool) -> dict[str, float | None]:
+def _thresholds(manifest: Manifest, classifier: Any, run: Mapping[str, Any]) -> dict[str, float | None]:
     try:
         rows = manifest.select(domains=list(classifier.config.reference_domains), splits=["val"], labelled=True)
-        scores = gather(rows, classifier, {}, workers=workers, quiet=quiet).scores
+        scores = gather(rows, classifier, {}, **run).scores
     except IsotoneError:
         return {}  # no reference validation rows: nothing to freeze a threshold on
     return frozen_thresholds(scores)
@@ -158,7 +162,9 @@ def _notes(
         if domain not in material.scores.domains:
             notes.append(f"The manifest has no test row of the reference domain {domain}.")
     for name in methods:
-        missing = [d for d in material.scores.domains if results.row(d, name) is None]
+        # An adapted classifier is none of the reference's, which keeps its own.
+        asked = [d for d in material.scores.domains if name not in ADAPTATIONS or d not in results.reference_domains]
+        missing = [d for d in asked if results.row(d, name) is None]
         notes += [f"{name} has nothing for {domain}." for domain in missing]
     if not results.thresholds:
         notes.append("No threshold was frozen: the reference has no labelled validation rows.")

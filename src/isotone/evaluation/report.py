@@ -14,6 +14,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from isotone.evaluation.adapted import ADAPTATIONS
 from isotone.evaluation.answer import gains, headline, hurt, primary_method
 from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
 from isotone.evaluation.material import Material
@@ -132,7 +133,7 @@ def _curve(material: Material, position: int, method: str, domain: str) -> str:
 
 def _shortlist(results: Results) -> list[str]:
     """Methods of the first screen: none, what is not a plain baseline, the oracle."""
-    judged = [m for m in results.methods if m not in BASELINES]
+    judged = [m for m in results.methods if m not in BASELINES and m not in ADAPTATIONS]
     return judged if primary_method(results) in judged else results.methods
 
 
