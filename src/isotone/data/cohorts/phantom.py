@@ -48,7 +48,7 @@ class _Patient:
 def make_phantom(
     output: str | Path,
     *,
-    patients: int = 392,
+    patients: int = 360,
     size: int = 256,
     seed: int = 0,
     workers: int = 1,
