@@ -87,7 +87,7 @@ def test_dciodvfy_finds_no_error_in_what_is_made_of_conformant_images(tmp_path, 
 @needs("dciodvfy")
 def test_dciodvfy_finds_no_error_in_the_phantom_nor_in_what_is_made_of_it(tmp_path):
     make_phantom(tmp_path / "phantom", patients=30, size=64, quiet=True)
-    by_scanner = {path.parent: path for path in sorted((tmp_path / "phantom").rglob("*.dcm"))}
+    by_scanner = {path.parents[1]: path for path in sorted((tmp_path / "phantom").rglob("*.dcm"))}
     for number, path in enumerate(by_scanner.values()):
         assert errors(path) == set()
         for deliver in DELIVERIES:

@@ -191,6 +191,18 @@ def test_what_is_true_of_the_old_pixels_alone_is_gone(tmp_path):
     assert set(outcome.warnings) == {"W_HIGHBITS", "W_PREAMBLE"}
 
 
+def test_what_follows_the_pixel_data_still_follows_them(tmp_path):
+    ds = radiograph(modality="CR")
+    ds.private_block(0x7FE1, "VENDOR", create=True).add_new(1, "LO", "after")
+    source = write(ds, tmp_path / "source.dcm")
+    path, _ = deliver_one(source, tmp_path / "out")
+    after = pydicom.dcmread(path)
+    assert after.private_block(0x7FE1, "VENDOR")[1].value == "after"
+    assert list(after.keys()) == sorted(after.keys())
+    assert restore_file(Task(path, tmp_path / "back.dcm")) == 0
+    assert pydicom.dcmread(tmp_path / "back.dcm") == pydicom.dcmread(source)
+
+
 @pytest.mark.parametrize("syntax", LOSSY)
 def test_what_was_lossy_stays_lossy(tmp_path, syntax):
     ds = encoded(radiograph(bits=8 if syntax == "jpeg" else 12), LOSSY[syntax])

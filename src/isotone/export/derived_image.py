@@ -109,8 +109,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     for tag in _overlays_in_pixels(dataset):
         del dataset[tag]
     stamp(dataset, record, changes, removed)
-    dataset.add_new("PixelData", "OW", gather(table.astype("<u2"), source.stored).tobytes())
-    write_dicom(dataset, ExplicitVRLittleEndian, target)
+    write_dicom(dataset, ExplicitVRLittleEndian, target, gather(table.astype("<u2"), source.stored))
 
 
 def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
+from pydicom.filebase import DicomFileLike
+from pydicom.filewriter import dcmwrite, write_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
@@ -19,7 +22,7 @@ PIXEL_DATA = 0x7FE00010
 IMPLEMENTATION = UID("2.25.301843871446131853071217270474126903518")
 
 
-def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path) -> None:
+def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path, pixels: NDArray[np.uint16] | None = None) -> None:
     """Write a dataset as a DICOM file, whole or not at all.
 
     Parameters
@@ -28,6 +31,9 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path) -> None:
         With its pixel data in the form that the transfer syntax wants; the rest as read.
     transfer_syntax : UID
     target : Path
+    pixels : uint16 array, optional
+        Little-endian pixel data in place of the dataset's, for Explicit VR Little Endian. They go straight to the
+        file: pydicom would copy them three times on the way.
 
     Raises
     ------
@@ -47,13 +53,29 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path) -> None:
     meta.ImplementationVersionName = f"ISOTONE_{__version__}"[:16]
     dataset.file_meta = meta
     dataset.preamble = bytes(128)  # a hostile one would be copied through (PS3.10 7.5)
+    rest = Dataset()
+    if pixels is not None:
+        for tag in [tag for tag in list(dataset.keys()) if tag >= PIXEL_DATA]:
+            rest[tag] = dataset.pop(tag)
+        rest.pop(PIXEL_DATA, None)
     with replace_file(target) as temporary:
         try:
             dcmwrite(temporary, dataset, enforce_file_format=True)
+            if pixels is not None:
+                _append(temporary, pixels, rest)
         except Exception as error:  # as below
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise _unwritable("some value") from None
+
+
+def _append(path: Path, pixels: NDArray[np.uint16], rest: Dataset) -> None:
+    with path.open("ab") as file:
+        file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, pixels.nbytes))  # PS3.5 7.1.2
+        file.write(pixels.data)
+        stream = DicomFileLike(file)
+        stream.is_little_endian, stream.is_implicit_VR = True, False
+        write_dataset(stream, rest)
 
 
 def _parse_all(dataset: Dataset, *, swap: bool) -> None:
