@@ -1,0 +1,156 @@
+"""Which differences between two runs are real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isotone.errors import UsageError
+from isotone.evaluation.bootstrap import holm, verdict
+from isotone.evaluation.results import Results
+from isotone.evaluation.rows import METRICS, Comparison, Estimate
+from isotone.evaluation.scores import Floats, Scores
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FIRST, SECOND = "A", "B"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One method on one domain, second run minus first, on the images that both scored.
+
+    Attributes
+    ----------
+    domain, method, metric : str
+    n : int
+        Images compared.
+    first, second, difference : float or None
+        None where undefined.
+    ci : pair of float or None
+        95 %, paired, patients resampled.
+    p : float or None
+        Holm-adjusted over all differences of the comparison; None where nothing differs.
+    verdict : str
+        Of the second run: "better", "not worse", "worse" or "undecided".
+    """
+
+    domain: str
+    method: str
+    metric: str
+    n: int
+    first: float | None
+    second: float | None
+    difference: float | None
+    ci: tuple[float, float] | None
+    p: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What `compare` found; `alone` names what only one run has."""
+
+    rows: list[Difference]
+    alone: list[str]
+
+    def table(self) -> Table:
+        """For the terminal."""
+        from rich.table import Table
+
+        table = Table("domain", "method", "metric", "n", "A", "B", "B − A", "95 % interval", "p (Holm)", "B is")
+        for r in self.rows:
+            ci = "–" if r.ci is None else f"[{r.ci[0]:+.3f}, {r.ci[1]:+.3f}]"
+            numbers = [("–" if v is None else f"{v:.3f}") for v in (r.first, r.second)]
+            gap = "–" if r.difference is None else f"{r.difference:+.3f}"
+            p = "–" if r.p is None else f"{r.p:.4f}"
+            table.add_row(r.domain, r.method, r.metric.replace("_", " "), str(r.n), *numbers, gap, ci, p, r.verdict)
+        return table
+
+
+def compare(first: str | Path, second: str | Path, *, seed: int = 0) -> Differences:
+    """Compare two output folders of `evaluate`, image by image.
+
+    Parameters
+    ----------
+    first, second : path
+        Folders with ``results.json`` and ``scores.csv``. Images are recognised by their pixels, whatever the
+        folder they lie in.
+    seed : int
+        Of the resamples.
+
+    Returns
+    -------
+    Differences
+
+    Raises
+    ------
+    UsageError
+        Not such folders, other classes, or no image in common.
+    """
+    runs = []
+    for folder in (Path(first), Path(second)):
+        results = Results.read(folder / "results.json")
+        runs.append(Scores.read(folder / "scores.csv"))
+        if list(runs[-1].classes) != results.classes:
+            raise UsageError("results.json and scores.csv are of two runs", file=folder)
+    a, b = runs
+    if a.classes != b.classes:
+        raise UsageError(f"the classes differ: {', '.join(a.classes)} and {', '.join(b.classes)}", file=second)
+    keys = {(d, i): k for k, (d, i) in enumerate(zip(b.domain, b.image, strict=True))}
+    pairs = [(k, keys[d, i]) for k, (d, i) in enumerate(zip(a.domain, a.image, strict=True)) if (d, i) in keys]
+    if not pairs:
+        raise UsageError("the two runs have no image in common", file=second)
+    at_a, at_b = np.array(pairs).T
+    if (a.label[at_a] != b.label[at_b]).any():
+        raise UsageError("an image has another label in the two runs", file=second)
+    shared = [m for m in a.probabilities if m in b.probabilities]
+    rows = [
+        r for m in shared for r in _differences(a, at_a, m, a.probabilities[m][at_a], b.probabilities[m][at_b], seed)
+    ]
+    return Differences(_adjusted(rows), _alone(a, b, len(pairs)))
+
+
+def _differences(
+    a: Scores, images: np.ndarray, method: str, first: Floats, second: Floats, seed: int
+) -> list[Difference]:
+    scores = Scores(
+        classes=a.classes,
+        image=a.image[images],
+        patient=a.patient[images],
+        domain=a.domain[images],
+        view=a.view[images],
+        label=a.label[images],
+        probabilities={FIRST: first, SECOND: second},
+    )
+    comparison, rows = Comparison(scores, (), {}, seed=seed), []
+    for domain in scores.domains:
+        both = (scores.domain == domain) & scores.scored(FIRST) & scores.scored(SECOND)
+        for metric in METRICS if both.any() else ():
+            one, two = (comparison.estimate(metric, m, both) for m in (FIRST, SECOND))
+            gap = Estimate(two.values - one.values, one.patients)
+            numbers = (one.point, two.point, gap.point, gap.ci, gap.p)
+            rows.append(Difference(domain, method, metric, int(both.sum()), *numbers, "undecided"))
+    return rows
+
+
+def _adjusted(rows: list[Difference]) -> list[Difference]:
+    adjusted = holm([r.p for r in rows])
+    return [replace(r, p=p, verdict=verdict(r.ci, p)) for r, p in zip(rows, adjusted, strict=True)]
+
+
+def _alone(a: Scores, b: Scores, common: int) -> list[str]:
+    notes = [
+        f"{name} has method {m} alone"
+        for name, x, y in ((FIRST, a, b), (SECOND, b, a))
+        for m in x.probabilities
+        if m not in y.probabilities
+    ]
+    for name, run in ((FIRST, a), (SECOND, b)):
+        if len(run.label) > common:
+            notes.append(f"{name} has {len(run.label) - common} images alone")
+    return notes
