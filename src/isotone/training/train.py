@@ -156,14 +156,43 @@ def fit_classifier(
     IsotoneError
         E_DATA, as `train_classifier` says; E_WEIGHTS: the pretrained weights are not usable.
     """
-    classes = _classes(train)
     with seeded(seed, 0):
-        classifier = Classifier(*_start(settings, classes, reference_domains), device=device)
+        classifier = Classifier(*_start(settings, _classes(train), reference_domains), device=device)
+    return fit_network(classifier, train, val, settings, seed=seed, quiet=quiet)
+
+
+def fit_network(
+    classifier: Classifier,
+    train: Sequence[Sample],
+    val: Sequence[Sample],
+    settings: TrainSettings,
+    *,
+    seed: int = 0,
+    quiet: bool = False,
+) -> Classifier:
+    """Train the network of a classifier, the user's own for example, as `fit_classifier` trains ours.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Untrained, or to be trained further; its module learns in place.
+    train, val : sequence of Sample
+        With `label` among the classifier's classes and `prepared` of its size.
+    settings : TrainSettings
+        What they say of the network itself (`backbone`, `weights`, `scaling`, `image_size`, `dropout`) is not read.
+    seed : int
+    quiet : bool
+
+    Returns
+    -------
+    Classifier
+        The same network, frozen again, with a record of the training.
+    """
     module = classifier.module.requires_grad_(True)
     optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate)
-    seen = Labelled.of(train, classes, "the train split")
-    unseen = Labelled.of(val, classes, "the val split")
-    per_class = -(-len(seen.names) // len(classes))  # an epoch is as long as the training set
+    seen = Labelled.of(train, classifier.config.classes, "the train split")
+    unseen = Labelled.of(val, classifier.config.classes, "the val split")
+    per_class = -(-len(seen.names) // len(classifier.config.classes))  # an epoch is as long as the training set
 
     def train_epoch(rng: np.random.Generator) -> Row:
         losses = []
@@ -190,7 +219,7 @@ def fit_classifier(
         label="training",
         quiet=quiet,
     )
-    return Classifier(module, _record(classifier.config, settings, seed, rows), device=device)
+    return Classifier(module, _record(classifier.config, settings, seed, rows), device=classifier.device)
 
 
 def _classes(train: Sequence[Sample]) -> tuple[str, ...]:
