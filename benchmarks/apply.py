@@ -1,7 +1,9 @@
 """How fast a curve is applied: in memory, and from file to file.
 
-``PYTHONPATH=tests python benchmarks/apply.py [--rounds N]`` (test images are made there); wanted: in memory at least 15 times as fast as Eq. 1 on full-resolution
-floats, and read + harmonize + write at most 1.6 times read + write unchanged (uncompressed DICOM).
+    PYTHONPATH=tests python benchmarks/apply.py [--rounds N]
+
+Wanted: in memory at least 15 times as fast as Eq. 1 on full-resolution floats; read + harmonize + write at most 1.6
+times read + write unchanged (uncompressed DICOM). The test images are made by tests/dicoms.py.
 """
 
 from __future__ import annotations
