@@ -44,11 +44,12 @@ def _deal(strata: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     except ImportError:
         raise IsotoneError("E_EXTRA", "dealing patients into folds needs scikit-learn") from None
     split = np.full(len(strata), "train", dtype=object)
-    folds = min(FOLDS, len(np.unique(groups)))
+    patients, largest = len(np.unique(groups)), int(np.unique(strata, return_counts=True)[1].max())
+    folds = min(FOLDS, patients, largest)
     if folds < 3:
         raise IsotoneError(
             "E_DATA",
-            f"{folds} patients cannot be dealt into train, val and test",
+            f"{patients} patients with at most {largest} images of a kind cannot be dealt into train, val and test",
             next_step="Add patients, or state the split in the manifest.",
         )
     dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

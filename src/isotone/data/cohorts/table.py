@@ -20,6 +20,7 @@ def table_one(manifest: Manifest) -> Table:
     labels = sorted(table["label"].unique())
     splits = [name for name in ("train", "val", "test", "no split") if (table["split"] == name).any()]
     drawn = Table(title=f"Images per class ({' / '.join(splits)})")
+    drawn.caption = f"{len(table)} images of {table['patient_id'].nunique()} patients"
     for name in [*keys, *labels, "images", "patients"]:
         drawn.add_column(name)
     for group, part in table.groupby(keys, dropna=False):
