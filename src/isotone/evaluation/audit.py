@@ -1,0 +1,243 @@
+"""Before any fitting: how far each scanner lies from the reference, and whether a tone curve can help at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from isotone.data.images import map_images
+from isotone.data.manifest import Manifest
+from isotone.data.splits import with_splits
+from isotone.errors import IsotoneError, UsageError
+from isotone.evaluation.distance import grouped_auc
+from isotone.evaluation.robustness import Degradation, degrade
+from isotone.evaluation.traits import Traits, traits
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Floats = NDArray[np.float64]
+
+MOST = 200
+"""Images of a domain that are looked at."""
+LEAST = 20
+"""With fewer images of a domain nothing is recommended."""
+SEPARATE = 0.75
+"""AUC of a probe from which on two scanners count as told apart by it."""
+NEAR = 0.02
+"""Mean shift of the tone, in shares of the full range, that counts as none; and the loss that counts as none."""
+
+
+@dataclass(frozen=True)
+class DomainAudit:
+    """One source domain against the reference.
+
+    Attributes
+    ----------
+    domain : str
+    n : int
+        Images looked at.
+    tone_distance : float
+        Mean absolute difference of the mean foreground percentiles, in shares of the full range.
+    tone_probe, matched_probe : float or None
+        AUC of a probe that tells the scanner from foreground percentiles, as they are and after the pooled
+        percentiles were matched: what is left then is no shift that one curve explains.
+    texture_probe, field_probe : float or None
+        The same from noise, sharpness and grain, and from the field of view: no tone curve changes these.
+    header : list of str
+        Facts of the header that the domain has and the reference lacks.
+    advice : str
+        One sentence.
+    """
+
+    domain: str
+    n: int
+    tone_distance: float
+    tone_probe: float | None
+    matched_probe: float | None
+    texture_probe: float | None
+    field_probe: float | None
+    header: list[str]
+    advice: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `audit` found.
+
+    Attributes
+    ----------
+    domains : list of DomainAudit
+    degradation : list of Degradation
+        Empty without a classifier or without labelled reference images.
+    notes : list of str
+    """
+
+    domains: list[DomainAudit]
+    degradation: list[Degradation]
+    notes: list[str]
+
+    @property
+    def recommendation(self) -> str:
+        """One sentence over all domains."""
+        known = [d.loss_ci for d in self.degradation[1:] if d.loss_ci is not None]
+        if known and max(high for _, high in known) < NEAR:
+            return "This classifier hardly reacts to tone, so a tone curve will not help it."
+        if len(self.domains) == 1:
+            return self.domains[0].advice
+        return " ".join(f"{d.domain}: {d.advice}" for d in self.domains)
+
+    def table(self) -> Table:
+        """For the terminal."""
+        from rich.table import Table
+
+        table = Table("domain", "n", "tone distance", "tone probe", "matched", "texture", "field of view", "header")
+        for d in self.domains:
+            probes = (d.tone_probe, d.matched_probe, d.texture_probe, d.field_probe)
+            shown = ["–" if p is None else f"{p:.2f}" for p in probes]
+            table.add_row(d.domain, str(d.n), f"{d.tone_distance:.3f}", *shown, "; ".join(d.header) or "alike")
+        return table
+
+
+def audit(
+    manifest: Manifest,
+    reference_domains: Sequence[str],
+    classifier: Any = None,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    quiet: bool = False,
+) -> Audit:
+    """Compare every domain with the reference, without labels; with a classifier, see how it degrades.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        At most `MOST` images of each domain are read, whatever their split: nothing is fitted.
+    reference_domains : sequence of str
+    classifier : Classifier, optional
+        Tried on labelled reference images outside split train under changed responses.
+    seed : int
+        Of the choice of images and of the folds.
+
+    Raises
+    ------
+    UsageError
+        A reference domain that the manifest lacks, or no other domain.
+    IsotoneError
+        E_DATA: no reference image could be read.
+    """
+    manifest.select(domains=list(reference_domains))
+    sources = [d for d in manifest.domains if d not in reference_domains]
+    if not sources:
+        raise UsageError("the manifest has no domain besides the reference", code="E_MANIFEST")
+    names = {d: (d if d in sources else "") for d in manifest.domains}
+    looked, patients, refused = _look(manifest, names, seed, workers, quiet)
+    if not looked.get(""):
+        raise IsotoneError("E_DATA", "no image of the reference could be read")
+    notes = [f"{refused} images could not be read and are left out."] if refused else []
+    degradation = []
+    if classifier is not None:
+        try:
+            rows = with_splits(manifest, seed).select(
+                domains=list(reference_domains), splits=["val", "test"], labelled=True
+            )
+            degradation = degrade(rows, classifier, seed=seed, workers=workers, quiet=quiet)
+        except IsotoneError as error:
+            notes.append(f"The classifier was not tried under changed responses: {error.what}.")
+    domains = [_against(d, looked.get(d, []), looked[""], patients.get(d, []), patients[""], seed) for d in sources]
+    return Audit(domains, degradation, notes)
+
+
+def _look(
+    manifest: Manifest, names: dict[str, str], seed: int, workers: int, quiet: bool
+) -> tuple[dict[str, list[Traits]], dict[str, list[int]], int]:
+    """Traits and patients of a sample of each group of domains, and how many images were refused."""
+    table = manifest.table.dropna(subset=["domain"])
+    order = np.random.default_rng(seed).permutation(len(table))
+    group = table["domain"].map(names).iloc[order]
+    chosen = sorted(i for _, part in group.groupby(group) for i in part.index[:MOST])
+    sample = Manifest(table.loc[chosen])
+    people = pd.factorize(sample.table["patient_id"].fillna("row " + sample.table["path"]))[0]
+    looked: dict[str, list[Traits]] = {}
+    patients: dict[str, list[int]] = {}
+    refused = 0
+    read = map_images(list(sample), traits, workers=workers, label="looking", quiet=quiet)
+    for (row, seen), person in zip(read, people, strict=True):
+        if isinstance(seen, IsotoneError):
+            refused += 1
+            continue
+        looked.setdefault(names[row.domain or ""], []).append(seen)
+        patients.setdefault(names[row.domain or ""], []).append(int(person))
+    return looked, patients, refused
+
+
+def _against(
+    domain: str,
+    source: list[Traits],
+    reference: list[Traits],
+    source_patients: list[int],
+    reference_patients: list[int],
+    seed: int,
+) -> DomainAudit:
+    patients = [*reference_patients, *source_patients]
+    which = np.repeat([0, 1], [len(reference), len(source)])
+
+    def probe(first: Floats, second: Floats) -> float | None:
+        return grouped_auc(np.concatenate([first, second]), which, patients, seed=seed) if len(second) else None
+
+    tone = [np.array([t.tone for t in part]).reshape(-1, 7) for part in (reference, source)]
+    matched = _matched(tone[1], tone[0]) if len(source) else tone[1]
+    texture = [np.array([t.texture for t in part]).reshape(-1, 3) for part in (reference, source)]
+    field = [np.array([t.field for t in part]).reshape(-1, 2) for part in (reference, source)]
+    distance = float(np.abs(tone[1].mean(0) - tone[0].mean(0)).mean()) if len(source) else float("nan")
+    found = (probe(*tone), probe(tone[0], matched), probe(*texture), probe(*field))
+    header = [
+        f"{name} {', '.join(sorted(only)) or 'not stated'}"
+        for name in ("view", "intent", "modality")
+        if (only := {getattr(t, name) for t in source} - {getattr(t, name) for t in reference})
+    ]
+    least = min(len(source), len(reference))
+    return DomainAudit(domain, len(source), distance, *found, header, _advice(least, distance, *found, header))
+
+
+def _matched(source: Floats, reference: Floats) -> Floats:
+    """Every percentile of every source image through the curve that joins the pooled percentiles."""
+    q = np.linspace(0, 100, 101)
+    x, y = np.percentile(source, q), np.percentile(reference, q)
+    x, index = np.unique(x, return_inverse=True)
+    return np.interp(source, x, np.bincount(index, y) / np.bincount(index))
+
+
+def _advice(
+    least: int,
+    distance: float,
+    tone: float | None,
+    matched: float | None,
+    texture: float | None,
+    field: float | None,
+    header: list[str],
+) -> str:
+    if least < LEAST or tone is None:
+        return f"Too few images or patients to say anything ({least})."
+    beyond = [
+        name
+        for name, value in (("noise or sharpness", texture), ("field of view", field), ("mixed settings", matched))
+        if value is not None and value >= SEPARATE
+    ] + header
+    if tone < SEPARATE or distance < NEAR:
+        if beyond:
+            return f"The difference is not in the tone but in {_and(beyond)}: a tone curve will not help."
+        return "Its images look like the reference's already: a tone curve will not help."
+    if beyond:
+        return f"The tone differs, and so does {_and(beyond)}: fit a curve, and expect it to help in part."
+    return "The tone differs and one curve explains it: fit a scanner curve."
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
