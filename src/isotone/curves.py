@@ -41,7 +41,7 @@ class Certificate:
     levels_kept : int
         Distinct output values over all ``2**bits_in`` input values.
     inverse_error : float
-        Bound of |inverse(curve(x)) − x| in float64, unit range; NaN where the curve clips.
+        Bound of ``|inverse(curve(x)) − x|`` in float64, unit range; NaN where the curve clips.
     inverse_error_levels : float
         The same in grey levels of `bits_in`.
     unclipped : tuple of float
@@ -114,7 +114,7 @@ class ToneCurve:
         Raises
         ------
         ModelError
-            A step has |α| = 1: the curve is flat somewhere and cannot be undone.
+            A step has ``|α| = 1``: the curve is flat somewhere and cannot be undone.
         """
         return ToneCurve([stage.inverse() for stage in reversed(self.stages)])
 
@@ -161,7 +161,7 @@ class ToneCurve:
         return lo, hi
 
     def inverse_error(self) -> float:
-        """Bound of |inverse(curve(x)) − x| in float64 over the unclipped interval, in units of the full range.
+        """Bound of ``|inverse(curve(x)) − x|`` in float64 over the unclipped interval, in units of the full range.
 
         Every stage is monotone, so an interval widened at each stage by that stage's rounding contains whatever
         floating-point arithmetic makes of it.
