@@ -178,6 +178,21 @@ def test_each_refusal_is_named_once_and_the_rest_is_done(source, tmp_path):
     assert all("\n" not in str(error) for error in report.refused)
 
 
+def test_a_duplicate_is_not_harmonized_again_by_the_next_run(source, tmp_path, monkeypatch):
+    write(radiograph(seed=0), source / "b" / "same-uid.dcm")
+    first = run([source], tmp_path / "out")
+    monkeypatch.setattr(deliver_module, "read_dicom", None)
+    again = run([source], tmp_path / "out")
+    assert (again.resumed, [e.code for e in again.refused]) == (3, ["E_DUPLICATE"])
+    assert [str(e) for e in again.refused] == [str(e) for e in first.refused]
+
+
+def test_where_there_is_no_terminal_each_file_has_a_plain_line(source, tmp_path, capsys):
+    run([source], tmp_path / "out", quiet=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{source / name}: harmonized" for name in ("a.dcm", "b/c.dcm", "b/d/e.dcm")]
+
+
 def test_other_data_than_the_fit_saw_is_refused_unless_forced(tmp_path):
     path = write(radiograph(intent="FOR PROCESSING"), tmp_path / "a.dcm")
     harmonizer = scanner_harmonizer(HOLOGIC)

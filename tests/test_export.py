@@ -203,6 +203,13 @@ def test_what_follows_the_pixel_data_still_follows_them(tmp_path):
     assert pydicom.dcmread(tmp_path / "back.dcm") == pydicom.dcmread(source)
 
 
+def test_an_image_whose_unused_bits_are_gone_does_not_get_its_uid_back(tmp_path):
+    source = write(radiograph(pixels() | np.uint16(0x8000)), tmp_path / "source.dcm")
+    path, _ = deliver_one(source, tmp_path / "out")
+    assert restore_file(Task(path, tmp_path / "back.dcm")) == 0
+    assert pydicom.dcmread(tmp_path / "back.dcm").SOPInstanceUID != pydicom.dcmread(source).SOPInstanceUID
+
+
 @pytest.mark.parametrize("syntax", LOSSY)
 def test_what_was_lossy_stays_lossy(tmp_path, syntax):
     ds = encoded(radiograph(bits=8 if syntax == "jpeg" else 12), LOSSY[syntax])

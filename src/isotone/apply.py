@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from rich.console import Console
+
 from isotone._version import __version__
 from isotone.curves import ToneCurve
 from isotone.data.images import SECONDS, progress, time_limit
@@ -115,7 +117,7 @@ def apply(
     force : bool
         Use the output folder whatever is in it; apply curves to data that they were not fitted on.
     quiet : bool
-        No progress bar.
+        No progress bar, nor a line for each file where standard error is no terminal.
 
     Raises
     ------
@@ -142,13 +144,13 @@ def apply(
         else:
             results = _deliver_files(Delivery(harmonizer, output, deliver, force), jobs, entries, run)
         with closing(results):
-            return _tabulate(results, output)
+            return _tabulate(results, output, aloud=not quiet and not Console(stderr=True).is_terminal)
 
 
 def _deliver_files(delivery: Delivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
     """One file for each image."""
     output = delivery.output
-    resumed = {job.key for job in jobs if job.key in entries and (output / job.target).exists()}
+    resumed = _done_before(jobs, entries, output)
     todo = [job for job in jobs if job.key not in resumed]
     seen: set[str] = set()
     with closing(run(delivery, todo, "harmonizing", time_limit)) as fresh:
@@ -162,6 +164,17 @@ def _deliver_files(delivery: Delivery, jobs: list[Job], entries: Entries, run: R
                 yield Result(job, _duplicate(job))
             else:
                 yield Result(job, outcome, job.target, old)
+
+
+def _done_before(jobs: list[Job], entries: Entries, output: Path) -> set[str]:
+    """Keys of the images whose file an earlier run wrote, or wrote and took away again as a duplicate."""
+    done: set[str] = set()
+    seen: set[str] = set()
+    for job in jobs:
+        entry = entries.get(job.key)
+        if entry is not None and (_met_before(Outcome.from_entry(entry), seen) or (output / job.target).exists()):
+            done.add(job.key)
+    return done
 
 
 def _deliver_states(delivery: StateDelivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
@@ -210,8 +223,8 @@ def _same_refusal(error: IsotoneError, job: Job) -> IsotoneError:
     return RadiographError(error.code, error.what, file=job.path, next_step=error.next_step)
 
 
-def _tabulate(results: Iterable[Result], output: Path) -> ApplyReport:
-    """Count, and write the table as the results come."""
+def _tabulate(results: Iterable[Result], output: Path, *, aloud: bool) -> ApplyReport:
+    """Count, and write the table as the results come; `aloud` also prints a plain line for each file done."""
     report = ApplyReport(output / CURVES)
     with replace_file(report.curves) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -225,6 +238,8 @@ def _tabulate(results: Iterable[Result], output: Path) -> ApplyReport:
                 report.reference += 1
             else:
                 report.harmonized += 1
+            if aloud and not isinstance(result.outcome, IsotoneError):
+                print(f"{result.job.path}: {'resumed' if result.resumed else result.outcome.status}", flush=True)
             writer.writerow([_inert(cell) for cell in _cells(result)])
     return report
 

@@ -148,6 +148,7 @@ class Delivery:
             write_derived_png(radiograph, record_of(self.harmonizer, curve, "pixels", table), target)
         elif self.deliver == "pixels":
             record = record_of(self.harmonizer, curve, "pixels", table)
+            record = replace(record, dropped_bits="W_HIGHBITS" in codes_of(radiograph.header))
             write_derived_dicom(dataset, radiograph, record, target)
         else:
             record = record_of(self.harmonizer, curve, "voi-lut")

@@ -40,6 +40,8 @@ class Record:
     table : uint16 array of shape (2**bits,) or None
         Delivered value of each possible stored value of the source (index 0: the smallest, so that signed values are
         shifted by ``2**(bits − 1)``); None where the pixels were not touched.
+    dropped_bits : bool
+        Whether the source's pixel words had something in their unused bits, overlays perhaps, that cannot come back.
     """
 
     curve: ToneCurve
@@ -47,6 +49,7 @@ class Record:
     digest: str
     deliver: Deliver
     table: Table | None = field(default=None, repr=False)
+    dropped_bits: bool = False
 
     def uid(self, *names: str) -> UID:
         """A UID that depends on nothing but these names, the model, the delivery and the version."""
@@ -64,7 +67,7 @@ class Record:
             "curve": json.loads(self.curve.to_json()),
         }
         if self.table is not None:
-            body |= {"entries": len(self.table), "table": _pack(self.table)}
+            body |= {"entries": len(self.table), "table": _pack(self.table), "dropped_bits": self.dropped_bits}
         return json.dumps(body)
 
     @classmethod
@@ -82,7 +85,8 @@ class Record:
                 raise RadiographError("E_RESTORE", "its isotone record is of another schema")
             table = _unpack(body["table"], body["entries"]) if "table" in body else None
             curve = ToneCurve.from_json(json.dumps(body["curve"]))
-            return cls(curve, str(body["harmonizer"]), str(body["sha256"]), body["deliver"], table)
+            dropped = bool(body.get("dropped_bits"))
+            return cls(curve, str(body["harmonizer"]), str(body["sha256"]), body["deliver"], table, dropped)
         except (ValueError, KeyError, TypeError, RecursionError, zlib.error, IsotoneError) as error:
             raise RadiographError("E_RESTORE", "its isotone record is damaged") from error
 

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
+from isotone._version import __version__
 from isotone.data.images import progress, time_limit
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError
@@ -23,7 +24,7 @@ from isotone.export.plan import plan
 from isotone.export.record import Record, Table
 from isotone.export.stamp import CREATOR, GROUP, NAME
 from isotone.export.write import write_dicom
-from isotone.files import claim_folder, replace_file
+from isotone.files import replace_file, run_folder
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.gather import gather
 from isotone.imaging.radiograph import Stored
@@ -71,7 +72,8 @@ def restore(
 ) -> RestoreReport:
     """Give back the stored values, and the header, of the images that `apply` delivered as pixels or VOI LUT.
 
-    An image whose every pixel is restored gets its own UIDs back; another stays a derived one.
+    An image whose every pixel is restored gets its own UIDs back; another stays a derived one. The same call again may
+    go on in the folder of one that was interrupted.
 
     Parameters
     ----------
@@ -91,18 +93,19 @@ def restore(
     UsageError
         A path does not exist, or the output folder is not empty.
     """
-    jobs = plan(Manifest.from_paths(paths), Path(output), (), "pixels")
-    folder = claim_folder(output, force=force)
-    tasks = [Task(job.path, folder / job.target) for job in jobs]
+    given = [str(path) for path in paths]
+    jobs = plan(Manifest.from_paths(given), Path(output), (), "pixels")
     report = RestoreReport()
-    results = map_isolated(restore_file, tasks, workers=workers, seconds=time_limit)
-    for task, lost in progress(results, len(tasks), label="restoring", quiet=quiet):
-        if isinstance(lost, IsotoneError):
-            report.refused.append(lost)
-            continue
-        report.restored += 1
-        if lost:
-            report.inexact[task.path] = lost
+    with run_folder(output, {"command": "restore", "inputs": given, "version": __version__}, force=force) as folder:
+        tasks = [Task(job.path, folder / job.target) for job in jobs]
+        results = map_isolated(restore_file, tasks, workers=workers, seconds=time_limit)
+        for task, lost in progress(results, len(tasks), label="restoring", quiet=quiet):
+            if isinstance(lost, IsotoneError):
+                report.refused.append(lost)
+                continue
+            report.restored += 1
+            if lost:
+                report.inexact[task.path] = lost
     return report
 
 
@@ -176,7 +179,7 @@ def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> int:
             dataset.pop(keyword, None)
         dataset["PixelData"] = _pixel_data(dataset, stored)
         syntax = ExplicitVRLittleEndian
-    if lost:  # other pixels than the source's need another UID (PS3.3 C.7.6.1.1.2)
+    if lost or record.dropped_bits:  # other pixels than the source's need another UID (PS3.3 C.7.6.1.1.2)
         dataset.SOPInstanceUID = record.uid("restored", derived_uid)
         dataset.SeriesInstanceUID = record.uid("restored", str(dataset.get("SeriesInstanceUID", "")))
         dataset.ImageType = ["DERIVED", *list(dataset.get("ImageType") or ["", "PRIMARY"])[1:]]
