@@ -49,7 +49,9 @@ class Power:
         return radiograph.map_tone(lambda x: x**self.gamma)
 
 
-def write_cohort(folder: Path, *, patients: int = 12, images: int = 2, split: str = "test") -> pd.DataFrame:
+def write_cohort(
+    folder: Path, *, patients: int = 12, images: int = 2, split: str = "test", size: tuple[int, int] = (48, 40)
+) -> pd.DataFrame:
     """Discs on black, the brighter the higher the class; the source has gamma 0.5; oracle twins of its images."""
     rng = np.random.default_rng(0)
     rows = []
@@ -57,10 +59,10 @@ def write_cohort(folder: Path, *, patients: int = 12, images: int = 2, split: st
         for patient in range(patients):
             label = patient % 3
             for image in range(images):
-                y, x = np.mgrid[:48, :40]
-                disc = ((y - 24) / 22) ** 2 + ((x - 4) / 30) ** 2 < 1
-                level = 0.3 + 0.2 * label + 0.06 * rng.normal() + 0.1 * rng.random((48, 40))
-                pixels = np.where(disc, level.clip(0.1, 1), 0.01 * rng.random((48, 40)))
+                y, x = np.mgrid[: size[0], : size[1]] / size[0]
+                disc = ((y - 0.5) / 0.46) ** 2 + ((x - 0.08) / 0.62) ** 2 < 1
+                level = 0.3 + 0.2 * label + 0.06 * rng.normal() + 0.1 * rng.random(size)
+                pixels = np.where(disc, level.clip(0.1, 1), 0.01 * rng.random(size))
                 names = {"path": f"{domain}/{split}-{patient}-{image}.png"}
                 if gamma != 1:
                     names["oracle_path"] = f"oracle/{split}-{patient}-{image}.png"
