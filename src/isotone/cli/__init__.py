@@ -1,0 +1,11 @@
+"""The command line: each command calls one function of the library and prints what it returned."""
+
+from isotone.cli import cohorts, deliver, judge, learn
+from isotone.cli.app import app
+
+__all__ = ["app", "cohorts", "deliver", "judge", "learn", "main"]
+
+
+def main() -> None:
+    """Entry point of the command `isotone`."""
+    app()

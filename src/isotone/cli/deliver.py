@@ -1,0 +1,81 @@
+"""Commands on many files: look at them, harmonize them, undo it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isotone.cli.app import CPUS, Deliver, Domain, Force, Output, Paths, Quiet, Workers, app, complain, read_manifest
+from isotone.errors import UsageError
+
+
+@app.command()
+def inspect(
+    paths: Paths,
+    domain: Domain = None,
+    workers: Workers = 1,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Domain, bit depth, window and polarity of images; what would be refused, and why."""
+    from isotone.imaging.inspect import inspect as look
+
+    given = [row for path in paths for row in listed(path)]
+    refused = 0
+    for finding in look(given, domain=domain, force=force, workers=workers):
+        refused += finding.error is not None
+        if finding.error is not None or not quiet:
+            print(finding.line())
+    raise typer.Exit(int(refused > 0))
+
+
+@app.command()
+def apply(
+    harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
+    paths: Paths,
+    output: Output,
+    deliver: Annotated[Deliver, typer.Option(help="What is handed on.")] = "pixels",
+    domain: Domain = None,
+    workers: Workers = CPUS,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Harmonize images: derived DICOM for DICOM, 16-bit PNG for the rest."""
+    from isotone.apply import apply as run
+    from isotone.data.manifest import Manifest
+    from isotone.harmonizer import ToneCurveHarmonizer
+
+    report = run(
+        ToneCurveHarmonizer.load(harmonizer),
+        Manifest.from_paths(paths, domain=domain),
+        output,
+        deliver=deliver,
+        workers=workers,
+        force=force,
+        quiet=quiet,
+    )
+    for error in report.refused:
+        complain(error)
+    print(report.summary())
+    raise typer.Exit(int(bool(report.refused)))
+
+
+@app.command()
+def restore(paths: Paths, output: Output, force: Force = False, quiet: Quiet = False) -> None:
+    """Undo a delivery of pixels: the stored values of the source, wherever levels were kept."""
+    from isotone.export.restore import restore as run
+
+    report = run(paths, output, force=force, quiet=quiet)
+    for error in report.refused:
+        complain(error)
+    print(report.summary())
+    raise typer.Exit(int(bool(report.refused)))
+
+
+def listed(path: Path) -> list[Path]:
+    """What a manifest lists, in the place of the manifest."""
+    if not path.exists():
+        raise UsageError("no such file or folder", code="E_READ", file=path)
+    return [row.path for row in read_manifest(path)] if path.suffix.lower() in {".csv", ".parquet"} else [path]

@@ -1,0 +1,146 @@
+"""Commands that answer: does the shift hurt, does the curve help, does it harm?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isotone.cli.app import (
+    CPUS,
+    Device,
+    Force,
+    ManifestPath,
+    Output,
+    Quiet,
+    Reference,
+    Seed,
+    Workers,
+    app,
+    load_classifier,
+    print_results,
+    print_table,
+    read_manifest,
+    run_in,
+)
+from isotone.errors import UsageError
+
+if TYPE_CHECKING:
+    from isotone.harmonizer import ToneCurveHarmonizer
+
+
+@app.command()
+def demo(
+    output: Output,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    workers: Workers = CPUS,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """The whole story on simulated mammograms of three vendors, ending with the path of the report."""
+    from isotone.demo import run_demo
+
+    results = run_demo(output, seed=seed, device=device, workers=workers, force=force, quiet=quiet)
+    print_results(results)
+    print(output / "report.html")
+
+
+@app.command()
+def audit(
+    manifest: ManifestPath,
+    reference: Reference,
+    classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    workers: Workers = CPUS,
+    quiet: Quiet = False,
+) -> None:
+    """Before any fitting: is there a shift, does tone explain it, does this classifier care?"""
+    from isotone.evaluation.audit import audit as run
+
+    frozen = None if classifier is None else load_classifier(classifier, device)
+    found = run(read_manifest(manifest), reference, frozen, seed=seed, workers=workers, quiet=quiet)
+    print_table(found.table())
+    for change in found.degradation:
+        print(change.line())
+    for note in found.notes:
+        print(note)
+    print(found.recommendation)
+
+
+@app.command()
+def evaluate(
+    manifest: ManifestPath,
+    output: Output,
+    classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="CSV of scores in the place of a network.")] = None,
+    reference: Annotated[
+        list[str] | None, typer.Option(help="Reference domain, with --predictions; a classifier knows its own.")
+    ] = None,
+    harmonizer: Annotated[list[Path] | None, typer.Option(help="Folder of a harmonizer; may be repeated.")] = None,
+    baseline: Annotated[list[str] | None, typer.Option(help="A baseline's name, or all; may be repeated.")] = None,
+    with_images: Annotated[
+        bool, typer.Option("--with-images", help="Show images in the report; they may identify a patient.")
+    ] = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    workers: Workers = CPUS,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Does the shift hurt, does the curve help, does it harm? A report and results.json."""
+    from isotone.evaluation.evaluate import evaluate as run
+    from isotone.evaluation.predictions import evaluate_predictions
+
+    if (classifier is None) == (predictions is None):
+        raise UsageError("give either --classifier or --predictions")
+    rows = read_manifest(manifest)
+    inputs = (manifest, classifier, predictions, reference, harmonizer, baseline, with_images, seed)
+    if predictions is not None:
+        with run_in(output, force, "evaluate", *inputs):
+            results = evaluate_predictions(rows, predictions, reference or (), output=output, seed=seed)
+    else:
+        loaded, frozen = _harmonizers(harmonizer or ()), load_classifier(classifier or Path(), device)
+        with run_in(output, force, "evaluate", *inputs):
+            results = run(
+                rows,
+                frozen,
+                harmonizers=loaded,
+                baselines=baseline or (),
+                output=output,
+                with_images=with_images,
+                seed=seed,
+                workers=workers,
+                quiet=quiet,
+            )
+    print_results(results)
+    print(output / "report.html")
+    raise typer.Exit(int(bool(results.refused)))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of an evaluation.", metavar="DIR_A")],
+    second: Annotated[Path, typer.Argument(help="Folder of another one.", metavar="DIR_B")],
+    seed: Seed = 0,
+) -> None:
+    """Which differences between two evaluations are real?"""
+    from isotone.evaluation.compare import compare as run
+
+    differences = run(first, second, seed=seed)
+    print_table(differences.table())
+    for name in differences.alone:
+        print(name)
+
+
+def _harmonizers(folders: Sequence[Path]) -> dict[str, ToneCurveHarmonizer]:
+    from isotone.harmonizer import ToneCurveHarmonizer
+
+    loaded = [ToneCurveHarmonizer.load(folder) for folder in folders]
+    named = {harmonizer.name: harmonizer for harmonizer in loaded}
+    if len(named) < len(loaded):
+        raise UsageError("two harmonizer folders have the same name", next_step="Rename one of them.")
+    return named

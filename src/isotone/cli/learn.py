@@ -1,0 +1,156 @@
+"""Commands that learn: a classifier, a harmonizer; and the curve that came out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isotone.cli.app import (
+    CPUS,
+    Device,
+    Domain,
+    FitMethod,
+    Force,
+    Labels,
+    ManifestPath,
+    Output,
+    Quiet,
+    Reference,
+    Seed,
+    Settings,
+    Workers,
+    app,
+    load_classifier,
+    read_manifest,
+    run_in,
+)
+from isotone.errors import UsageError
+
+
+@app.command()
+def train(
+    manifest: ManifestPath,
+    reference: Reference,
+    output: Output,
+    backbone: Annotated[str, typer.Option(help="resnet50, or small for CPUs.")] = "resnet50",
+    image_size: Annotated[int | None, typer.Option(help="Side of the square input in pixels.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most so many epochs.", min=1)] = None,
+    weights: Annotated[Path | None, typer.Option(help="Pretrained weights: torchvision's or RadImageNet's.")] = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    workers: Workers = CPUS,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the reference classifier."""
+    from isotone.data.splits import with_splits
+    from isotone.training.train import TrainSettings, train_classifier
+
+    chosen: dict[str, Any] = {
+        "backbone": backbone,
+        "image_size": image_size,
+        "epochs": epochs,
+        "weights": weights,
+    }
+    chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
+    chosen_settings = validated(TrainSettings.small if backbone == "small" else TrainSettings, chosen)
+    rows = with_splits(read_manifest(manifest), seed)
+    with run_in(output, force, "train", manifest, reference, chosen, seed):
+        train_classifier(rows, reference, chosen_settings, seed=seed, device=device, workers=workers, quiet=quiet).save(
+            output
+        )
+    print(output)
+
+
+@app.command()
+def fit(
+    manifest: ManifestPath,
+    reference: Reference,
+    source: Annotated[list[str], typer.Option("--source", help="Source domain; may be repeated.")],
+    output: Output,
+    classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
+    method: Annotated[
+        FitMethod, typer.Option(help="scanner: one curve by transport. gdce: the paper's network.")
+    ] = "scanner",
+    labels: Annotated[Labels, typer.Option(help="all, or none: no source label is read.")] = "all",
+    mix: Annotated[
+        list[str] | None, typer.Option(help="The source's class mix where you know it, as LABEL=SHARE.")
+    ] = None,
+    perceptual: Annotated[str | None, typer.Option(help="Of gdce: vgg16, or classifier (no download).")] = None,
+    perceptual_weights: Annotated[Path | None, typer.Option(help="Of gdce: a file of VGG-16 weights.")] = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    workers: Workers = CPUS,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a harmonizer: a curve for each source scanner."""
+    from isotone.fitting import settings_of
+    from isotone.harmonizer import ToneCurveHarmonizer
+
+    chosen: dict[str, Any] = {"perceptual": perceptual, "perceptual_weights": perceptual_weights}
+    chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
+    harmonizer = ToneCurveHarmonizer(reference, source, method=method)
+    harmonizer.settings = validated(settings_of(harmonizer.method), chosen)
+    frozen = None if classifier is None else load_classifier(classifier, device)
+    rows = read_manifest(manifest)
+    with run_in(output, force, "fit", manifest, reference, source, classifier, method, labels, mix, chosen, seed):
+        harmonizer.fit(
+            rows,
+            frozen,
+            labels=labels,
+            mix={name: float(share) for name, share in assignments(mix).items()} or None,
+            seed=seed,
+            device=device,
+            workers=workers,
+            quiet=quiet,
+        )
+        harmonizer.save(output)
+    for domain, notes in harmonizer.notes.items():
+        for warning in notes.get("warnings", ()):
+            print(f"{domain}: {warning}", file=sys.stderr)
+    print(output)
+
+
+@app.command()
+def curve(
+    harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
+    image: Annotated[Path | None, typer.Argument(help="The image, where each has a curve of its own.")] = None,
+    domain: Domain = None,
+    bits: Annotated[int, typer.Option(help="Bit depth of the certificate.", min=1, max=16)] = 12,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curve into an SVG, PNG or PDF file.")] = None,
+) -> None:
+    """The curve, its numbers, its certificate, a plot."""
+    from isotone.curve_sheet import curves_of, draw, sheet
+    from isotone.harmonizer import ToneCurveHarmonizer
+
+    curves = curves_of(ToneCurveHarmonizer.load(harmonizer), image, domain)
+    for name, tone_curve in curves.items():
+        print(sheet(name, tone_curve, bits))
+    if plot is not None:
+        draw(curves, plot)
+        print(plot)
+
+
+def assignments(pairs: list[str] | None) -> dict[str, str]:
+    for pair in pairs or ():
+        if "=" not in pair:
+            raise UsageError(f"{pair!r} is not NAME=VALUE")
+    return dict(pair.split("=", 1) for pair in pairs or ())
+
+
+def validated(build: Any, values: dict[str, Any]) -> Any:
+    """Settings from strings, each refusal in one line."""
+    from pydantic import ValidationError
+
+    try:
+        return build(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"setting {name}: {first['msg'].lower()}") from None
