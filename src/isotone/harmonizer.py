@@ -13,7 +13,7 @@ from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.errors import ModelError, RadiographError, UsageError
 from isotone.files import write_text
-from isotone.fitting import Labels, Method, fit_mappers
+from isotone.fitting import Labels, Method, fit_mappers, settings_of
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.mapper import Mapper, ScannerMapper, load_mapper
 from isotone.seen import differences, refuse_other_data
@@ -37,8 +37,8 @@ class ToneCurveHarmonizer:
         The scanners to map; each gets a curve of its own.
     method : {"scanner", "gdce"}
         "scanner": one curve per scanner by transport of grey levels. "gdce": the paper's network, one curve per image.
-    settings : pydantic model, optional
-        `ScannerSettings` or `GDCESettings`; default: those of the method.
+    settings : pydantic model or mapping, optional
+        `ScannerSettings` or `GDCESettings`, or their fields; default: those of the method.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class ToneCurveHarmonizer:
             self.source_domains,
             classifier,
             method=self.method,
-            settings=self.settings,
+            settings=settings_of(self.method)(**self.settings) if isinstance(self.settings, Mapping) else self.settings,
             labels=labels,
             mix=mix,
             seed=seed,
@@ -224,7 +224,9 @@ class ToneCurveHarmonizer:
             digest = body.pop("sha256")
             if digest != _checksum(body):
                 raise ModelError("E_MODEL", "the harmonizer was altered after it was written", file=folder)
-            harmonizer = cls(body["reference_domains"], list(body["mappers"]), method=body["method"])
+            harmonizer = cls(
+                body["reference_domains"], list(body["mappers"]), method=body["method"], settings=body["settings"]
+            )
             harmonizer.mappers = {domain: load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
             harmonizer.notes, harmonizer.seen = body["notes"], body["seen"]
             harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
@@ -246,7 +248,9 @@ class ToneCurveHarmonizer:
             "labels": self.labels,
             "seed": self.seed,
             # Paths say something of whoever fitted, and nothing of the fit.
-            "settings": self.settings and self.settings.model_dump(mode="json", exclude={"perceptual_weights"}),
+            "settings": dict(self.settings)
+            if isinstance(self.settings, Mapping)
+            else self.settings and self.settings.model_dump(mode="json", exclude={"perceptual_weights"}),
             "reference_domains": list(self.reference_domains),
             "mappers": dict(entries),
             "seen": self.seen,
