@@ -65,7 +65,8 @@ def audit(
     found = run(read_manifest(manifest), reference, frozen, seed=seed, workers=workers, quiet=quiet)
     print_table(found.table())
     for change in found.degradation:
-        print(change.line())
+        shown = [("–" if value is None else f"{value:.2f}") for value in (change.auc, change.worst_group_accuracy)]
+        print(f"{change.response}: AUC {shown[0]}, worst-group accuracy {shown[1]}")
     for note in found.notes:
         print(note)
     print(found.recommendation)
