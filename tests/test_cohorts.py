@@ -50,6 +50,7 @@ def rsna(tmp_path):
     return labels
 
 
+@pytest.mark.slow
 @needs_shared
 def test_rsna_finds_the_published_counts_in_the_published_tables():
     folder = SHARED / "rsna"
@@ -185,6 +186,7 @@ def test_nih_takes_a_finding_for_label(nih):
         nih_cohort(nih, label="Cold")
 
 
+@pytest.mark.slow
 @needs_shared
 def test_nih_counts_agree_with_the_published_table():
     cohort = nih_cohort(SHARED / "nih" / "Data_Entry_2017_v2020.csv.gz", images=SHARED / "nih" / "images", per_cell=30)

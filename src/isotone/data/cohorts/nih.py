@@ -34,7 +34,7 @@ def nih_cohort(
         Folder searched in depth for the PNG files (`images_001/images/…`); default: where the table is.
     label : str
         "sex", or a finding of the table such as "Effusion": negative or positive. Across spacings many findings
-        are told by brightness or projection alone; compare METHOD's rule "AP means pneumonia".
+        are told by brightness or projection alone: compare with the rule "AP means positive".
     per_cell : int or None
         At most so many patients per spacing and label, one image each; None: all images.
     seed : int
