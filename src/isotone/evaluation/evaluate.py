@@ -15,8 +15,9 @@ from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, ModelError, UsageError
 from isotone.evaluation.adapted import ADAPTATIONS, adapt_classifiers
 from isotone.evaluation.baselines import baseline_names, fit_baselines
-from isotone.evaluation.material import Material, add_distances, gather, grey_statistics_auc
+from isotone.evaluation.material import Material, add_distances, add_label_probes, gather, grey_statistics_auc
 from isotone.evaluation.one_pass import Transform, Unchanged
+from isotone.evaluation.refit import refit_checks
 from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Provenance, Results
 from isotone.evaluation.rows import NONE, ORACLE, Comparison, frozen_thresholds
@@ -33,6 +34,7 @@ def evaluate(
     baselines: Sequence[str] = (),
     output: str | Path,
     with_images: bool = False,
+    refit: bool = False,
     seed: int = 0,
     workers: int = 1,
     quiet: bool = False,
@@ -54,6 +56,8 @@ def evaluate(
         Gets ``results.json``, ``scores.csv``, ``report.html`` and ``figures/``.
     with_images : bool
         Show a handful of images in the report; they may identify a patient.
+    refit : bool
+        Fit the harmonizers again, with shuffled labels and on fewer images (`isotone.evaluation.refit`).
     seed : int
         Of resamples, folds and the choice of images.
     workers : int
@@ -87,6 +91,10 @@ def evaluate(
     thresholds = _thresholds(manifest, classifier, run)
     results = compare_methods(material.scores, reference, thresholds, seed=seed)
     add_distances(material, results.rows, reference, seed=seed)
+    add_label_probes(material, results.rows, seed=seed)
+    if refit:
+        results.leakage, results.learning, failed = refit_checks(manifest, classifier, harmonizers, seed=seed, **run)
+        more += failed
     results.grey_statistics_auc = grey_statistics_auc(material, seed=seed)
     results.refused = material.refused
     results.notes = [*notes, *more, *_notes(manifest, tested, material, results, methods)]

@@ -169,6 +169,19 @@ def add_distances(
         row.probe_auc = grouped_auc(both, which, [*patients, *people], seed=seed)
 
 
+def add_label_probes(material: Material, rows: Sequence[ResultRow], *, seed: int = 0) -> None:
+    """Fill in how well the label is told from the curves alone: eight numbers per image are enough to carry it."""
+    scores = material.scores
+    for row in rows:
+        positions = [
+            i for i, seen in enumerate(material.images) if scores.domain[i] == row.domain and row.method in seen.curves
+        ]
+        curves = np.array([material.images[i].curves[row.method] for i in positions])
+        if len(np.unique(np.round(curves, 5), axis=0)) > 1:
+            patients = [int(scores.patient[i]) for i in positions]
+            row.label_probe_auc = grouped_auc(curves, scores.label[positions], patients, seed=seed)
+
+
 def _features(material: Material, domains: Sequence[str], method: str) -> tuple[NDArray[np.floating], list[int]]:
     there = material.features.get(method, {})
     positions = [i for i in sorted(there) if material.scores.domain[i] in domains]

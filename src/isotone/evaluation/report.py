@@ -28,12 +28,8 @@ from isotone.normalizers import BASELINES
 
 FAILURES = 3
 """Shown per source scanner."""
-UNTESTED = (
-    "images acquired later than these",
-    "any human reader",
-    "curve swap, label probe and label shuffle (the leakage tests)",
-    "how many source images the fit needs",
-)
+UNTESTED = ("images acquired later than these", "any human reader")
+WITHOUT_REFIT = ("curve swap and label shuffle (the leakage tests)", "how many source images the fit needs")
 
 
 def write_report(
@@ -89,7 +85,7 @@ def write_report(
         viewer_json=Markup(json.dumps(viewer).replace("<", "\\u003c")),
         with_images=with_images and bool(viewer.get("images")),
         failures=[] if material is None else failures(results, material, primary),
-        untested=UNTESTED,
+        untested=UNTESTED if results.leakage else (*UNTESTED, *WITHOUT_REFIT),
         style=style,
         script=script,
         policy=_policy(style, script),

@@ -77,6 +77,8 @@ class ResultRow(BaseModel):
     worst_group_accuracy_gain: Gain = Gain()
     delong_p: Number = None
     """Two classes: paired DeLong test of the AUC against none, patients as clusters, not adjusted."""
+    label_probe_auc: Number = None
+    """How well the label is told from the image's curve alone, patient-grouped; 0.5: not at all. None: one curve."""
     wasserstein: Number = None
     """Distance of the pooled foreground grey levels from the reference's, in shares of the full range."""
     maximum_mean_discrepancy: Number = None
@@ -119,6 +121,37 @@ class Summary(BaseModel):
     recovered_share_ci: Interval = None
 
 
+class Leakage(BaseModel):
+    """Whether a gain is the scanner's or the label's (with refits)."""
+
+    model_config = _DOCUMENTED
+    domain: str
+    method: str
+    metric: Literal["auc", "worst_group_accuracy"]
+    gain: Number = None
+    """Method minus none."""
+    swapped: Number = None
+    """The gain where every image gets another image's curve: it should remain."""
+    swapped_ci: Interval = None
+    shuffled: Number = None
+    """The gain of a fit on shuffled source labels: what remains owes nothing to them."""
+    shuffled_ci: Interval = None
+
+
+class LearningPoint(BaseModel):
+    """A fit on fewer source images (with refits)."""
+
+    model_config = _DOCUMENTED
+    domain: str
+    method: str
+    images: int
+    """Of the source, train and val together."""
+    auc: Number = None
+    auc_ci: Interval = None
+    worst_group_accuracy: Number = None
+    worst_group_accuracy_ci: Interval = None
+
+
 class Refused(BaseModel):
     """An image that could not be read."""
 
@@ -156,6 +189,8 @@ class Results(BaseModel):
     shifts: list[Shift] = []
     summary: list[Summary] = []
     by_view: list[ViewRow] = []
+    leakage: list[Leakage] = []
+    learning: list[LearningPoint] = []
     grey_statistics_auc: dict[str, Number] = {}
     """Per domain: what nine whole-image grey statistics alone reach, patient-grouped."""
     thresholds: dict[str, Number] = {}

@@ -1,0 +1,241 @@
+"""What fitting again shows: whether a gain comes from labels in disguise, and how many source images it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from isotone.curves import ToneCurve
+from isotone.data.images import map_images
+from isotone.data.manifest import Manifest
+from isotone.errors import IsotoneError
+from isotone.evaluation.material import gather
+from isotone.evaluation.one_pass import Transform
+from isotone.evaluation.results import Leakage, LearningPoint
+from isotone.evaluation.rows import NONE, Comparison, Estimate
+from isotone.evaluation.scores import Scores
+from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.radiograph import Radiograph
+
+SIZES = (5, 10, 25, 50, 100, 200)
+"""Source images of the learning curve."""
+SWAPPED, SHUFFLED = "curve swap", "label shuffle"
+
+
+@dataclass(frozen=True)
+class CurveOf:
+    """The curve that a harmonizer gives an image; picklable."""
+
+    harmonizer: ToneCurveHarmonizer
+
+    def __call__(self, radiograph: Radiograph) -> ToneCurve:
+        """As `ToneCurveHarmonizer.curve`."""
+        return self.harmonizer.curve(radiograph)
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """Gives every image the curve of another image of its scanner: a gain that is the scanner's remains."""
+
+    harmonizer: ToneCurveHarmonizer
+    curves: Mapping[str, Sequence[ToneCurve]]
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """The image through the curve of another, chosen by its own pixels."""
+        mine = self.harmonizer.curve(radiograph)
+        others = [c for c in self.curves.get(radiograph.header.domain or "", ()) if c != mine]
+        if not others:
+            return radiograph.map_tone(mine)  # one curve for all: any other image's is this one
+        return radiograph.map_tone(others[int(radiograph.stored.sum(dtype=np.int64)) % len(others)])
+
+
+def refit_checks(
+    manifest: Manifest,
+    classifier: Any,
+    harmonizers: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    quiet: bool = False,
+) -> tuple[list[Leakage], list[LearningPoint], list[str]]:
+    """Swap curves, fit with shuffled labels, fit on fewer images; score all of it in one pass.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        With a split in every row.
+    classifier : Classifier
+    harmonizers : mapping of name to object
+        Those that are no `ToneCurveHarmonizer` cannot be fitted again and are passed over.
+    seed : int
+
+    Returns
+    -------
+    leakage : list of Leakage
+    learning : list of LearningPoint
+    notes : list of str
+        One sentence for each fit that failed.
+    """
+    run: dict[str, Any] = {"workers": workers, "quiet": quiet}
+    ours = {name: h for name, h in harmonizers.items() if isinstance(h, ToneCurveHarmonizer)}
+    sources = sorted({d for h in ours.values() for d in h.source_domains} & set(manifest.domains))
+    if not sources:
+        return [], [], []
+    tested = manifest.select(domains=sources, splits=["test"], labelled=True)
+    tested = Manifest(tested.table.drop(columns="oracle_path", errors="ignore"))
+    methods: dict[str, Transform] = dict(ours)
+    sizes: dict[str, dict[str, int]] = {}
+    notes: list[str] = []
+    for name, harmonizer in ours.items():
+        methods[f"{name}, {SWAPPED}"] = Swapped(harmonizer, _curves(harmonizer, tested, run))
+        wanted = {f"{name}, {SHUFFLED}": shuffled(manifest, harmonizer, seed)} if harmonizer.labels == "all" else {}
+        for size in SIZES:
+            fewer, counts = subset(manifest, harmonizer, size, seed)
+            if counts:
+                wanted[f"{name}, {size} images"] = fewer
+                sizes[f"{name}, {size} images"] = counts
+        for title, rows in wanted.items():
+            try:
+                methods[title] = _again(harmonizer, rows, classifier, seed, run)
+            except IsotoneError as error:
+                notes.append(f"{title}: the fit failed: {error.what}.")
+    scores = gather(tested, classifier, methods, seed=seed, **run).scores
+    comparison = Comparison(scores, (), {}, seed=seed)
+    return (
+        [row for name in ours for row in _leakage(comparison, name)],
+        [point for title, counts in sizes.items() for point in _learning(comparison, title, counts)],
+        notes,
+    )
+
+
+def shuffled(manifest: Manifest, harmonizer: ToneCurveHarmonizer, seed: int) -> Manifest:
+    """The labels of the source rows of train and val dealt anew within each domain and split."""
+    table, rng = manifest.table.copy(), np.random.default_rng(seed)
+    chosen = table[table["domain"].isin(harmonizer.source_domains) & table["split"].isin(["train", "val"])]
+    for _, part in chosen.groupby(["domain", "split"]):
+        table.loc[part.index, "label"] = rng.permutation(part["label"].to_numpy())
+    return Manifest(table)
+
+
+def subset(
+    manifest: Manifest, harmonizer: ToneCurveHarmonizer, size: int, seed: int
+) -> tuple[Manifest, dict[str, int]]:
+    """All reference rows, and `size` train and val images of each source domain, patient after patient.
+
+    Larger subsets contain the smaller ones. Domains with no more images than `size` keep all and are not counted.
+
+    Returns
+    -------
+    Manifest
+    dict of domain to int
+        Images in it, for the domains that lost some.
+    """
+    table, counts = manifest.table, {}
+    keep = ~table["domain"].isin(harmonizer.source_domains)
+    for domain in harmonizer.source_domains:
+        part = table[(table["domain"] == domain) & table["split"].isin(["train", "val"])]
+        taken = _first_patients(part, size, seed)
+        keep.loc[taken] = True
+        if len(taken) < len(part):
+            counts[domain] = len(taken)
+    return Manifest(table[keep]), counts
+
+
+def _first_patients(part: pd.DataFrame, size: int, seed: int) -> list[int]:
+    """Rows of `size` images, patients shuffled, train and val in their proportion."""
+    taken: list[int] = []
+    val = (part["split"] == "val").sum()
+    held = min(max(round(size * val / len(part)), int(val > 0)), size - 1)
+    for split, rows in part.groupby("split"):
+        wanted = held if split == "val" else size - held
+        groups = rows["patient_id"].fillna("row " + rows["path"])
+        order = np.random.default_rng(seed).permutation(groups.unique())
+        ranked = groups.map({p: k for k, p in enumerate(order)}).sort_values(kind="stable")
+        taken += [int(i) for i in ranked.index[:wanted]]
+    return taken
+
+
+def _again(
+    harmonizer: ToneCurveHarmonizer, rows: Manifest, classifier: Any, seed: int, run: Mapping[str, Any]
+) -> ToneCurveHarmonizer:
+    fresh = ToneCurveHarmonizer(
+        harmonizer.reference_domains,
+        [d for d in harmonizer.source_domains if d in rows.domains],
+        method=harmonizer.method,
+        settings=harmonizer.settings,
+    )
+    device = str(getattr(classifier, "device", "cpu"))
+    return fresh.fit(rows, classifier, labels=harmonizer.labels, seed=seed, device=device, **run)
+
+
+def _curves(harmonizer: ToneCurveHarmonizer, tested: Manifest, run: Mapping[str, Any]) -> dict[str, list[ToneCurve]]:
+    """The different curves of the test images, by domain."""
+    curves: dict[str, list[ToneCurve]] = {}
+    for row, curve in map_images(list(tested), CurveOf(harmonizer), label="curves", **run):
+        if isinstance(curve, ToneCurve) and curve not in curves.setdefault(row.domain or "", []):
+            curves[row.domain or ""].append(curve)
+    return curves
+
+
+def _leakage(comparison: Comparison, name: str) -> list[Leakage]:
+    found = []
+    for domain in comparison.scores.domains:
+        for metric in ("auc", "worst_group_accuracy"):
+            gains = [
+                _gain(comparison, metric, domain, title)
+                for title in (name, f"{name}, {SWAPPED}", f"{name}, {SHUFFLED}")
+            ]
+            if gains[0] is not None:
+                points = [None if g is None else g.point for g in gains]
+                intervals = [None if g is None else g.ci for g in gains]
+                found.append(
+                    Leakage(
+                        domain=domain,
+                        method=name,
+                        metric=metric,
+                        gain=points[0],
+                        swapped=points[1],
+                        swapped_ci=intervals[1],
+                        shuffled=points[2],
+                        shuffled_ci=intervals[2],
+                    )
+                )
+    return found
+
+
+def _gain(comparison: Comparison, metric: str, domain: str, method: str) -> Estimate | None:
+    inside = _both(comparison.scores, domain, method)
+    if not inside.any():
+        return None
+    ours, none = (comparison.estimate(metric, m, inside) for m in (method, NONE))
+    return Estimate(ours.values - none.values, none.patients)
+
+
+def _learning(comparison: Comparison, title: str, counts: Mapping[str, int]) -> list[LearningPoint]:
+    points = []
+    for domain, images in counts.items():
+        inside = _both(comparison.scores, domain, title)
+        if inside.any():
+            auc, worst = (comparison.estimate(m, title, inside) for m in ("auc", "worst_group_accuracy"))
+            points.append(
+                LearningPoint(
+                    domain=domain,
+                    method=title.rsplit(", ", 1)[0],
+                    images=images,
+                    auc=auc.point,
+                    auc_ci=auc.ci,
+                    worst_group_accuracy=worst.point,
+                    worst_group_accuracy_ci=worst.ci,
+                )
+            )
+    return points
+
+
+def _both(scores: Scores, domain: str, method: str) -> Any:
+    if method not in scores.probabilities:
+        return np.zeros(len(scores.label), bool)
+    return (scores.domain == domain) & scores.scored(method) & scores.scored(NONE)
