@@ -89,3 +89,5 @@ def test_a_flawed_table_is_refused_in_one_line(cohort: Path, tmp_path: Path, cha
 def test_an_unknown_reference_is_refused(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no image of domain 'Nowhere'"):
         run(cohort, table(cohort), tmp_path, reference="Nowhere")
+    with pytest.raises(UsageError, match="--reference"):
+        evaluate_predictions(Manifest.read(cohort), cohort, [], output=tmp_path)

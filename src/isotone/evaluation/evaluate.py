@@ -51,7 +51,7 @@ def evaluate(
     harmonizers : mapping of name to object with ``transform(radiograph)``
         An image that one refuses is missing from its rows alone.
     baselines : sequence of str
-        Names of `isotone.normalizers.BASELINES`, or "all"; fitted on the reference's train rows.
+        Names of `isotone.normalizers.BASELINES` or `ADAPTATIONS`, or "all"; fitted on train (and val) rows.
     output : path
         Gets ``results.json``, ``scores.csv``, ``report.html`` and ``figures/``.
     with_images : bool
@@ -65,11 +65,6 @@ def evaluate(
     quiet : bool
         No progress bar.
 
-    Returns
-    -------
-    Results
-        As in ``results.json``.
-
     Raises
     ------
     UsageError
@@ -77,33 +72,49 @@ def evaluate(
     IsotoneError
         No image could be read, or a score is not finite.
     """
-    reference = tuple(classifier.config.reference_domains)
     names = baseline_names(baselines)
+    run: dict[str, Any] = {"workers": workers, "quiet": quiet}
     _refuse_names([*harmonizers, *names])
     manifest = with_splits(manifest, seed)
+    methods, own, notes = _methods(names, harmonizers, manifest, classifier, seed, run)
     tested = manifest.select(splits=["test"], labelled=True)
-    run: dict[str, Any] = {"workers": workers, "quiet": quiet}
-    plain, adaptations = ([n for n in names if (n in ADAPTATIONS) is k] for k in (False, True))
-    fitted, notes = fit_baselines(plain, manifest, reference, **run)
-    own, more = adapt_classifiers(adaptations, manifest, classifier, seed=seed, **run)
-    methods: dict[str, Transform] = {**fitted, **{name: Unchanged() for name in own}, **harmonizers}
     material = gather(tested, classifier, methods, classifiers=own, seed=seed, **run)
-    thresholds = _thresholds(manifest, classifier, run)
-    results = compare_methods(material.scores, reference, thresholds, seed=seed)
-    add_distances(material, results.rows, reference, seed=seed)
-    add_label_probes(material, results.rows, seed=seed)
+    results = _judge(manifest, classifier, material, seed, run)
     if refit:
         results.leakage, results.learning, failed = refit_checks(manifest, classifier, harmonizers, seed=seed, **run)
-        more += failed
+        notes += failed
+    results.notes = [*notes, *_notes(manifest, tested, material, results, methods)]
+    results.provenance.harmonizers = _digests(harmonizers)
+    material.scores.write(Path(output) / "scores.csv")
+    results.write(Path(output) / "results.json")
+    write_report(results, Path(output), material=material, methods=methods, with_images=with_images, workers=workers)
+    return results
+
+
+def _methods(
+    names: Sequence[str],
+    harmonizers: Mapping[str, Any],
+    manifest: Manifest,
+    classifier: Any,
+    seed: int,
+    run: Mapping[str, Any],
+) -> tuple[dict[str, Transform], dict[str, dict[str, Any]], list[str]]:
+    """Every method by name, the classifiers of those that have their own, and what could not be fitted."""
+    plain, adaptations = ([n for n in names if (n in ADAPTATIONS) is k] for k in (False, True))
+    fitted, notes = fit_baselines(plain, manifest, classifier.config.reference_domains, **run)
+    own, more = adapt_classifiers(adaptations, manifest, classifier, seed=seed, **run)
+    return {**fitted, **{name: Unchanged() for name in own}, **harmonizers}, own, [*notes, *more]
+
+
+def _judge(manifest: Manifest, classifier: Any, material: Material, seed: int, run: Mapping[str, Any]) -> Results:
+    """All metrics, those included that need more than scores."""
+    reference = tuple(classifier.config.reference_domains)
+    results = compare_methods(material.scores, reference, _thresholds(manifest, classifier, run), seed=seed)
+    add_distances(material, results.rows, reference, seed=seed)
+    add_label_probes(material, results.rows, seed=seed)
     results.grey_statistics_auc = grey_statistics_auc(material, seed=seed)
     results.refused = material.refused
-    results.notes = [*notes, *more, *_notes(manifest, tested, material, results, methods)]
     results.provenance.classifier = getattr(classifier.config, "sha256", "") or None
-    results.provenance.harmonizers = _digests(harmonizers)
-    folder = Path(output)
-    material.scores.write(folder / "scores.csv")
-    results.write(folder / "results.json")
-    write_report(results, folder, material=material, methods=methods, with_images=with_images, workers=workers)
     return results
 
 

@@ -54,6 +54,8 @@ def evaluate_predictions(
     """
     source = Path(predictions)
     manifest = with_splits(manifest, seed)
+    if not reference_domains:
+        raise UsageError("scores do not say what their reference is", next_step="Name it with --reference.")
     manifest.select(domains=list(reference_domains))
     table = read_table(source)
     if "path" not in table:

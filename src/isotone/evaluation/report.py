@@ -61,14 +61,7 @@ def write_report(
         viewer = payload(
             material, methods or {}, primary, results.reference_domains, with_images=with_images, workers=workers
         )
-    environment = Environment(
-        loader=PackageLoader("isotone.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.j2")
+    template = _environment().get_template("report.html.j2")
     style, script = Markup(STYLE + _source("report.css")), Markup(_source("report.js"))
     page = template.render(
         results=results,
@@ -153,6 +146,16 @@ def _panels(results: Results, material: Material | None) -> dict[str, list[Marku
             Markup(reliability(results.row(r.domain, NONE), r)) for r in (after or rows) if r.method in shown
         ],
     }
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("isotone.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _source(name: str) -> str:
