@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isotone.curves import ToneCurve
 from isotone.errors import RadiographError
-from isotone.export.derived_image import output_table, record_in_png, write_derived_dicom, write_derived_png
+from isotone.export.derived_image import output_table, write_derived_dicom, write_derived_png
 from isotone.export.record import Deliver, Record, Table
 from isotone.export.voi_lut import write_voi_lut_image
 from isotone.files import replace_file
@@ -69,6 +70,8 @@ class Outcome:
         SHA-256 of the SOP Instance UID.
     warnings : tuple of str
         Codes.
+    look : tuple of float or None
+        What the gate looked at (`isotone.look`).
     """
 
     status: str
@@ -79,12 +82,14 @@ class Outcome:
     clipped_share: float = 0.0
     instance: str | None = None
     warnings: tuple[str, ...] = ()
+    look: tuple[float, ...] | None = None
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Self:
         """The outcome that a line of the journal holds."""
         curve = None if entry["curve"] is None else ToneCurve.from_json(entry["curve"])
-        return cls(**{**entry, "curve": curve, "warnings": tuple(entry["warnings"])})
+        look = entry.get("look") and tuple(entry["look"])
+        return cls(**{**entry, "curve": curve, "warnings": tuple(entry["warnings"]), "look": look})
 
     def to_entry(self) -> dict[str, Any]:
         """What `from_entry` reads."""
@@ -131,14 +136,14 @@ class Delivery:
         dataset = None
         if job.path.suffix.lower() in SUFFIXES:
             radiograph = read_raster(job.path)
-            if record_in_png(job.path) is not None:
-                raise RadiographError("E_ALREADY", "isotone made this image")
         else:
             radiograph, dataset = read_dicom(job.path, force=self.force)
         radiograph = radiograph.with_domain(job.domain or radiograph.header.domain)
         if radiograph.header.domain in self.harmonizer.reference_domains:
             return _copy(job.path, radiograph.header, target)
-        curve = self.harmonizer.curve(radiograph, force=self.force)
+        refuse_ours(radiograph.header)
+        seen = self.harmonizer.look(radiograph)
+        curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)
         table = output_table(radiograph.map_tone(curve))
         if dataset is None:
             if self.deliver != "pixels":
@@ -153,7 +158,7 @@ class Delivery:
         else:
             record = record_of(self.harmonizer, curve, "voi-lut")
             write_voi_lut_image(dataset, radiograph.header, table, record, target)
-        outcome = outcome_of(curve, radiograph, table)
+        outcome = outcome_of(curve, radiograph, table, seen)
         return replace(outcome, warnings=outcome.warnings + self.harmonizer.warnings(radiograph.header))
 
 
@@ -164,7 +169,9 @@ def record_of(
     return Record(curve, harmonizer.name, harmonizer.digest, deliver, table)
 
 
-def outcome_of(curve: ToneCurve, radiograph: Radiograph, table: Table) -> Outcome:
+def outcome_of(
+    curve: ToneCurve, radiograph: Radiograph, table: Table, seen: NDArray[np.float64] | None = None
+) -> Outcome:
     """The numbers of one harmonized image."""
     low, high, unclipped = _facts(curve)
     return Outcome(
@@ -176,6 +183,7 @@ def outcome_of(curve: ToneCurve, radiograph: Radiograph, table: Table) -> Outcom
         clipped_share=_clipped_share(radiograph, unclipped),
         instance=instance_of(radiograph.header),
         warnings=codes_of(radiograph.header),
+        look=None if seen is None else tuple(np.round(seen, 6).tolist()),
     )
 
 
@@ -188,6 +196,18 @@ def instance_of(header: Header) -> str | None:
 def codes_of(header: Header) -> tuple[str, ...]:
     """The codes alone of a header's warnings."""
     return tuple(line.split(":")[0] for line in header.warnings)
+
+
+def refuse_ours(header: Header) -> None:
+    """Refuse an image that isotone made.
+
+    Raises
+    ------
+    RadiographError
+        E_ALREADY.
+    """
+    if "W_HARMONIZED" in codes_of(header):
+        raise RadiographError("E_ALREADY", "isotone made this image")
 
 
 def safe_target(output: Path, relative: str) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 
 from isotone.curves import ToneCurve
 from isotone.errors import RadiographError
-from isotone.export.deliver import Job, Outcome, codes_of, instance_of, outcome_of, record_of, safe_target
+from isotone.export.deliver import Job, Outcome, codes_of, instance_of, outcome_of, record_of, refuse_ours, safe_target
 from isotone.export.derived_image import output_table
 from isotone.export.presentation_state import Shown, group_of, write_presentation_state
 from isotone.harmonizer import ToneCurveHarmonizer
@@ -33,7 +33,7 @@ class Planned(NamedTuple):
 
 @dataclass(frozen=True)
 class Survey:
-    """Finds the curve and the group of one image; with a scanner curve no pixel is decoded."""
+    """Finds the curve and the group of one image; without a gate, a scanner curve needs no pixel decoded."""
 
     harmonizer: ToneCurveHarmonizer
     force: bool = False
@@ -57,12 +57,14 @@ class Survey:
                 header = radiograph.header
                 outcome = Outcome("reference", instance=instance_of(header), warnings=codes_of(header))
                 return Planned(None, outcome)
+            refuse_ours(shown.header)
             group = group_of(shown.dataset, shown.header)
-            if self.harmonizer.needs_pixels:
+            if self.harmonizer.needs_pixels or domain in self.harmonizer.gates:
                 radiograph = read_dicom(job.path, force=self.force)[0].with_domain(domain)
-            curve = self.harmonizer.curve(radiograph, force=self.force)
+            seen = self.harmonizer.look(radiograph)
+            curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)
             table = output_table(radiograph.map_tone(curve))
-            return Planned(group, outcome_of(curve, radiograph, table))
+            return Planned(group, outcome_of(curve, radiograph, table, seen))
 
 
 @dataclass(frozen=True)

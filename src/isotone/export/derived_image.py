@@ -18,10 +18,11 @@ from pydicom.uid import (
 
 from isotone.curves import quantize
 from isotone.export.record import Record, Table
-from isotone.export.stamp import NAME, stamp
+from isotone.export.stamp import stamp
 from isotone.export.write import write_dicom
 from isotone.files import replace_file
 from isotone.imaging.gather import gather
+from isotone.imaging.ours import NAME
 from isotone.imaging.radiograph import Radiograph
 
 BITS = 16
@@ -86,7 +87,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     Raises
     ------
     RadiographError
-        E_ALREADY, E_UNSUPPORTED.
+        E_UNSUPPORTED.
     IsotoneError
         E_WRITE.
     """
@@ -119,13 +120,6 @@ def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:
     with replace_file(target) as temporary:
         # Level 1: higher ones take several times as long for a few per cent of noise.
         Image.fromarray(gather(_table(record), source.stored)).save(temporary, "PNG", pnginfo=text, compress_level=1)
-
-
-def record_in_png(path: Path) -> str | None:
-    """The text of the record in a PNG of ours; None in any other raster file, which has been read before."""
-    with Image.open(path) as image:
-        text = getattr(image, "text", {}).get(NAME)
-        return None if text is None else str(text)
 
 
 def _table(record: Record) -> Table:

@@ -16,9 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from isotone._version import __version__
 from isotone.errors import RadiographError
 from isotone.export.record import INTENDED_USE, Record, Table
-from isotone.export.stamp import NAME, SERIES_OFFSET, is_delivered, series_description
+from isotone.export.stamp import SERIES_OFFSET, series_description
 from isotone.export.voi_lut import explanation
 from isotone.export.write import write_dicom
+from isotone.imaging.ours import NAME
 from isotone.imaging.radiograph import Header
 
 logging.getLogger("highdicom").setLevel(logging.CRITICAL)  # its log lines name UIDs
@@ -62,10 +63,8 @@ def group_of(dataset: Dataset, header: Header) -> str:
     Raises
     ------
     RadiographError
-        E_UNSUPPORTED: it lacks a UID that a presentation state must refer to; E_ALREADY.
+        E_UNSUPPORTED: it lacks a UID that a presentation state must refer to.
     """
-    if is_delivered(dataset):
-        raise RadiographError("E_ALREADY", "isotone made this image", file=header.path)
     for keyword in REFERENCE:
         if not dataset.get(keyword):
             raise RadiographError("E_UNSUPPORTED", f"it has no {keyword}", file=header.path)

@@ -19,14 +19,14 @@ from isotone._version import __version__
 from isotone.data.images import progress, time_limit
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError
-from isotone.export.derived_image import BITS, ENCODED, record_in_png
+from isotone.export.derived_image import BITS, ENCODED
 from isotone.export.plan import plan
 from isotone.export.record import Record, Table
-from isotone.export.stamp import CREATOR, GROUP, NAME
 from isotone.export.write import write_dicom
 from isotone.files import replace_file, run_folder
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.gather import gather
+from isotone.imaging.ours import CREATOR, GROUP, NAME, record_in
 from isotone.imaging.radiograph import Stored
 from isotone.imaging.raster import SUFFIXES, read_raster
 from isotone.imaging.warned import caught_warnings
@@ -154,7 +154,8 @@ def undo(stored: Stored, table: Table) -> tuple[NDArray[np.uint16], int]:
 
 def _restore_png(task: Task) -> int:
     delivered = read_raster(task.path)
-    text = record_in_png(task.path)
+    with Image.open(task.path) as image:
+        text = record_in(image)
     record = None if text is None else Record.from_json(text)
     if record is None or record.table is None:
         raise RadiographError("E_RESTORE", "isotone did not deliver this image")

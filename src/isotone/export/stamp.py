@@ -18,11 +18,9 @@ from isotone._version import __version__
 from isotone.errors import RadiographError
 from isotone.export.record import INTENDED_USE, Record
 from isotone.export.write import element_of
+from isotone.imaging.ours import CREATOR, GROUP, NAME
 from isotone.stages import Affine, Knots
 
-GROUP, CREATOR = 0x0073, "ISOTONE"
-"""Private block: 01 the record as JSON (UT), 02 the replaced elements (SQ), 03 the tags of the added ones (AT)."""
-NAME = "isotone"
 SCHEME = "99ISOTONE"
 SERIES_OFFSET = 9000
 TONE_CURVE = Code("TONE_CURVE", SCHEME, "Monotone tone curve applied to every pixel")
@@ -37,12 +35,6 @@ DROPPED = [
 ]
 """True of the source's pixels or bytes alone, and of no use in undoing."""
 REPLACED = [Tag(keyword) for keyword in ("InstanceCreatorUID", "SeriesDescriptionCodeSequence")]
-
-
-def is_delivered(dataset: Dataset) -> bool:
-    """Whether isotone made this object: archives may have stripped the private block, the equipment stays."""
-    equipment = dataset.get("ContributingEquipmentSequence") or []
-    return CREATOR in dataset.private_creators(GROUP) or any(item.get("Manufacturer") == NAME for item in equipment)
 
 
 def stamp(dataset: Dataset, record: Record, changes: Dataset, removed: Iterable[BaseTag]) -> None:
@@ -62,10 +54,8 @@ def stamp(dataset: Dataset, record: Record, changes: Dataset, removed: Iterable[
     Raises
     ------
     RadiographError
-        E_ALREADY: isotone made this object; E_UNSUPPORTED: it has no SOP class or no UID.
+        E_UNSUPPORTED: it has no SOP class or no UID.
     """
-    if is_delivered(dataset):
-        raise RadiographError("E_ALREADY", "isotone made this image")
     instance, sop_class = str(dataset.get("SOPInstanceUID", "")), dataset.get("SOPClassUID")
     if not instance or not sop_class:
         raise RadiographError("E_UNSUPPORTED", "it has no SOP class or no SOP instance UID")

@@ -15,8 +15,9 @@ from pydicom.uid import (
 
 from isotone.errors import RadiographError
 from isotone.export.record import Record, Table
-from isotone.export.stamp import NAME, stamp
+from isotone.export.stamp import stamp
 from isotone.export.write import write_dicom
+from isotone.imaging.ours import NAME
 from isotone.imaging.radiograph import Header
 
 WINDOW = [Tag(k) for k in ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")]
@@ -43,7 +44,7 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     Raises
     ------
     RadiographError
-        E_ALREADY; E_UNSUPPORTED: a FOR PROCESSING image may not have a VOI LUT.
+        E_UNSUPPORTED: a FOR PROCESSING image may not have a VOI LUT.
     IsotoneError
         E_WRITE.
     """

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
 
 from isotone.imaging.frame import Layout, decode, read_layout, refuse_empty
+from isotone.imaging.ours import is_ours
 from isotone.imaging.part10 import Part10File, open_part10
 from isotone.imaging.presentation import Presentation, read_presentation
 from isotone.imaging.radiograph import Header, Radiograph
@@ -63,6 +64,8 @@ def _facts(
     header = file.dataset
     if (header.preamble or b"").startswith(PROGRAMS):
         warned.add("W_PREAMBLE")
+    if is_ours(header):
+        warned.add("W_HARMONIZED")
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
         if not VALID_UID.fullmatch(_text(header, keyword, warned) or "0"):
             warned.add("W_UID")

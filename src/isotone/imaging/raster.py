@@ -19,6 +19,7 @@ from PIL import Image
 
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.frame import MAX_PIXELS, refuse_empty
+from isotone.imaging.ours import record_in
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.regular import open_regular
 from isotone.imaging.warned import Warned
@@ -33,7 +34,7 @@ BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
 def read_raster_header(path: Path, *, domain: str | None = None, inverted: bool = False) -> Header:
     """What a PNG, TIFF or JPEG file says of its image; no pixel is decoded."""
     with _opened(path) as image:
-        return _header(image, path, domain, inverted, ())
+        return _header(image, path, domain, inverted, Warned())
 
 
 def read_raster(path: Path, *, domain: str | None = None, inverted: bool = False) -> Radiograph:
@@ -47,7 +48,7 @@ def read_raster(path: Path, *, domain: str | None = None, inverted: bool = False
     warned = Warned()
     with _opened(path) as image:
         stored = _one_channel(np.asarray(image), path, warned)
-        header = _header(image, path, domain, inverted, warned.lines())
+        header = _header(image, path, domain, inverted, warned)
     if stored.max() > 2**header.bits_stored - 1:
         raise RadiographError("E_RANGE", "pixels exceed the bits per sample", file=path)
     refuse_empty(stored, None, path)
@@ -77,7 +78,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise RadiographError("E_RASTER", "not a readable PNG, TIFF or JPEG", file=path) from None
 
 
-def _header(image: Image.Image, path: Path, domain: str | None, inverted: bool, warnings: tuple[str, ...]) -> Header:
+def _header(image: Image.Image, path: Path, domain: str | None, inverted: bool, warned: Warned) -> Header:
+    if record_in(image) is not None:
+        warned.add("W_HARMONIZED")
     bits = BITS[image.mode]
     tags = getattr(image, "tag_v2", {})
     if image.format == "TIFF" and bits == 16:
@@ -92,7 +95,7 @@ def _header(image: Image.Image, path: Path, domain: str | None, inverted: bool, 
         rows=image.height,
         columns=image.width,
         inverted=inverted,
-        warnings=warnings,
+        warnings=warned.lines(),
     )
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 WARNINGS = {
     "W_CHARSET": "the character set is unknown or text does not fit it",
+    "W_HARMONIZED": "isotone made this image; it is not harmonized again",
     "W_HEADER": "a header value breaks the rules of its type",
     "W_HIGHBITS": "bits above BitsStored are set and were ignored",
     "W_OVERSHOOT": "lossy values beyond BitsStored were clipped",

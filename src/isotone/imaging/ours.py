@@ -1,0 +1,22 @@
+"""Recognising what isotone itself has made, so that no image is harmonized twice."""
+
+from __future__ import annotations
+
+from PIL import Image
+from pydicom.dataset import Dataset
+
+NAME = "isotone"
+GROUP, CREATOR = 0x0073, "ISOTONE"
+"""Private block: 01 the record as JSON (UT), 02 the replaced elements (SQ), 03 the tags of the added ones (AT)."""
+
+
+def is_ours(dataset: Dataset) -> bool:
+    """Whether isotone made this object: archives may have stripped the private block, the equipment stays."""
+    equipment = dataset.get("ContributingEquipmentSequence") or []
+    return CREATOR in dataset.private_creators(GROUP) or any(item.get("Manufacturer") == NAME for item in equipment)
+
+
+def record_in(image: Image.Image) -> str | None:
+    """The record, as JSON, in a PNG that isotone made; None in any other image."""
+    text = getattr(image, "text", {}).get(NAME)
+    return None if text is None else str(text)
