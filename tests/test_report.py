@@ -170,3 +170,16 @@ def test_scores_survive_a_round_trip(tmp_path: Path) -> None:
 def test_results_hold_no_number_that_is_not_finite() -> None:
     body = json.loads(results(HELPS).model_dump_json(by_alias=True))
     json.dumps(body, allow_nan=False)
+
+
+def test_a_loss_of_auc_alone_hurts_too() -> None:
+    """One class is never predicted, so the worst-group accuracy is 0 before and after."""
+    made = scores({(REFERENCE, "none"): 0.8, (SOURCE, "none"): 0.2}, patients=120)
+    made.probabilities["none"][:, 0] *= 1e-6
+    assert hurt(compare_methods(made, [REFERENCE], {}, seed=0)).startswith("The shift hurts: AUC")
+
+
+def test_equal_scores_of_few_patients_are_not_undecided() -> None:
+    made = scores({(REFERENCE, m): 0.8 for m in ("none", "curve")} | {(SOURCE, "none"): 0.1}, patients=3)
+    gain = compare_methods(made, [REFERENCE], {}, seed=0).row(REFERENCE, "curve").auc_gain
+    assert (gain.difference, gain.ci, gain.verdict) == (0.0, (0.0, 0.0), "not worse")

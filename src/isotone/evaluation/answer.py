@@ -42,13 +42,15 @@ def headline(results: Results) -> str:
 
 def hurt(results: Results) -> str:
     """One sentence on what the classifier loses on untouched source images."""
-    shifts = [s for s in results.shifts if s.metric == "worst_group_accuracy" and s.difference is not None]
-    if not shifts:
+    known = [s for s in results.shifts if s.difference is not None]
+    if not known:
         return "Whether the shift hurts cannot be said: the reference was not scored."
-    parts = [f"{s.domain}: {_signed(s.difference)}{_interval(s.ci)}" for s in shifts]
-    lost = [s for s in shifts if _is_loss(s)]
+    lost = [s.metric for s in known if _is_loss(s)]
+    metric = "auc" if set(lost) == {"auc"} else "worst_group_accuracy"
+    parts = [f"{s.domain}: {_signed(s.difference)}{_interval(s.ci)}" for s in known if s.metric == metric]
     lead = "The shift hurts" if lost else "The shift is not shown to hurt"
-    return f"{lead}: worst-group accuracy of untouched images against the reference is {'; '.join(parts)}."
+    name = "AUC" if metric == "auc" else "worst-group accuracy"
+    return f"{lead}: {name} of untouched images against the reference is {'; '.join(parts)}."
 
 
 def gains(results: Results) -> list[str]:

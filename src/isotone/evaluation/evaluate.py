@@ -180,6 +180,13 @@ def _notes(
     for domain in results.reference_domains:
         if domain not in material.scores.domains:
             notes.append(f"The manifest has no test row of the reference domain {domain}.")
+    for r in results.rows:
+        worst = r.worst_group_accuracy if r.reference and r.method == NONE else None
+        if worst is not None and worst < 1 / len(results.classes):
+            notes.append(
+                f"On the reference {r.domain} itself one class is recognised no better than by chance "
+                f"(worst-group accuracy {worst:.2f}): the classifier's figures elsewhere say little."
+            )
     for name in methods:
         # An adapted classifier is none of the reference's, which keeps its own.
         asked = [d for d in material.scores.domains if name not in ADAPTATIONS or d not in results.reference_domains]
@@ -193,7 +200,7 @@ def _notes(
         if absent:
             notes.append(f"{domain} has no test image of {', '.join(absent)}.")
         if row and row.auc_ci is None:
-            notes.append(f"{domain} has too few patients for an interval ({row.patients}).")
+            notes.append(f"{domain} has too few patients for an interval of the AUC ({row.patients}).")
     return notes
 
 

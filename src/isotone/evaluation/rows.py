@@ -172,9 +172,11 @@ class Comparison:
         none = self.estimate(metric, NONE, both)
         difference = Estimate(self.estimate(metric, method, both).values - none.values, none.patients)
         share = self.share(metric, [domain], method)
+        ours, untouched = (self.scores.probabilities[m][both] for m in (method, NONE))
+        same = difference.point is not None and np.array_equal(ours, untouched)
         return Gain(
             difference=difference.point,
-            ci=difference.ci,
+            ci=(0.0, 0.0) if same else difference.ci,  # equal scores differ in no resample, however few patients
             p=difference.p,
             recovered_share=None if share is None else share.point,
             recovered_share_ci=None if share is None else share.ci,
