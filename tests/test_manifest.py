@@ -1,5 +1,6 @@
 """The table of images: what it takes, and what it refuses in one line."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,12 @@ def test_an_image_without_header_needs_no_domain(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
     (row,) = Manifest.from_paths([tmp_path / "a.png"])
     assert row.domain is None
+
+
+def test_a_file_name_that_is_not_utf8_is_listed_like_any_other(tmp_path: Path) -> None:
+    name = os.fsdecode(b"scan-\xff.png")
+    try:
+        write_png(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    assert [row.path.name for row in Manifest.from_paths([tmp_path])] == [name]

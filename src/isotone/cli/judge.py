@@ -86,6 +86,9 @@ def evaluate(
     with_images: Annotated[
         bool, typer.Option("--with-images", help="Show images in the report; they may identify a patient.")
     ] = False,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Leakage tests and learning curve, which need new fits.")
+    ] = False,
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = CPUS,
@@ -99,7 +102,7 @@ def evaluate(
     if (classifier is None) == (predictions is None):
         raise UsageError("give either --classifier or --predictions")
     rows = read_manifest(manifest)
-    inputs = (manifest, classifier, predictions, reference, harmonizer, baseline, with_images, seed)
+    inputs = (manifest, classifier, predictions, reference, harmonizer, baseline, with_images, refit, seed)
     if predictions is not None:
         with run_in(output, force, "evaluate", *inputs):
             results = evaluate_predictions(rows, predictions, reference or (), output=output, seed=seed)
@@ -113,6 +116,7 @@ def evaluate(
                 baselines=baseline or (),
                 output=output,
                 with_images=with_images,
+                refit=refit,
                 seed=seed,
                 workers=workers,
                 quiet=quiet,

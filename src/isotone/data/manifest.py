@@ -16,6 +16,8 @@ from isotone.imaging.read import read_header
 COLUMNS = ("path", "domain", "label", "patient_id", "split")
 PATHS = ["path", "oracle_path"]
 """Columns of paths; the second names the same image as the reference scanner would have written it (simulations)."""
+TEXT = pd.StringDtype("python")
+"""Strings as Python has them: a file name that is not UTF-8 fits in no Arrow string."""
 SPLITS = ("train", "val", "test")
 SUFFIXES = {".dcm", ".dicom", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ""}
 """What a folder is searched for; DICOM files often have no suffix."""
@@ -55,7 +57,7 @@ class Manifest:
         table = table.reset_index(drop=True).copy()
         for column in COLUMNS:
             values = table[column] if column in table else pd.Series([None] * len(table))
-            text = values.astype("string").str.strip()
+            text = values.astype(TEXT).str.strip()
             table[column] = text.mask(text == "")
         if table["path"].isna().any():
             line = int(table["path"].isna().to_numpy().argmax()) + 2
@@ -91,9 +93,9 @@ class Manifest:
         source = Path(path)
         try:
             if source.suffix == ".parquet":
-                table = pd.read_parquet(source).astype("string")
+                table = pd.read_parquet(source).astype(TEXT)
             else:
-                table = pd.read_csv(source, dtype="string", keep_default_na=False)
+                table = pd.read_csv(source, dtype=TEXT, keep_default_na=False)
         except ImportError:
             raise UsageError("Parquet needs pyarrow", code="E_EXTRA", file=source) from None
         except FileNotFoundError:
@@ -124,11 +126,11 @@ class Manifest:
                 found = [str(p) for p in sorted(given.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
                 if not found:
                     raise UsageError("no image in this folder", code="E_READ", file=given)
-                tables.append(pd.DataFrame({"path": found, "root": str(given)}))
+                tables.append(_listing(found, given))
             elif given.suffix.lower() in {".csv", ".parquet"}:
                 tables.append(cls.read(given, domain=domain).table.assign(root=str(given.parent)))
             elif given.exists():
-                tables.append(pd.DataFrame({"path": [str(given)], "root": [str(given.parent)]}))
+                tables.append(_listing([str(given)], given.parent))
             else:
                 raise UsageError("no such file or folder", code="E_READ", file=given)
         return cls(_with_header_facts(cls(pd.concat(tables, ignore_index=True)).table, domain))
@@ -195,6 +197,10 @@ def _relative(path: str, folder: Path) -> str:
     return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
 
 
+def _listing(paths: Sequence[str], root: Path) -> pd.DataFrame:
+    return pd.DataFrame({"path": pd.array(paths, dtype=TEXT), "root": str(root)})
+
+
 def _refuse_straddling(table: pd.DataFrame) -> None:
     known = table.dropna(subset=["patient_id", "split"])
     splits = known.groupby("patient_id")["split"].nunique()
@@ -222,7 +228,7 @@ def _with_header_facts(table: pd.DataFrame, domain: str | None) -> pd.DataFrame:
             if pd.isna(values[index]):
                 values[index] = getattr(header, name)
     for name, values in facts.items():
-        table[name] = pd.array(values, dtype="string")
+        table[name] = pd.array(values, dtype=TEXT)
     if domain is not None:
         table["domain"] = table["domain"].fillna(domain)
     return table
