@@ -75,19 +75,19 @@ def test_other_depths_keep_images_in_range_and_have_as_many_coefficients_as_step
     assert out.max() <= 1
 
 
-@pytest.mark.parametrize("wrong", [{"num_layers": 0}, {"num_layers": 10}, {"num_iterations": 0}])
+@pytest.mark.parametrize("wrong", [{"num_layers": 0}, {"num_layers": 10}, {"num_iterations": 0}, {"input_size": 8}])
 def test_a_network_without_layers_or_steps_is_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"layers|step"):
+    with pytest.raises(ValueError, match=r"layer|step"):
         GDCE(**wrong)
 
 
-@given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 99))
-def test_sampling_a_few_pixels_equals_interpolating_all_of_them(rows: int, columns: int, seed: int) -> None:
+@given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([16, 64, 256]), st.integers(0, 99))
+def test_sampling_a_few_pixels_equals_interpolating_all_of_them(rows: int, columns: int, size: int, seed: int) -> None:
     stored = np.random.default_rng(seed).integers(0, 65536, (rows, columns), np.uint16)
     radiograph = Radiograph.from_array(stored).map_tone(np.sqrt)
     whole = torch.from_numpy(radiograph.pixels)[None, None]
-    wanted = F.interpolate(whole, (256, 256), mode="bilinear", align_corners=False)[0, 0]
-    np.testing.assert_allclose(sample_bilinear(radiograph), wanted.numpy(), atol=1e-6)
+    wanted = F.interpolate(whole, (size, size), mode="bilinear", align_corners=False)[0, 0]
+    np.testing.assert_allclose(sample_bilinear(radiograph, size), wanted.numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(3328, 2560), (4096, 1001), (257, 3001)])

@@ -14,9 +14,6 @@ from isotone.curves import ToneCurve
 from isotone.imaging.radiograph import Radiograph
 from isotone.stages import apply_steps
 
-INPUT_SIZE = 256
-"""Side in pixels of what the network sees."""
-
 
 class GDCE(nn.Module):
     """The paper's network: one coefficient per step of Eq. 1, from the whole image.
@@ -30,21 +27,26 @@ class GDCE(nn.Module):
         L, 1 to 9.
     num_iterations : int
         N.
+    input_size : int
+        Side in pixels of what the network sees; at least ``2**(num_layers − 1)``.
 
     Raises
     ------
     ValueError
-        `num_layers` or `num_iterations` out of range.
+        `num_layers`, `num_iterations` or `input_size` out of range.
     """
 
-    def __init__(self, num_layers: int = 5, num_iterations: int = 8) -> None:
+    def __init__(self, num_layers: int = 5, num_iterations: int = 8, input_size: int = 256) -> None:
         super().__init__()
-        if not 1 <= num_layers <= 9:  # nine halve 256 pixels to one
+        if not 1 <= num_layers <= 9:
             raise ValueError(f"GDCE has 1 to 9 layers, not {num_layers}")
+        if not 2 ** (num_layers - 1) <= input_size <= 2048:  # each layer but the last halves it
+            raise ValueError(f"GDCE of {num_layers} layers cannot see {input_size} pixels")
         if num_iterations < 1:
             raise ValueError(f"a curve has at least one step, not {num_iterations}")
         self.num_layers = num_layers
         self.num_iterations = num_iterations
+        self.input_size = input_size
         channels = [2, *(16 * 2**i for i in range(num_layers))]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(channels):
@@ -62,7 +64,7 @@ class GDCE(nn.Module):
     def coefficients(self, images: Tensor) -> Tensor:
         """α of shape (B, num_iterations) in [−1, 1] for images of shape (B, 1, H, W) in [0, 1]."""
         x = torch.cat([images, 1 - images], dim=1)
-        x = F.interpolate(x, (INPUT_SIZE, INPUT_SIZE), mode="bilinear", align_corners=False)
+        x = F.interpolate(x, (self.input_size, self.input_size), mode="bilinear", align_corners=False)
         return self.head(self.features(x).mean((2, 3)))  # type: ignore[no-any-return]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -74,7 +76,7 @@ class GDCE(nn.Module):
 def gdce_curve(network: GDCE, radiograph: Radiograph) -> ToneCurve:
     """The curve that the network gives one image.
 
-    The network sees 256×256 interpolated pixels; only the four stored pixels around each of them are looked
+    The network sees few interpolated pixels; only the four stored pixels around each of them are looked
     up, so that the size of the image hardly matters.
 
     Parameters
@@ -89,19 +91,19 @@ def gdce_curve(network: GDCE, radiograph: Radiograph) -> ToneCurve:
         Of the coefficients that `GDCE.coefficients` gives the whole image.
     """
     device = next(network.parameters()).device
-    images = torch.from_numpy(sample_bilinear(radiograph)).to(device)[None, None]
+    images = torch.from_numpy(sample_bilinear(radiograph, network.input_size)).to(device)[None, None]
     return ToneCurve([float(alpha) for alpha in network.coefficients(images)[0]])
 
 
-def sample_bilinear(radiograph: Radiograph) -> NDArray[np.float32]:
+def sample_bilinear(radiograph: Radiograph, size: int) -> NDArray[np.float32]:
     """What `GDCE.coefficients` interpolates from the pixels of an image, from a few of them alone.
 
     Returns
     -------
-    float32 array of shape (256, 256)
-        As ``F.interpolate(pixels, (256, 256), mode="bilinear", align_corners=False)``.
+    float32 array of shape (size, size)
+        As ``F.interpolate(pixels, (size, size), mode="bilinear", align_corners=False)``.
     """
-    rows, columns = (_neighbours(length) for length in radiograph.stored.shape)
+    rows, columns = (_neighbours(length, size) for length in radiograph.stored.shape)
     tone = radiograph.tone.astype(np.float32)
 
     def levels(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -113,9 +115,9 @@ def sample_bilinear(radiograph: Radiograph) -> NDArray[np.float32]:
     return (1 - down[:, None]) * upper + down[:, None] * lower
 
 
-def _neighbours(length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """The two pixels around each of 256 positions along a side, and the weight of the second."""
-    scale = np.float64(np.float32(length) / np.float32(INPUT_SIZE))  # torch keeps it in single precision
-    position = (scale * (np.arange(INPUT_SIZE) + 0.5) - 0.5).astype(np.float32).clip(0)
+def _neighbours(length: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """The two pixels around each of `size` positions along a side, and the weight of the second."""
+    scale = np.float64(np.float32(length) / np.float32(size))  # torch keeps it in single precision
+    position = (scale * (np.arange(size) + 0.5) - 0.5).astype(np.float32).clip(0)
     first = position.astype(np.intp).clip(0, length - 1)
     return first, (first + 1).clip(0, length - 1), position - first.astype(np.float32)

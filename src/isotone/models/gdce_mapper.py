@@ -37,6 +37,7 @@ class GDCEMapper:
             "sha256": save_weights(self.network, folder / name),
             "num_layers": self.network.num_layers,
             "num_iterations": self.network.num_iterations,
+            "input_size": self.network.input_size,
         }
 
     @classmethod
@@ -51,6 +52,6 @@ class GDCEMapper:
         name = str(entry["network"])
         if Path(name).name != name:
             raise ModelError("E_MODEL", "the weights lie outside the folder", file=folder)
-        network = GDCE(entry["num_layers"], entry["num_iterations"])
+        network = GDCE(entry["num_layers"], entry["num_iterations"], entry["input_size"])
         load_weights(network, folder / name, entry["sha256"])
         return cls(network)

@@ -30,6 +30,8 @@ class GDCESettings(BaseModel):
     """L, convolutions of the network."""
     num_iterations: int = Field(8, ge=1)
     """N, steps of Eq. 1."""
+    input_size: int = Field(256, ge=8, le=2048)
+    """Side in pixels of what the network sees."""
     loss: LossForm = "weighted"
     """"sum" (Eq. 4) or "weighted" (what the authors ran)."""
     weight: float = Field(0.95, ge=0, le=1)
@@ -52,8 +54,10 @@ class GDCESettings(BaseModel):
     def quick(cls, **changes: Any) -> Self:
         """Settings with which a CPU is done in a minute; `changes` replace single ones."""
         defaults: dict[str, Any] = {
+            "input_size": 64,
+            "loss": "sum",
             "perceptual": "classifier",
-            "epochs": 6,
+            "epochs": 20,
             "learning_rate": 1e-3,
             "reshuffle": True,
         }
@@ -103,7 +107,7 @@ def fit_gdce(
     """
     settings = settings or GDCESettings()
     with seeded(seed, 0):
-        network = GDCE(settings.num_layers, settings.num_iterations).to(device)
+        network = GDCE(settings.num_layers, settings.num_iterations, settings.input_size).to(device)
     rows = fit_by_task(network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet)
     return network.eval(), rows
 
