@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from isotone.cli import app
-from make_images import write_cohort
+from make_images import write_cohort, write_png
 
 COMMAND = [sys.executable, "-c", "from isotone.cli import main; main()"]
 FIT = ("--reference", "ref", "--source", "src", "--workers", "1")
@@ -190,7 +190,7 @@ def test_a_colour_image_and_a_constant_one_are_refused_and_the_rest_done(harmoni
     folder.mkdir()
     Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / "colour.png")
     Image.fromarray(np.full((16, 16), 7, np.uint8)).save(folder / "constant.png")
-    Image.fromarray(rng.integers(0, 65536, (16, 16), dtype=np.uint16)).save(folder / "good.png")
+    write_png(folder / "good.png", response=2.0)
     (folder / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     result = run("apply", harmonizer, folder, "-o", tmp_path / "out", "--domain", "src", "--workers", 1)
     assert result.exit_code == 1

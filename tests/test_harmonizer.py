@@ -33,8 +33,8 @@ def image(domain: str | None) -> Radiograph:
 
 def test_each_source_gets_the_inverse_of_its_own_response(fitted: ToneCurveHarmonizer) -> None:
     x = np.linspace(0.2, 0.8, 7)
-    np.testing.assert_allclose(fitted.curve(image("src"))(x**2.0), x, atol=0.04)
-    np.testing.assert_allclose(fitted.curve(image("third"))(x**0.6), x, atol=0.04)
+    np.testing.assert_allclose(fitted.curve(image("src"), force=True)(x**2.0), x, atol=0.04)
+    np.testing.assert_allclose(fitted.curve(image("third"), force=True)(x**0.6), x, atol=0.04)
 
 
 def test_reference_images_pass_through_unchanged(fitted: ToneCurveHarmonizer) -> None:
@@ -54,7 +54,7 @@ def test_what_is_saved_is_loaded_and_has_the_same_digest(fitted: ToneCurveHarmon
     loaded = ToneCurveHarmonizer.load(tmp_path / "h")
     assert loaded.digest == fitted.digest
     assert loaded.name == "h"
-    assert loaded.curve(image("src")) == fitted.curve(image("src"))
+    assert loaded.curve(image("src"), force=True) == fitted.curve(image("src"), force=True)
     assert (loaded.notes, loaded.seen) == (fitted.notes, fitted.seen)
 
 

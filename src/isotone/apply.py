@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
 from rich.console import Console
 
 from isotone._version import __version__
+from isotone.check import Watch
 from isotone.curves import ToneCurve
 from isotone.data.images import SECONDS, progress, time_limit
 from isotone.data.manifest import Manifest
@@ -69,6 +71,8 @@ class ApplyReport:
         Each names its file.
     curves : Path
         The table of every image.
+    warnings : list of str
+        ``W_BATCH: …``, one for each domain whose images as a whole differ from those of the fit (`isotone.check`).
     """
 
     curves: Path
@@ -76,6 +80,7 @@ class ApplyReport:
     reference: int = 0
     resumed: int = 0
     refused: list[IsotoneError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """One line."""
@@ -143,8 +148,24 @@ def apply(
             results = _deliver_states(StateDelivery(harmonizer, output, force), jobs, entries, run)
         else:
             results = _deliver_files(Delivery(harmonizer, output, deliver, force), jobs, entries, run)
+        watch = Watch(harmonizer)
         with closing(results):
-            return _tabulate(results, output, aloud=not quiet and not Console(stderr=True).is_terminal)
+            report = _tabulate(
+                _watched(results, watch), output, aloud=not quiet and not Console(stderr=True).is_terminal
+            )
+        report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
+        return report
+
+
+def _watched(results: Results, watch: Watch) -> Results:
+    """Show the results as they come to whoever compares them with the fit as a whole."""
+    for result in results:
+        outcome = result.outcome
+        if isinstance(outcome, IsotoneError):
+            watch.refuse(result.job.domain, outcome)
+        elif outcome.look is not None:
+            watch.add(result.job.domain, np.array(outcome.look))
+        yield result
 
 
 def _deliver_files(delivery: Delivery, jobs: list[Job], entries: Entries, run: Run) -> Results:

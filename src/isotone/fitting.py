@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel
 
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, UsageError
+from isotone.gate import Gate
+from isotone.look import look, through
 from isotone.mapper import Mapper, ScannerMapper
 from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.seen import seen_in
@@ -31,6 +34,7 @@ class Fitted:
     mappers: dict[str, Mapper]
     notes: dict[str, dict[str, Any]]
     seen: dict[str, dict[str, dict[str, int]]]
+    gates: dict[str, Gate]
 
 
 def fit_mappers(
@@ -58,7 +62,8 @@ def fit_mappers(
     )
     reference = [s for s in samples if s.domain in reference_domains]
     _enough(reference, "the reference domain", refused)
-    fitted = Fitted({}, {}, {})
+    fitted = Fitted({}, {}, {}, {})
+    looks = np.stack([look(s) for s in reference])
     for domain in source_domains:
         source = [s for s in samples if s.domain == domain]
         _enough(source, repr(domain), refused)
@@ -73,6 +78,17 @@ def fit_mappers(
         fitted.mappers[domain] = mapper
         fitted.notes[domain] = notes | {"refused": len(refused)}
         fitted.seen[domain] = seen_in(s.header for s in source if s.header is not None)
+        if isinstance(mapper, ScannerMapper):
+            curve = mapper.scanner_curve
+        else:
+            curve = fit_scanner(source, reference, settings=ScannerSettings(resamples=0)).curve
+        fitted.gates[domain] = Gate.fit(
+            np.stack([look(s) for s in source]),
+            [s.patient for s in source],
+            through(looks, curve.inverse()),
+            [s.label for s in reference],
+            seed,
+        )
     return fitted
 
 

@@ -8,13 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from isotone._version import __version__
 from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
+from isotone.data.sample import TakeSample
 from isotone.errors import ModelError, RadiographError, UsageError
 from isotone.files import write_text
 from isotone.fitting import Labels, Method, fit_mappers, settings_of
+from isotone.gate import Gate
 from isotone.imaging.radiograph import Header, Radiograph
+from isotone.look import look
 from isotone.mapper import Mapper, ScannerMapper, load_mapper
 from isotone.seen import differences, refuse_other_data
 
@@ -69,6 +75,7 @@ class ToneCurveHarmonizer:
         self.mappers: dict[str, Mapper] = {}
         self.notes: dict[str, dict[str, Any]] = {}
         self.seen: dict[str, dict[str, dict[str, int]]] = {}
+        self.gates: dict[str, Gate] = {}
         self.labels: Labels = "all"
         self.seed = 0
         self._digest: str | None = None
@@ -126,6 +133,7 @@ class ToneCurveHarmonizer:
             quiet=quiet,
         )
         self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
+        self.gates = fitted.gates
         self.labels, self.seed, self._digest = labels, seed, None
         return self
 
@@ -134,15 +142,24 @@ class ToneCurveHarmonizer:
         """Whether a curve depends on the image; a scanner's curve can be had from the header alone."""
         return not all(isinstance(mapper, ScannerMapper) for mapper in self.mappers.values())
 
-    def curve(self, radiograph: Radiograph, *, force: bool = False) -> ToneCurve:
+    def look(self, radiograph: Radiograph) -> NDArray[np.float64] | None:
+        """What the gate of its domain looks at (`isotone.look`); None without a gate, or without pixels."""
+        if radiograph.header.domain not in self.gates or radiograph.stored.size == 0:
+            return None
+        return look(TakeSample()(radiograph))
+
+    def curve(
+        self, radiograph: Radiograph, *, force: bool = False, seen: NDArray[np.float64] | None = None
+    ) -> ToneCurve:
         """The curve of an image, by its own domain; the identity for the reference.
 
-        With `force`, also for data that it was not fitted on.
+        With `force`, also for data that it was not fitted on; `seen` is its look, where that is known already.
 
         Raises
         ------
         RadiographError
-            E_DOMAIN: no scanner this harmonizer knows; E_INTENT, E_OOD: data it was not fitted on (`isotone.seen`).
+            E_DOMAIN: no scanner this harmonizer knows; E_INTENT, E_OOD: data it was not fitted on (`isotone.seen`,
+            `isotone.gate`).
         """
         domain = radiograph.header.domain
         if domain in self.reference_domains:
@@ -157,6 +174,10 @@ class ToneCurveHarmonizer:
             )
         if not force:
             refuse_other_data(radiograph.header, self.seen.get(domain, {}))
+            seen = self.look(radiograph) if seen is None else seen
+            complaint = None if seen is None else self.gates[domain].complaint(seen)
+            if complaint is not None:
+                raise RadiographError("E_OOD", complaint, file=radiograph.header.path)
         return mapper.curve(radiograph)
 
     def warnings(self, header: Header) -> tuple[str, ...]:
@@ -229,6 +250,7 @@ class ToneCurveHarmonizer:
             )
             harmonizer.mappers = {domain: load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
             harmonizer.notes, harmonizer.seen = body["notes"], body["seen"]
+            harmonizer.gates = {domain: Gate.from_json(entry) for domain, entry in body["gates"].items()}
             harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
         except OSError as error:
             raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder) from error
@@ -254,6 +276,7 @@ class ToneCurveHarmonizer:
             "reference_domains": list(self.reference_domains),
             "mappers": dict(entries),
             "seen": self.seen,
+            "gates": {domain: gate.to_json() for domain, gate in self.gates.items()},
             "notes": self.notes,
         }
 

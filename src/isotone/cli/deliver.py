@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -58,8 +59,32 @@ def apply(
     )
     for error in report.refused:
         complain(error)
+    for warning in report.warnings:
+        print(f"isotone: {warning}", file=sys.stderr)
     print(report.summary())
     raise typer.Exit(int(bool(report.refused)))
+
+
+@app.command()
+def check(
+    harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
+    paths: Paths,
+    domain: Domain = None,
+    workers: Workers = CPUS,
+    quiet: Quiet = False,
+) -> None:
+    """Do today's images still look like those of the fit? One line for each scanner; exit code 1 where not."""
+    from isotone.check import check as run
+    from isotone.data.manifest import Manifest
+    from isotone.harmonizer import ToneCurveHarmonizer
+
+    given = Manifest.from_paths(paths, domain=domain)
+    report = run(ToneCurveHarmonizer.load(harmonizer), given, workers=workers, quiet=quiet)
+    for error in report.refused:
+        complain(error)
+    for verdict in report.verdicts:
+        print(verdict.line)
+    raise typer.Exit(int(report.different))
 
 
 @app.command()

@@ -1,0 +1,199 @@
+"""Do today's images still look like those of the fit? For whoever watches a model in use.
+
+What it can tell: that grey levels changed in a way that neither the class mix nor the anatomy in view explains
+(another response), that the layout changed (another view, field of view, processing or population), that single
+images do not belong here, and that a header names what the fit did not meet. What it cannot: a change that is small
+beside the spread between images, one that looks exactly like another mix of the reference's classes, or its cause.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from isotone.data.images import map_images
+from isotone.data.manifest import Manifest
+from isotone.errors import IsotoneError, RadiographError, UsageError
+from isotone.gate import BATCH, CHANCE, Distance, Gate
+from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.radiograph import Radiograph
+from isotone.seen import refuse_other_data
+
+Floats = NDArray[np.float64]
+
+OUTSIDE = 0.05
+"""Share of images outside the limit that is still ordinary."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of the images of one domain.
+
+    Attributes
+    ----------
+    domain : str
+    images, outside : int
+        Compared; of these, unlike the fit one by one.
+    found, limit : Distance or None
+        Of the rest as a batch; None: too few, or no gate.
+    differences : tuple of str
+        In plain words; empty where nothing differs.
+    """
+
+    domain: str
+    images: int
+    outside: int
+    found: Distance | None = None
+    limit: Distance | None = None
+    differences: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """One line for people."""
+        if self.found is None or self.limit is None:
+            batch = f"no batch test below {BATCH} images"
+        else:
+            pairs = zip(("tone", "layout"), (1, 0), strict=True)
+            batch = ", ".join(f"{name} {self.found[i]:.1f} of {self.limit[i]:.1f}" for name, i in pairs)
+        verdict = f"DIFFERENT: {'; '.join(self.differences)}" if self.differences else "as in the fit"
+        return f"{self.domain}: {verdict} ({self.images} images, {self.outside} outside, {batch})"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found: a verdict for each source domain, and the images that `apply` would refuse."""
+
+    verdicts: list[Verdict]
+    refused: list[IsotoneError]
+
+    @property
+    def different(self) -> bool:
+        """Whether something differs, or could not be compared; single images that look odd are left to chance."""
+        return any(v.differences for v in self.verdicts) or any(e.code != "E_OOD" for e in self.refused)
+
+
+def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int = 1, quiet: bool = False) -> CheckReport:
+    """Compare images with those that a harmonizer was fitted on; reference images are left out.
+
+    Parameters
+    ----------
+    harmonizer : ToneCurveHarmonizer
+    manifest : Manifest
+    workers : int
+        Processes that read images; 0: this one.
+    quiet : bool
+        No progress bar.
+
+    Raises
+    ------
+    UsageError
+        Nothing but reference images.
+    """
+    rows = [row for row in manifest if row.domain not in harmonizer.reference_domains]
+    if not rows:
+        raise UsageError("there is no image of a source domain to check")
+    watch = Watch(harmonizer)
+    refused: list[IsotoneError] = []
+    for row, seen in map_images(rows, _Glance(harmonizer), workers=workers, label="checking", quiet=quiet):
+        if isinstance(seen, IsotoneError):
+            watch.refuse(row.domain, seen)
+            refused.append(seen)
+            continue
+        watch.add(seen.domain, seen.look, seen.warnings)
+        complaint = None if seen.look is None else harmonizer.gates[seen.domain].complaint(seen.look)
+        if complaint is not None:
+            refused.append(RadiographError("E_OOD", complaint, file=row.path))
+    return CheckReport(watch.verdicts(), refused)
+
+
+class Watch:
+    """Collects what is seen of each source domain, one image after the other."""
+
+    def __init__(self, harmonizer: ToneCurveHarmonizer) -> None:
+        self._gates = {domain: harmonizer.gates.get(domain) for domain in harmonizer.source_domains}
+        self._looks: dict[str | None, list[Floats]] = {}
+        self._facts: dict[str | None, Counter[str]] = {}
+        self._outside: Counter[str | None] = Counter()
+
+    def add(self, domain: str | None, look: Floats | None, warnings: Sequence[str] = ()) -> None:
+        """Note an image: its look, and the codes of what its header has new."""
+        self._looks.setdefault(domain, []).extend([] if look is None else [look])
+        self._facts.setdefault(domain, Counter()).update(warnings)
+
+    def refuse(self, domain: str | None, error: IsotoneError) -> None:
+        """Note a refusal; it counts where it says that the image is unlike the fit."""
+        if error.code in ("E_OOD", "E_INTENT"):
+            self._outside[domain] += 1
+
+    def verdicts(self) -> list[Verdict]:
+        """A verdict for each source domain of which an image was met."""
+        return [
+            judge(
+                domain,
+                gate,
+                self._looks.get(domain, []),
+                refused=self._outside[domain],
+                facts=[f"{n} images with {code}" for code, n in sorted(self._facts.get(domain, Counter()).items())],
+            )
+            for domain, gate in self._gates.items()
+            if domain in self._looks or self._outside[domain]
+        ]
+
+
+def judge(
+    domain: str, gate: Gate | None, looks: Sequence[Floats], *, refused: int = 0, facts: Sequence[str] = ()
+) -> Verdict:
+    """Compare the looks of a domain's images with its gate.
+
+    Parameters
+    ----------
+    domain : str
+    gate : Gate or None
+        None: the facts alone are judged.
+    looks : sequence of float64 arrays
+    refused : int
+        Images known to be unlike the fit, whose looks are not among `looks`.
+    facts : sequence of str
+        Further differences.
+    """
+    if gate is None:
+        return Verdict(domain, len(looks), refused, differences=tuple(facts))
+    inside = [look for look in looks if gate.complaint(look) is None]
+    images = len(looks) + refused
+    outside = images - len(inside)
+    differences = list(facts)
+    if images < BATCH:
+        return Verdict(domain, images, outside, differences=tuple(differences))
+    if special.bdtrc(outside - 1, images, OUTSIDE) < CHANCE:
+        differences.insert(0, f"{outside} of {images} images look unlike those of the fit")
+    if len(inside) < BATCH // 2:
+        return Verdict(domain, images, outside, differences=tuple(differences))
+    found, limit = gate.batch(np.stack(inside))
+    if found.layout > limit.layout:
+        differences.insert(0, "another anatomy, view, field of view or processing")
+    if found.tone > limit.tone:
+        differences.insert(0, "another response")
+    return Verdict(domain, images, outside, found, limit, tuple(differences))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    domain: str
+    look: Floats | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Glance:
+    harmonizer: ToneCurveHarmonizer
+
+    def __call__(self, radiograph: Radiograph) -> _Seen:
+        self.harmonizer.curve(radiograph, force=True)  # refuses unknown scanners
+        header = radiograph.header
+        refuse_other_data(header, self.harmonizer.seen.get(header.domain or "", {}))
+        return _Seen(header.domain or "", self.harmonizer.look(radiograph), self.harmonizer.warnings(header))

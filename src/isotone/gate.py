@@ -1,0 +1,221 @@
+"""Does an image, or a batch of them, look like those of the fit? A number, and the limit that it should keep.
+
+A source domain is described on the scale of its own presentation values: by the looks (`isotone.look`) of its own
+images, and by those of the reference domain taken back through the inverse of the curve. So the reference lends its
+classes: one that the source never showed in the fit is expected to look like that class of the reference.
+
+A look is compared with the nearest mix of classes, in units of the spread within a class. A change of the class mix
+is therefore no difference, and a response that differs is one even where it makes images darker as a class would:
+the layout, which no response changes, says how bright an image should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+from isotone.look import LAYOUT, SIZE
+
+Floats = NDArray[np.float64]
+
+LIMIT = 2.0
+"""Of an image, at least: with normal looks one of 10,000 lies farther out. What is another anatomy lies beyond 4."""
+QUANTILE = 0.98
+ALLOWANCE = 1.25
+"""The limit is this many times the quantile above of the fit's own images, held out, where that is more."""
+BATCH = 20
+"""Fewer images are no batch."""
+CHANCE = 0.01
+"""Of a false alarm for a batch, before the allowance."""
+DRIFT = 0.02
+"""Variance that a batch may have of its own, in units of the variance within a class."""
+NOISE = 0.004
+"""Standard deviation that every number of a look has at least."""
+COMB = 1.5
+"""How many bits of depth an image may lack beside those of the fit."""
+SMOOTH = 4
+"""A change of response is looked for among the cubic polynomials: offset, gain, gamma, contrast."""
+FOLDS = 5
+
+
+class Distance(NamedTuple):
+    """How far the look of an image is from the classes: 1 is ordinary.
+
+    Attributes
+    ----------
+    layout, tone : float
+        Root mean squares of standard deviations; `tone` is the brightness given the layout.
+    """
+
+    layout: float
+    tone: float
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """What the images of one source domain look like.
+
+    Attributes
+    ----------
+    centres : float64 array of shape (k, `SIZE`)
+        Mean look of each class of the reference on the source's scale, shifted so that the nearest mix of them is the
+        mean of the source.
+    within : float64 array of shape (`SIZE`, `SIZE`)
+        Covariance within a class; positive definite.
+    patients : float
+        Of the source.
+    per_patient : float
+        Images of a patient; they count for one.
+    occupancy : float
+        The least of the source (`isotone.look`).
+    limit : float
+        Of an image's score.
+    """
+
+    centres: Floats
+    within: Floats
+    patients: float
+    per_patient: float
+    occupancy: float
+    limit: float = LIMIT
+
+    @classmethod
+    def fit(
+        cls,
+        source: Floats,
+        patients: Sequence[str],
+        reference: Floats,
+        classes: Sequence[str | None],
+        seed: int = 0,
+    ) -> Self:
+        """Describe a source domain.
+
+        Parameters
+        ----------
+        source, reference : float64 arrays of shape (n, `SIZE` + 1) and (m, `SIZE` + 1)
+            Looks, those of the reference on the source's scale.
+        patients : sequence of str, length n
+            Of the source.
+        classes : sequence of str or None, length m
+            Labels of the reference. Without them, quarters along the direction in which it varies most.
+        seed : int
+            Of the folds by patient that the limit comes from.
+        """
+        occupancy = round(float(source[:, SIZE].min()), 4)
+        source, reference = source[:, :SIZE], reference[:, :SIZE]
+        number = np.unique(np.asarray(patients), return_inverse=True)[1]
+        fold = np.random.default_rng(seed).permutation(number.max() + 1)[number] % FOLDS
+        groups = _groups(reference, classes)
+        scores = [0.0]
+        for k in range(FOLDS):
+            out = fold == k
+            if out.any() and (~out).sum() > 1:
+                without = cls._describe(source[~out], number[~out], reference, groups, occupancy)
+                scores += [without.score(x) for x in source[out]]
+        whole = cls._describe(source, number, reference, groups, occupancy)
+        limit = max(LIMIT, ALLOWANCE * float(np.quantile(scores, QUANTILE, method="higher")))
+        return cls(**{**vars(whole), "limit": round(limit, 4)})
+
+    @classmethod
+    def _describe(
+        cls, source: Floats, patients: NDArray[np.intp], reference: Floats, groups: NDArray[np.intp], occupancy: float
+    ) -> Self:
+        centres = np.stack([reference[groups == g].mean(0) for g in np.unique(groups)])
+        own, lent = source - source.mean(0), reference - centres[groups]
+        # Half of the spread is the source's own once its images outnumber the look's numbers.
+        share = 0.5 * len(own) / (len(own) + SIZE)
+        within = share * own.T @ own / max(len(own) - 1, 1)
+        within += (1 - share) * lent.T @ lent / max(len(lent) - len(centres), 1)
+        shrink = SIZE / (SIZE + len(own) + len(lent))  # towards numbers that vary independently
+        within += shrink * (np.diag(np.diag(within)) - within) + NOISE**2 * np.eye(SIZE)
+        count = len(np.unique(patients))
+        plain = cls(centres, within, count, len(own) / count, occupancy)
+        shifted = centres + plain._beyond(source.mean(0))
+        # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
+        return cls(np.round(shifted, 6), np.round(within, 9), count, len(own) / count, occupancy)
+
+    def score(self, look: Floats) -> float:
+        """How far an image lies from the classes: root mean square of standard deviations."""
+        z = self._whiten(self._beyond(look[:SIZE]))
+        return float(np.sqrt((z**2).mean()))
+
+    def complaint(self, look: Floats) -> str | None:
+        """Why an image is unlike those of the fit, in a clause with a number; None where it is not."""
+        score = self.score(look)
+        if score > self.limit:
+            return f"it looks unlike the images of the fit: score {score:.1f}, limit {self.limit:.1f}"
+        lacking = self.occupancy - float(look[SIZE])
+        if lacking > COMB:
+            return f"its grey levels lack {lacking:.1f} bits beside those of the fit, limit {COMB}"
+        return None
+
+    def batch(self, looks: Floats) -> tuple[Distance, Distance]:
+        """Distance of the mean look of a batch, and its limit.
+
+        Parameters
+        ----------
+        looks : float64 array of shape (n, `SIZE` + 1)
+        """
+        z = self._whiten(self._beyond(looks[:, :SIZE].mean(0)))
+        z /= np.sqrt(self.per_patient / len(looks) + 1 / self.patients + DRIFT)
+        tone = self._smooth.T @ z[LAYOUT:]
+        found = Distance(float(np.sqrt((z[:LAYOUT] ** 2).mean())), float(np.sqrt((tone**2).mean())))
+        limits = (ALLOWANCE * float(np.sqrt(special.chdtri(k, CHANCE) / k)) for k in (LAYOUT, SMOOTH))
+        return found, Distance(*limits)
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers for JSON; no image can be made of them."""
+        return {**vars(self), "centres": self.centres.tolist(), "within": self.within.tolist()}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            The numbers are not those of a gate.
+        """
+        centres, within = np.array(entry["centres"], float), np.array(entry["within"], float)
+        rest = {name: float(entry[name]) for name in ("patients", "per_patient", "occupancy", "limit")}
+        if centres.shape[1:] != (SIZE,) or within.shape != (SIZE, SIZE) or not np.isfinite(list(rest.values())).all():
+            raise ValueError("not the numbers of a gate")
+        np.linalg.cholesky(within)  # LinAlgError is a ValueError
+        return cls(centres, within, **rest)
+
+    @cached_property
+    def _factor(self) -> Floats:
+        return np.asarray(np.linalg.cholesky(self.within), np.float64)
+
+    @cached_property
+    def _smooth(self) -> Floats:
+        """Orthonormal directions of whitened brightness that a smooth change of response can take, (tone, `SMOOTH`)."""
+        powers = np.vander(self.centres.mean(0)[LAYOUT:], SMOOTH, increasing=True)
+        return np.asarray(np.linalg.qr(np.linalg.solve(self._factor[LAYOUT:, LAYOUT:], powers))[0])
+
+    def _whiten(self, looks: Floats) -> Floats:
+        """Layout in standard deviations, then brightness given the layout (the factor is lower triangular)."""
+        return np.asarray(np.linalg.solve(self._factor, looks.T).T)
+
+    def _beyond(self, look: Floats) -> Floats:
+        """What of a look no mix of classes explains: least squares in the simplex."""
+        design = self._whiten(self.centres)
+        heavy = 1e3 * (1 + np.abs(design).max())  # makes the shares add up to one
+        equations = np.vstack([design.T, np.full(len(design), heavy)])
+        mix = optimize.nnls(equations, np.append(self._whiten(look), heavy))[0]
+        return np.asarray(look - mix @ self.centres / mix.sum())
+
+
+def _groups(reference: Floats, classes: Sequence[str | None]) -> NDArray[np.intp]:
+    """A class number for each image of the reference."""
+    if all(c is not None for c in classes):
+        return np.unique([str(c) for c in classes], return_inverse=True)[1]
+    centred = (reference - reference.mean(0)) / (reference.std(0) + NOISE)
+    first = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+    return np.argsort(np.argsort(first, kind="stable"), kind="stable") * min(4, len(first)) // len(first)

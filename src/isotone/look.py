@@ -1,0 +1,109 @@
+"""What an image looks like, in nineteen numbers: how bright it is, and how its brightness is laid out.
+
+The layout is told by ranks of grey levels alone, so no scanner's response changes it; brightness is what a response
+changes. That is how another response and another anatomy are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from isotone.data.sample import Sample
+from isotone.foreground import Regions, regions
+
+Floats = NDArray[np.float64]
+
+FOREGROUND = (5, 25, 50, 75, 95)
+"""Percentiles of the anatomy."""
+FRAME = (0.5, 99.5)
+"""Percentiles of anatomy and air together."""
+GRID = 4
+"""Rows of the thumbnail of ranks, and columns before it is folded."""
+LAYOUT = GRID * GRID // 2 + 4
+"""How many of the numbers are layout; they come first, brightness after them."""
+SIZE = LAYOUT + len(FOREGROUND) + len(FRAME)
+"""How many numbers in all; the occupancy comes after them."""
+
+
+def look(sample: Sample) -> Floats:
+    """Describe an image.
+
+    Parameters
+    ----------
+    sample : Sample
+
+    Returns
+    -------
+    float64 array of shape (`SIZE` + 1,)
+        First `LAYOUT` numbers of layout: mean ranks in a grid of 4 × 2 (the image folded on its vertical axis, so
+        that left and right are alike), how unlike left and right are, the share of air, and the logarithms of the
+        mean step in rank to the next pixel and to the eighth. Then percentiles of presentation values, in [0, 1]:
+        five of the anatomy, two of the whole frame. Last the occupancy: the logarithm (base 2) of the share of all
+        16-bit levels between the 2nd and 98th percentile that occur. It tells 8-bit data in a 12-bit file: of
+        sixteen neighbouring levels fifteen stay empty.
+    """
+    parts = regions(sample)
+    return np.concatenate([_layout(sample, parts), _tone(sample, parts), [_occupancy(sample)]])
+
+
+def through(looks: Floats, curve: Callable[[Floats], Floats]) -> Floats:
+    """Looks of shape (n, `SIZE` + 1) as they would be had every image gone through an increasing curve.
+
+    The layout stays, and so does the occupancy, which says nothing across scanners.
+    """
+    mapped = looks.copy()
+    mapped[:, LAYOUT:SIZE] = curve(looks[:, LAYOUT:SIZE])
+    return mapped
+
+
+def _tone(sample: Sample, parts: Regions) -> Floats:
+    frame = parts.foreground | parts.background
+    if not frame.any():
+        return np.zeros(SIZE - LAYOUT)
+    anatomy = parts.foreground if parts.foreground.any() else frame
+    inner, outer = sample.pixels[anatomy], sample.pixels[frame]
+    return np.concatenate([np.percentile(inner, FOREGROUND), np.percentile(outer, FRAME)]) / 65535
+
+
+def _layout(sample: Sample, parts: Regions) -> Floats:
+    frame = parts.foreground | parts.background
+    if not frame.any():
+        return np.zeros(LAYOUT)
+    rows, columns = np.flatnonzero(frame.any(1)), np.flatnonzero(frame.any(0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    pixels = sample.pixels[box]
+    _, number, counts = np.unique(pixels, return_inverse=True, return_counts=True)
+    ranks = ((np.cumsum(counts) - counts / 2) / pixels.size)[number].reshape(pixels.shape)
+    tiles = np.array(
+        [[tile.mean() for tile in np.array_split(band, GRID, axis=1)] for band in np.array_split(ranks, GRID, axis=0)]
+    )
+    folded = (tiles + tiles[:, ::-1])[:, : GRID // 2] / 2
+    smooth = ndimage.uniform_filter(ranks, 3, mode="nearest")
+    return np.array(
+        [
+            *folded.ravel(),
+            np.abs(tiles - tiles[:, ::-1]).mean(),
+            parts.background.sum() / frame.sum(),
+            np.log(_step(ranks, 1) + 1e-3),
+            np.log(_step(smooth, 8) + 1e-3),
+        ]
+    )
+
+
+def _step(ranks: Floats, lag: int) -> float:
+    """Mean absolute difference of pixels `lag` apart, along both axes."""
+    steps = [np.abs(ranks[lag:] - ranks[:-lag]), np.abs(ranks[:, lag:] - ranks[:, :-lag])]
+    return float(np.mean([s.mean() if s.size else 0.0 for s in steps]))
+
+
+def _occupancy(sample: Sample) -> float:
+    levels = np.sort(sample.pixels[sample.valid])
+    if not len(levels):
+        return 0.0
+    inner = levels[len(levels) // 50 : len(levels) - len(levels) // 50]
+    distinct = 1 + np.count_nonzero(np.diff(inner))
+    return float(np.log2(distinct / (1.0 + inner[-1] - inner[0])))
