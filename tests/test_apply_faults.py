@@ -33,7 +33,8 @@ from isotone.apply import apply
 from isotone.data.manifest import Manifest
 if __name__ == "__main__":
     try:
-        report = apply(scanner_harmonizer({domain!r}), Manifest.from_paths([{source!r}]), {out!r}, workers=2, quiet=True)
+        manifest = Manifest.from_paths([{source!r}])
+        report = apply(scanner_harmonizer({domain!r}), manifest, {out!r}, workers=2, quiet=True)
     except KeyboardInterrupt:
         sys.exit(130)
     print(report.harmonized, report.resumed, len(report.refused))
