@@ -10,11 +10,12 @@ from isotone.curves import ToneCurve
 from isotone.errors import IsotoneError
 from isotone.losses import perceptual_loss, pooled, task_loss
 from isotone.models.classifier import Classifier
+from isotone.models.enhancer import PixelEnhancer
 from isotone.models.gdce import GDCE
 from isotone.stages import Affine, InverseStep, Step
 from isotone.training import fit_gdce as module
 from isotone.training.fit_curve import LearnedCurve, fit_curve_by_task
-from isotone.training.fit_gdce import GDCESettings, fit_gdce
+from isotone.training.fit_gdce import GDCESettings, fit_enhancer, fit_gdce
 from isotone.training.score import worst_group_accuracy
 from isotone.training.task import losses
 from isotone.training.train import TrainSettings, fit_classifier
@@ -148,3 +149,30 @@ def test_the_learned_curve_is_the_same_as_module_and_as_numbers() -> None:
     assert isinstance(curve, ToneCurve)
     torch.testing.assert_close(network(x), curve(x), atol=1e-6, rtol=1e-5)
     assert all(isinstance(alpha, float) for alpha in curve.coefficients)
+
+
+def test_the_pixel_wise_control_starts_as_the_identity_and_keeps_shape_and_range() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 1, 33, 20)
+    network = PixelEnhancer()
+    torch.testing.assert_close(network(images), images)
+    with torch.no_grad():
+        network.last.weight.normal_()
+    out = network(images)
+    assert out.shape == images.shape
+    assert out.min() >= 0
+    assert out.max() <= 1
+
+
+def test_the_pixel_wise_control_learns_by_the_same_loss_what_no_curve_can_do(classifier: Classifier) -> None:
+    source, val = draw_samples(48, gamma=GAMMA, seed=3), draw_samples(24, gamma=GAMMA, seed=4)
+    settings = QUICK.model_copy(update={"epochs": 8})
+    network, rows = fit_enhancer(source, draw_samples(48, seed=5), val, classifier, settings, quiet=True)
+    assert rows[-1]["task_loss"] < rows[0]["task_loss"]
+    flat = torch.full((1, 1, SIDE, SIDE), 0.3)
+    flat[..., : SIDE // 2] = 0.1
+    with torch.no_grad():
+        out = network(flat)
+    # One grey level in, many out: a curve would give one.
+    assert len(out[flat == 0.1].unique()) > 1
+    assert len(ToneCurve([0.5, -0.2])(flat)[flat == 0.1].unique()) == 1

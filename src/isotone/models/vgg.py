@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from isotone.errors import IsotoneError, ModelError
+from isotone.models.pretrained import IMAGENET
 from isotone.models.weights import load_strictly, load_weights, read_tensors, save_weights
 
 TORCHVISION_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 TORCHVISION_SHA256 = "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"
 OXFORD_SHA256 = "153dcd3f5ed9600aaece0bc1f0d43b3ddee5e83436ce6681e759d2b27e23beba"
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 OXFORD = ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255))
 """Input scaling of the original weights: RGB, 0..255, minus the mean."""
 

@@ -15,6 +15,7 @@ from isotone.data.sample import Sample
 from isotone.data.sampling import paired_batches
 from isotone.losses import Features, LossForm, total_loss
 from isotone.models.classifier import Classifier
+from isotone.models.enhancer import PixelEnhancer
 from isotone.models.gdce import GDCE
 from isotone.models.vgg import load_vgg16
 from isotone.training.loop import Row, Schedule, run_epochs, seeded
@@ -112,6 +113,28 @@ def fit_gdce(
     return network.eval(), rows
 
 
+def fit_enhancer(
+    source: Sequence[Sample],
+    reference: Sequence[Sample],
+    val: Sequence[Sample],
+    classifier: Classifier,
+    settings: GDCESettings | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    quiet: bool = False,
+) -> tuple[PixelEnhancer, list[Row]]:
+    """Fit the pixel-wise control by the same loss and schedule; parameters and errors as in `fit_gdce`.
+
+    What `settings` say of the network itself (`num_layers`, `num_iterations`, `input_size`) is not read.
+    """
+    settings = settings or GDCESettings()
+    with seeded(seed, 0):
+        network = PixelEnhancer().to(device)
+    rows = fit_by_task(network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet)
+    return network.eval(), rows
+
+
 def fit_by_task(
     network: nn.Module,
     source: Sequence[Sample],
@@ -160,7 +183,7 @@ def fit_by_task(
         lambda: validation(network, classifier, unseen),
         lambda row: (row["worst_group_accuracy"], row["epoch"]),
         seed=seed,
-        label="fitting GDCE",
+        label="fitting by the classifier",
         quiet=quiet,
     )
 
