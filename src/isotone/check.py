@@ -19,7 +19,7 @@ from scipy import special
 from isotone.data.images import map_images
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError, UsageError
-from isotone.gate import BATCH, CHANCE, Distance, Gate
+from isotone.gate import BATCH, LAYOUT_LIMIT, TONE_LIMIT, Distance, Gate
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 from isotone.seen import refuse_other_data
@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 
 OUTSIDE = 0.05
 """Share of images outside the limit that is still ordinary."""
+CHANCE = 0.01
+"""That so many lie outside by accident, below which a batch differs."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Verdict:
     domain : str
     images, outside : int
         Compared; of these, unlike the fit one by one.
-    found, limit : Distance or None
+    found : Distance or None
         Of the rest as a batch; None: too few, or no gate.
     differences : tuple of str
         In plain words; empty where nothing differs.
@@ -49,17 +51,14 @@ class Verdict:
     images: int
     outside: int
     found: Distance | None = None
-    limit: Distance | None = None
     differences: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         """One line for people."""
-        if self.found is None or self.limit is None:
-            batch = f"no batch test below {BATCH} images"
-        else:
-            pairs = zip(("tone", "layout"), (1, 0), strict=True)
-            batch = ", ".join(f"{name} {self.found[i]:.1f} of {self.limit[i]:.1f}" for name, i in pairs)
+        batch = f"no batch test below {BATCH} images"
+        if self.found is not None:
+            batch = f"tone {self.found.tone:.1f} of {TONE_LIMIT}, layout {self.found.layout:.1f} of {LAYOUT_LIMIT}"
         verdict = f"DIFFERENT: {'; '.join(self.differences)}" if self.differences else "as in the fit"
         return f"{self.domain}: {verdict} ({self.images} images, {self.outside} outside, {batch})"
 
@@ -173,12 +172,12 @@ def judge(
         differences.insert(0, f"{outside} of {images} images look unlike those of the fit")
     if len(inside) < BATCH // 2:
         return Verdict(domain, images, outside, differences=tuple(differences))
-    found, limit = gate.batch(np.stack(inside))
-    if found.layout > limit.layout:
+    found = gate.batch(np.stack(inside))
+    if found.layout > LAYOUT_LIMIT:
         differences.insert(0, "another anatomy, view, field of view or processing")
-    if found.tone > limit.tone:
+    if found.tone > TONE_LIMIT:
         differences.insert(0, "another response")
-    return Verdict(domain, images, outside, found, limit, tuple(differences))
+    return Verdict(domain, images, outside, found, tuple(differences))
 
 
 @dataclass(frozen=True)

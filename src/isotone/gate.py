@@ -12,13 +12,13 @@ the layout, which no response changes, says how bright an image should be.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import optimize
 
 from isotone.look import LAYOUT, SIZE
 
@@ -31,10 +31,10 @@ ALLOWANCE = 1.25
 """The limit is this many times the quantile above of the fit's own images, held out, where that is more."""
 BATCH = 20
 """Fewer images are no batch."""
-CHANCE = 0.01
-"""Of a false alarm for a batch, before the allowance."""
-DRIFT = 0.02
-"""Variance that a batch may have of its own, in units of the variance within a class."""
+TONE_LIMIT, LAYOUT_LIMIT = 1.6, 1.9
+"""Of a batch. Batches as in the fit, and of a single class, stay below 1.55 and 1.45 (docs/results_gate.md)."""
+DRIFT = 0.01
+"""Variance that the mean of a batch may have of its own, in units of the variance within a class."""
 NOISE = 0.004
 """Standard deviation that every number of a look has at least."""
 COMB = 1.5
@@ -42,6 +42,7 @@ COMB = 1.5
 SMOOTH = 4
 """A change of response is looked for among the cubic polynomials: offset, gain, gamma, contrast."""
 FOLDS = 5
+NUMBERS = ("patients", "per_patient", "occupancy", "limit")
 
 
 class Distance(NamedTuple):
@@ -67,7 +68,9 @@ class Gate:
         Mean look of each class of the reference on the source's scale, shifted so that the nearest mix of them is the
         mean of the source.
     within : float64 array of shape (`SIZE`, `SIZE`)
-        Covariance within a class; positive definite.
+        Covariance within a class, of source and reference together; positive definite. For single images.
+    own : float64 array of shape (`SIZE`, `SIZE`)
+        Covariance of the source, leaning on `within` where its images are few; positive definite. For batches.
     patients : float
         Of the source.
     per_patient : float
@@ -80,6 +83,7 @@ class Gate:
 
     centres: Floats
     within: Floats
+    own: Floats
     patients: float
     per_patient: float
     occupancy: float
@@ -120,25 +124,25 @@ class Gate:
                 scores += [without.score(x) for x in source[out]]
         whole = cls._describe(source, number, reference, groups, occupancy)
         limit = max(LIMIT, ALLOWANCE * float(np.quantile(scores, QUANTILE, method="higher")))
-        return cls(**{**vars(whole), "limit": round(limit, 4)})
+        return replace(whole, limit=round(limit, 4))
 
     @classmethod
     def _describe(
         cls, source: Floats, patients: NDArray[np.intp], reference: Floats, groups: NDArray[np.intp], occupancy: float
     ) -> Self:
         centres = np.stack([reference[groups == g].mean(0) for g in np.unique(groups)])
-        own, lent = source - source.mean(0), reference - centres[groups]
-        # Half of the spread is the source's own once its images outnumber the look's numbers.
-        share = 0.5 * len(own) / (len(own) + SIZE)
-        within = share * own.T @ own / max(len(own) - 1, 1)
-        within += (1 - share) * lent.T @ lent / max(len(lent) - len(centres), 1)
-        shrink = SIZE / (SIZE + len(own) + len(lent))  # towards numbers that vary independently
-        within += shrink * (np.diag(np.diag(within)) - within) + NOISE**2 * np.eye(SIZE)
+        mine, lent = source - source.mean(0), reference - centres[groups]
+        scatter = mine.T @ mine / max(len(mine) - 1, 1)
+        share = len(mine) / (len(mine) + SIZE)
+        # A single image may be of a class that the source never showed: half of the spread stays the reference's.
+        within = share / 2 * scatter + (1 - share / 2) * lent.T @ lent / max(len(lent) - len(centres), 1)
+        within = _regular(within, len(mine) + len(lent))
+        own = _regular(share * scatter + (1 - share) * within, len(mine))
         count = len(np.unique(patients))
-        plain = cls(centres, within, count, len(own) / count, occupancy)
+        plain = cls(centres, within, own, count, len(mine) / count, occupancy)
         shifted = centres + plain._beyond(source.mean(0))
         # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
-        return cls(np.round(shifted, 6), np.round(within, 9), count, len(own) / count, occupancy)
+        return cls(np.round(shifted, 6), np.round(within, 9), np.round(own, 9), count, len(mine) / count, occupancy)
 
     def score(self, look: Floats) -> float:
         """How far an image lies from the classes: root mean square of standard deviations."""
@@ -155,23 +159,25 @@ class Gate:
             return f"its grey levels lack {lacking:.1f} bits beside those of the fit, limit {COMB}"
         return None
 
-    def batch(self, looks: Floats) -> tuple[Distance, Distance]:
-        """Distance of the mean look of a batch, and its limit.
+    def batch(self, looks: Floats) -> Distance:
+        """Distance of the mean look of a batch; its limits are `TONE_LIMIT` and `LAYOUT_LIMIT`.
 
         Parameters
         ----------
         looks : float64 array of shape (n, `SIZE` + 1)
         """
-        z = self._whiten(self._beyond(looks[:, :SIZE].mean(0)))
-        z /= np.sqrt(self.per_patient / len(looks) + 1 / self.patients + DRIFT)
-        tone = self._smooth.T @ z[LAYOUT:]
-        found = Distance(float(np.sqrt((z[:LAYOUT] ** 2).mean())), float(np.sqrt((tone**2).mean())))
-        limits = (ALLOWANCE * float(np.sqrt(special.chdtri(k, CHANCE) / k)) for k in (LAYOUT, SMOOTH))
-        return found, Distance(*limits)
+        spread = self.own * (self.per_patient / len(looks) + 1 / self.patients) + DRIFT * self.within
+        factor = np.linalg.cholesky(spread)
+        z = np.linalg.solve(factor, self._beyond(looks[:, :SIZE].mean(0)))
+        powers = np.vander(self.centres.mean(0)[LAYOUT:], SMOOTH, increasing=True)
+        smooth = np.linalg.qr(np.linalg.solve(factor[LAYOUT:, LAYOUT:], powers))[0]
+        tone = smooth.T @ z[LAYOUT:]  # how far along each direction that a smooth change of response can take
+        return Distance(float(np.sqrt((z[:LAYOUT] ** 2).mean())), float(np.sqrt((tone**2).mean())))
 
     def to_json(self) -> dict[str, Any]:
         """Numbers for JSON; no image can be made of them."""
-        return {**vars(self), "centres": self.centres.tolist(), "within": self.within.tolist()}
+        arrays = {name: getattr(self, name).tolist() for name in ("centres", "within", "own")}
+        return {**arrays, **{name: getattr(self, name) for name in NUMBERS}}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
@@ -182,22 +188,18 @@ class Gate:
         ValueError, KeyError, TypeError
             The numbers are not those of a gate.
         """
-        centres, within = np.array(entry["centres"], float), np.array(entry["within"], float)
-        rest = {name: float(entry[name]) for name in ("patients", "per_patient", "occupancy", "limit")}
-        if centres.shape[1:] != (SIZE,) or within.shape != (SIZE, SIZE) or not np.isfinite(list(rest.values())).all():
+        centres, within, own = (np.array(entry[name], float) for name in ("centres", "within", "own"))
+        rest = {name: float(entry[name]) for name in NUMBERS}
+        shapes = centres.shape[1:], within.shape, own.shape
+        if shapes != ((SIZE,), (SIZE, SIZE), (SIZE, SIZE)) or not np.isfinite([*rest.values(), *centres.flat]).all():
             raise ValueError("not the numbers of a gate")
-        np.linalg.cholesky(within)  # LinAlgError is a ValueError
-        return cls(centres, within, **rest)
+        for covariance in (within, own):
+            np.linalg.cholesky(covariance)  # LinAlgError is a ValueError
+        return cls(centres, within, own, **rest)
 
     @cached_property
     def _factor(self) -> Floats:
         return np.asarray(np.linalg.cholesky(self.within), np.float64)
-
-    @cached_property
-    def _smooth(self) -> Floats:
-        """Orthonormal directions of whitened brightness that a smooth change of response can take, (tone, `SMOOTH`)."""
-        powers = np.vander(self.centres.mean(0)[LAYOUT:], SMOOTH, increasing=True)
-        return np.asarray(np.linalg.qr(np.linalg.solve(self._factor[LAYOUT:, LAYOUT:], powers))[0])
 
     def _whiten(self, looks: Floats) -> Floats:
         """Layout in standard deviations, then brightness given the layout (the factor is lower triangular)."""
@@ -210,6 +212,13 @@ class Gate:
         equations = np.vstack([design.T, np.full(len(design), heavy)])
         mix = optimize.nnls(equations, np.append(self._whiten(look), heavy))[0]
         return np.asarray(look - mix @ self.centres / mix.sum())
+
+
+def _regular(covariance: Floats, images: int) -> Floats:
+    """Shrunk towards numbers that vary independently, the more the fewer images there are."""
+    shrink = SIZE / (SIZE + images)
+    diagonal = np.diag(np.diag(covariance))
+    return np.asarray((1 - shrink) * covariance + shrink * diagonal + NOISE**2 * np.eye(SIZE))
 
 
 def _groups(reference: Floats, classes: Sequence[str | None]) -> NDArray[np.intp]:
