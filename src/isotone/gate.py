@@ -32,9 +32,11 @@ ALLOWANCE = 1.25
 BATCH = 20
 """Fewer images are no batch."""
 TONE_LIMIT, LAYOUT_LIMIT = 1.6, 1.9
-"""Of a batch. Batches as in the fit, and of a single class, stay below 1.55 and 1.45 (docs/results_gate.md)."""
+"""Of a batch; what was measured at these limits is in docs/results_gate.md."""
 DRIFT = 0.01
 """Variance that the mean of a batch may have of its own, in units of the variance within a class."""
+CURVE = 0.005
+"""Standard deviation of the curve, in presentation values, where it lends the reference's classes to the source."""
 NOISE = 0.004
 """Standard deviation that every number of a look has at least."""
 COMB = 1.5
@@ -42,7 +44,7 @@ COMB = 1.5
 SMOOTH = 4
 """A change of response is looked for among the cubic polynomials: offset, gain, gamma, contrast."""
 FOLDS = 5
-NUMBERS = ("patients", "per_patient", "occupancy", "limit")
+NUMBERS = ("patients", "per_patient", "depth", "limit")
 
 
 class Distance(NamedTuple):
@@ -75,7 +77,7 @@ class Gate:
         Of the source.
     per_patient : float
         Images of a patient; they count for one.
-    occupancy : float
+    depth : float
         The least of the source (`isotone.look`).
     limit : float
         Of an image's score.
@@ -86,7 +88,7 @@ class Gate:
     own: Floats
     patients: float
     per_patient: float
-    occupancy: float
+    depth: float
     limit: float = LIMIT
 
     @classmethod
@@ -111,7 +113,7 @@ class Gate:
         seed : int
             Of the folds by patient that the limit comes from.
         """
-        occupancy = round(float(source[:, SIZE].min()), 4)
+        depth = round(float(source[:, SIZE].min()), 4)
         source, reference = source[:, :SIZE], reference[:, :SIZE]
         number = np.unique(np.asarray(patients), return_inverse=True)[1]
         fold = np.random.default_rng(seed).permutation(number.max() + 1)[number] % FOLDS
@@ -120,15 +122,15 @@ class Gate:
         for k in range(FOLDS):
             out = fold == k
             if out.any() and (~out).sum() > 1:
-                without = cls._describe(source[~out], number[~out], reference, groups, occupancy)
+                without = cls._describe(source[~out], number[~out], reference, groups, depth)
                 scores += [without.score(x) for x in source[out]]
-        whole = cls._describe(source, number, reference, groups, occupancy)
+        whole = cls._describe(source, number, reference, groups, depth)
         limit = max(LIMIT, ALLOWANCE * float(np.quantile(scores, QUANTILE, method="higher")))
         return replace(whole, limit=round(limit, 4))
 
     @classmethod
     def _describe(
-        cls, source: Floats, patients: NDArray[np.intp], reference: Floats, groups: NDArray[np.intp], occupancy: float
+        cls, source: Floats, patients: NDArray[np.intp], reference: Floats, groups: NDArray[np.intp], depth: float
     ) -> Self:
         centres = np.stack([reference[groups == g].mean(0) for g in np.unique(groups)])
         mine, lent = source - source.mean(0), reference - centres[groups]
@@ -139,22 +141,25 @@ class Gate:
         within = _regular(within, len(mine) + len(lent))
         own = _regular(share * scatter + (1 - share) * within, len(mine))
         count = len(np.unique(patients))
-        plain = cls(centres, within, own, count, len(mine) / count, occupancy)
-        shifted = centres + plain._beyond(source.mean(0))
+        rest = (np.round(within, 9), np.round(own, 9), count, len(mine) / count, depth)
+        shift = cls(centres, *rest)._beyond(source.mean(0))
         # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
-        return cls(np.round(shifted, 6), np.round(within, 9), np.round(own, 9), count, len(mine) / count, occupancy)
+        return cls(np.round(centres + shift, 6), *rest)
 
     def score(self, look: Floats) -> float:
-        """How far an image lies from the classes: root mean square of standard deviations."""
+        """How far an image lies from the classes: root mean square of standard deviations.
+
+        Of the layout, or of the brightness given the layout, whichever is more: pooled, one would water down the other.
+        """
         z = self._whiten(self._beyond(look[:SIZE]))
-        return float(np.sqrt((z**2).mean()))
+        return float(max(np.sqrt((part**2).mean()) for part in (z[:LAYOUT], z[LAYOUT:])))
 
     def complaint(self, look: Floats) -> str | None:
         """Why an image is unlike those of the fit, in a clause with a number; None where it is not."""
         score = self.score(look)
         if score > self.limit:
             return f"it looks unlike the images of the fit: score {score:.1f}, limit {self.limit:.1f}"
-        lacking = self.occupancy - float(look[SIZE])
+        lacking = self.depth - float(look[SIZE])
         if lacking > COMB:
             return f"its grey levels lack {lacking:.1f} bits beside those of the fit, limit {COMB}"
         return None
@@ -167,6 +172,7 @@ class Gate:
         looks : float64 array of shape (n, `SIZE` + 1)
         """
         spread = self.own * (self.per_patient / len(looks) + 1 / self.patients) + DRIFT * self.within
+        spread[LAYOUT:, LAYOUT:] += CURVE**2 * np.eye(SIZE - LAYOUT)
         factor = np.linalg.cholesky(spread)
         z = np.linalg.solve(factor, self._beyond(looks[:, :SIZE].mean(0)))
         powers = np.vander(self.centres.mean(0)[LAYOUT:], SMOOTH, increasing=True)

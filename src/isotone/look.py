@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isotone.data.sample import Sample
-from isotone.foreground import Regions, regions
+from isotone.foreground import Regions, frame, regions
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ GRID = 4
 LAYOUT = GRID * GRID // 2 + 4
 """How many of the numbers are layout; they come first, brightness after them."""
 SIZE = LAYOUT + len(FOREGROUND) + len(FRAME)
-"""How many numbers in all; the occupancy comes after them."""
+"""How many numbers in all; the depth comes after them."""
 
 
 def look(sample: Sample) -> Floats:
@@ -42,18 +42,18 @@ def look(sample: Sample) -> Floats:
         First `LAYOUT` numbers of layout: mean ranks in a grid of 4 × 2 (the image folded on its vertical axis, so
         that left and right are alike), how unlike left and right are, the share of air, and the logarithms of the
         mean step in rank to the next pixel and to the eighth. Then percentiles of presentation values, in [0, 1]:
-        five of the anatomy, two of the whole frame. Last the occupancy: the logarithm (base 2) of the share of all
-        16-bit levels between the 2nd and 98th percentile that occur. It tells 8-bit data in a 12-bit file: of
-        sixteen neighbouring levels fifteen stay empty.
+        five of the anatomy, two of the whole frame. Last the depth: the logarithm (base 2) of how many
+        values occur between the 2nd and 98th percentile. It tells 8-bit data in a 12-bit file, shifted or not.
     """
-    parts = regions(sample)
-    return np.concatenate([_layout(sample, parts), _tone(sample, parts), [_occupancy(sample)]])
+    inside = frame(sample.pixels, sample.valid)
+    parts = regions(sample) if inside.any() else Regions(inside, inside, 1.0)
+    return np.concatenate([_layout(sample, parts), _tone(sample, parts), [_depth(sample)]])
 
 
 def through(looks: Floats, curve: Callable[[Floats], Floats]) -> Floats:
     """Looks of shape (n, `SIZE` + 1) as they would be had every image gone through an increasing curve.
 
-    The layout stays, and so does the occupancy, which says nothing across scanners.
+    The layout stays, and so does the depth, which says nothing across scanners.
     """
     mapped = looks.copy()
     mapped[:, LAYOUT:SIZE] = curve(looks[:, LAYOUT:SIZE])
@@ -61,21 +61,23 @@ def through(looks: Floats, curve: Callable[[Floats], Floats]) -> Floats:
 
 
 def _tone(sample: Sample, parts: Regions) -> Floats:
-    frame = parts.foreground | parts.background
-    if not frame.any():
+    inside = parts.foreground | parts.background
+    if not inside.any():
         return np.zeros(SIZE - LAYOUT)
-    anatomy = parts.foreground if parts.foreground.any() else frame
-    inner, outer = sample.pixels[anatomy], sample.pixels[frame]
+    anatomy = parts.foreground if parts.foreground.any() else inside
+    inner, outer = sample.pixels[anatomy], sample.pixels[inside]
     return np.concatenate([np.percentile(inner, FOREGROUND), np.percentile(outer, FRAME)]) / 65535
 
 
 def _layout(sample: Sample, parts: Regions) -> Floats:
-    frame = parts.foreground | parts.background
-    if not frame.any():
+    inside = parts.foreground | parts.background
+    if not inside.any():
         return np.zeros(LAYOUT)
-    rows, columns = np.flatnonzero(frame.any(1)), np.flatnonzero(frame.any(0))
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     pixels = sample.pixels[box]
+    if min(pixels.shape) < GRID:
+        return np.zeros(LAYOUT)
     _, number, counts = np.unique(pixels, return_inverse=True, return_counts=True)
     ranks = ((np.cumsum(counts) - counts / 2) / pixels.size)[number].reshape(pixels.shape)
     tiles = np.array(
@@ -87,7 +89,7 @@ def _layout(sample: Sample, parts: Regions) -> Floats:
         [
             *folded.ravel(),
             np.abs(tiles - tiles[:, ::-1]).mean(),
-            parts.background.sum() / frame.sum(),
+            parts.background.sum() / inside.sum(),
             np.log(_step(ranks, 1) + 1e-3),
             np.log(_step(smooth, 8) + 1e-3),
         ]
@@ -100,10 +102,9 @@ def _step(ranks: Floats, lag: int) -> float:
     return float(np.mean([s.mean() if s.size else 0.0 for s in steps]))
 
 
-def _occupancy(sample: Sample) -> float:
+def _depth(sample: Sample) -> float:
     levels = np.sort(sample.pixels[sample.valid])
     if not len(levels):
         return 0.0
     inner = levels[len(levels) // 50 : len(levels) - len(levels) // 50]
-    distinct = 1 + np.count_nonzero(np.diff(inner))
-    return float(np.log2(distinct / (1.0 + inner[-1] - inner[0])))
+    return float(np.log2(1 + np.count_nonzero(np.diff(inner))))

@@ -1,0 +1,161 @@
+"""How often the gate and the batch check cry wolf, and how often they catch what they should.
+
+    python benchmarks/gate.py [--folder DIR] [--real DIR]
+
+The phantom (340 patients, 96 px) is drawn once into DIR (default: benchmarks/out/gate). `--real` names a folder with
+`nih/manifest.csv` and `kermany/manifest.csv`: their chests are planted among the mammograms, and fitted themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone import Manifest, make_phantom
+from isotone.check import judge
+from isotone.curves import quantize
+from isotone.data.cohorts.phantom_scanners import ALDER, BIRCH, CEDAR
+from isotone.data.sample import Sample, load_samples
+from isotone.gate import BATCH, Gate
+from isotone.look import look, through
+from isotone.scanner import ScannerSettings, fit_scanner
+
+Floats = NDArray[np.float64]
+Tone = Callable[[Floats], Floats]
+
+DRAWS = 100
+CHANGES: dict[str, Tone] = {
+    "gamma 1.3": lambda x: x**1.3,
+    "gamma 0.77": lambda x: x**0.77,
+    "gamma 1.5": lambda x: x**1.5,
+    "gamma 0.67": lambda x: x**0.67,
+    "lifted black": lambda x: 0.08 + 0.92 * x,
+    "narrow range": lambda x: 0.05 + 0.7 * x,
+    "sigmoid": lambda x: (np.tanh(3 * (x - 0.5)) / np.tanh(1.5) + 1) / 2,
+}
+
+
+def toned(sample: Sample, tone: Tone, bits: int = 16) -> Sample:
+    """The same image through a response, rounded to a bit depth."""
+    table = quantize(np.clip(tone(np.linspace(0, 1, 65536)), 0, 1), bits).astype(np.float64) / (2**bits - 1)
+    return replace(sample, pixels=quantize(table, 16).astype(np.uint16)[sample.pixels])
+
+
+def chest(seed: int, size: int = 96) -> Sample:
+    """Two dark lungs in a bright body that fills the frame."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    body = 0.75 - 0.15 * np.abs(x) + 0.1 * y
+    for side in (-1, 1):
+        centre, width = side * rng.uniform(0.38, 0.46), rng.uniform(0.25, 0.32)
+        body -= 0.4 / (1 + np.exp(12 * (((x - centre) / width) ** 2 + (y / rng.uniform(0.65, 0.8)) ** 2 - 1)))
+    pixels = np.clip(body + 0.02 * rng.standard_normal(x.shape), 0, 1)
+    return Sample(quantize(pixels, 16).astype(np.uint16), np.ones(x.shape, bool))
+
+
+def noise(seed: int) -> Sample:
+    """White noise."""
+    pixels = np.random.default_rng(seed).integers(0, 65536, (96, 77)).astype(np.uint16)
+    return Sample(pixels, np.ones(pixels.shape, bool))
+
+
+def planted(images: Sequence[Sample], chests: dict[str, list[Sample]]) -> dict[str, list[Sample]]:
+    """What does not belong among the images of a scanner."""
+    flat = [
+        replace(s, pixels=np.full_like(s.pixels, level)) for s, level in zip(images, (0, 9000, 65535), strict=False)
+    ]
+    return {
+        "inverted polarity": [toned(s, lambda x: 1 - x) for s in images],
+        "for processing, linear": [toned(s, lambda x: np.exp(-4 * x)) for s in images],
+        "8 bits shifted into 12": [toned(s, lambda x: x, bits=8) for s in images],
+        "8-bit values in 12 bits": [toned(s, lambda x: np.rint(255 * x) / 4095) for s in images],
+        "simulated chest": [chest(i) for i in range(40)],
+        "noise, constant": [noise(i) for i in range(40)] + flat,
+        **chests,
+    }
+
+
+def looks_of(samples: Sequence[Sample]) -> Floats:
+    return np.stack([look(s) for s in samples])
+
+
+def measure(
+    name: str, source: list[Sample], reference: list[Sample], test: list[Sample], others: dict[str, list[Sample]]
+) -> None:
+    """Fit a gate and print the shares of alarms: single images, then batches of 20."""
+    curve = fit_scanner(source, reference, settings=ScannerSettings(resamples=0)).curve
+    lent = through(looks_of(reference), curve.inverse())
+    gate = Gate.fit(looks_of(source), [s.patient for s in source], lent, [s.label for s in reference])
+    rng = np.random.default_rng(0)
+    looks, labels = looks_of(test), np.array([str(s.label) for s in test])
+
+    def alarms(looks: Floats) -> float:
+        return float(np.mean([gate.complaint(x) is not None for x in looks]))
+
+    def batches(looks: Floats) -> float:
+        draws = (rng.choice(len(looks), min(BATCH, len(looks)), replace=False) for _ in range(DRAWS))
+        return float(np.mean([bool(judge("", gate, [*looks[i], *looks[i]][:BATCH]).differences) for i in draws]))
+
+    print(f"\n{name}: fitted on {len(source)} images, limit {gate.limit:.2f}")
+    print(f"  {'false alarms, single images':34}{alarms(looks):6.3f}  of {len(looks)}")
+    for label in sorted(set(labels)):
+        print(f"    {'class ' + label:32}{alarms(looks[labels == label]):6.3f}  of {np.sum(labels == label)}")
+    for kind, samples in others.items():
+        print(f"  {'caught: ' + kind:34}{alarms(looks_of(samples)):6.3f}  of {len(samples)}")
+    print(f"  {'batches of 20: false alarms':34}{batches(looks):6.3f}")
+    for label in sorted(set(labels)):
+        print(f"    {'class ' + label + ' alone':32}{batches(looks[labels == label]):6.3f}")
+    for kind, tone in CHANGES.items():
+        print(f"  {'batches caught: ' + kind:34}{batches(through(looks, tone)):6.3f}")
+
+
+def mammograms(folder: Path, chests: dict[str, list[Sample]]) -> None:
+    """Both source scanners of the phantom, whose fit sees classes B and C alone."""
+    if not (folder / "manifest.csv").exists():
+        make_phantom(folder, patients=340, size=96, seed=0, workers=os.cpu_count() or 1, quiet=True, force=True)
+    samples, _ = load_samples(list(Manifest.read(folder / "manifest.csv")), workers=1, quiet=True)
+    reference = [s for s in samples if s.domain == ALDER.domain and s.split != "test"]
+    for scanner in (BIRCH, CEDAR):
+        fitted = [s for s in samples if s.domain == scanner.domain and s.split != "test"]
+        test = [s for s in samples if s.domain == scanner.domain and s.split == "test"]
+        for source in (fitted, [fitted[i] for i in np.random.default_rng(0).permutation(len(fitted))[:25]]):
+            measure(scanner.domain, source, reference, test, planted(test, chests))
+
+
+def halves(samples: list[Sample], seed: int = 0) -> tuple[list[Sample], list[Sample]]:
+    """Half of the patients, and the other half."""
+    patients = sorted({s.patient for s in samples})
+    first = set(np.random.default_rng(seed).permutation(patients)[: len(patients) // 2])
+    return [s for s in samples if s.patient in first], [s for s in samples if s.patient not in first]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "out" / "gate")
+    parser.add_argument("--real", type=Path)
+    arguments = parser.parse_args()
+    real: dict[str, list[Sample]] = {}
+    if arguments.real:
+        for name, share in (("nih", 0.6), ("kermany", 0.07)):
+            table = Manifest.read(arguments.real / name / "manifest.csv").table.sample(frac=share, random_state=0)
+            real[name] = load_samples(list(Manifest(table)), workers=1, quiet=True)[0]
+    mammograms(arguments.folder, {f"real chest, {name}": samples[:60] for name, samples in real.items()})
+    if real:
+        reference = [s for s in real["nih"] if s.domain in ("spacing 0.168", "spacing 0.171")]
+        source, test = halves([s for s in real["nih"] if s.domain == "spacing 0.143"])
+        measure("nih, spacing 0.143", source, reference, test, {})
+        reference, rest = halves(real["kermany"])
+        source, test = halves([toned(s, lambda x: x**2) for s in rest])
+        measure("kermany through x²", source, reference, test, {})
+
+
+if __name__ == "__main__":
+    main()
