@@ -275,7 +275,8 @@ class Run:
         marker = output / "settings.json"
         # The path of the weights says where they lie, not what they are.
         settings = {"training": training, "gdce": gdce.model_copy(update={"perceptual_weights": None})}
-        text = json.dumps({k: v.model_dump(mode="json") for k, v in settings.items()}, indent=1, sort_keys=True)
+        stated = {name: each.model_dump(mode="json", exclude_defaults=True) for name, each in settings.items()}
+        text = json.dumps(stated, indent=1, sort_keys=True)
         if marker.exists() and marker.read_text() != text:
             raise SystemExit(f"{output} was made with other settings: name another --output, or delete it.")
         write_text(marker, text)
@@ -340,8 +341,9 @@ def main() -> None:
         perceptual_weights=options.vgg,
         batch_size=6,
         reshuffle=True,
-        epochs=1 if quick else 8,
+        epochs=1 if quick else 25,
         learning_rate=1e-3,
+        input_size=64,  # as many pixels as the classifier sees
     )
     output.mkdir(parents=True, exist_ok=True)
     if options.again:
