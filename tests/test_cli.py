@@ -231,7 +231,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(harmonizer: Path, tmp
 
 
 def test_the_light_half_works_where_torch_is_absent(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
-    """inspect, fit by distributions, apply, restore and curve, with torch, scikit-learn and scikit-image blocked."""
+    """inspect, check, apply, restore and curve, with torch, scikit-learn and scikit-image blocked."""
     script = (
         "import sys\n"
         "for name in ('torch', 'sklearn', 'skimage', 'safetensors', 'jinja2', 'pyarrow'):\n"
@@ -244,9 +244,9 @@ def test_the_light_half_works_where_torch_is_absent(cohort: Path, harmonizer: Pa
     source = cohort.parent / "src"
     for arguments in (
         ("inspect", source, "--domain", "src"),
-        ("fit", cohort, *FIT, "-o", tmp_path / "h", "--quiet"),
-        ("curve", tmp_path / "h"),
-        ("apply", tmp_path / "h", source, "--domain", "src", "-o", tmp_path / "out", "--workers", "1"),
+        ("curve", harmonizer),
+        ("check", harmonizer, source, "--domain", "src"),
+        ("apply", harmonizer, source, "--domain", "src", "-o", tmp_path / "out", "--workers", "1"),
         ("restore", tmp_path / "out", "-o", tmp_path / "back"),
     ):
         done = subprocess.run(

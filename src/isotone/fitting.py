@@ -120,9 +120,12 @@ def _fit_scanner(
     mix: Mapping[str, float] | None,
     seed: int,
 ) -> tuple[Mapper, dict[str, Any]]:
-    fit = fit_scanner(
-        source, reference, classifier=classifier, mix=mix, settings=settings or ScannerSettings(), seed=seed
-    )
+    try:
+        fit = fit_scanner(
+            source, reference, classifier=classifier, mix=mix, settings=settings or ScannerSettings(), seed=seed
+        )
+    except ImportError:  # what a fit needs of it is loaded where it is used
+        raise IsotoneError("E_EXTRA", "fitting needs scikit-learn") from None
     return ScannerMapper(fit.curve), fit.notes
 
 

@@ -1,8 +1,8 @@
 """Which pixels are anatomy, which are air: told from the shape of level sets alone.
 
-A scanner's response changes grey levels and leaves their order. So whatever is chosen here from the order of the
-grey levels (level sets, ranks, medians) is the same set of pixels on every scanner, and grey levels pooled over it
-are comparable.
+A scanner's response changes grey levels and leaves their order. So whatever is chosen here from the order of
+the grey levels (level sets, ranks, medians) is the same set of pixels on every scanner, and grey levels
+pooled over it are comparable.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from scipy import ndimage
 from isotone.data.sample import Sample
 
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
-LEVELS = 128
+LEVELS = 256
 """How many level sets of an image are looked at, evenly spaced in area."""
-CLEAR = 3.0
+CLEAR = 2.5
 """Air is told from anatomy where the best level set is this many times better than the median one."""
+SLACK = 1.15
+"""How much longer than the best level set's boundary the one may be that is taken in the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +33,8 @@ class Regions:
     Attributes
     ----------
     foreground, background : bool arrays of shape (h, w)
-        Anatomy, and air beside it; what is neither is padding or collimation. Without any air the background is
-        empty.
+        Anatomy, and air beside it; what is neither is padding or collimation. Without any air the background
+        is empty.
     clearness : float
         How many times better the level set that separates them is than the median one.
     """
@@ -42,7 +45,7 @@ class Regions:
 
 
 def frame(pixels: NDArray[np.uint16], valid: Mask) -> Mask:
-    """True inside the outermost rows and columns that are constant and as dark or as bright as the image gets."""
+    """True inside the outermost rows and columns that are constant, as dark or as bright as the image gets."""
     inside = valid.copy()
     if not inside.any():
         return inside
@@ -60,8 +63,10 @@ def frame(pixels: NDArray[np.uint16], valid: Mask) -> Mask:
 def regions(sample: Sample) -> Regions:
     """Tell anatomy from air by the level set whose boundary is shortest for its area (Cheeger's ratio).
 
-    Air is one smooth piece, darker than all else, along the border; a level set that cuts through anatomy or through
-    noise has a boundary many times longer. The choice commutes with every increasing map of the grey levels.
+    Air is one smooth piece, darker than all else, along the border; a level set that cuts through anatomy or
+    through noise has a boundary many times longer. Of all level sets about as short as the best one the
+    darkest is taken: it follows the skin, whatever share of the image is air. The choice commutes with every
+    increasing map of the grey levels.
 
     Returns
     -------
@@ -69,29 +74,61 @@ def regions(sample: Sample) -> Regions:
         Background where dark pixels hang together with the border of the image.
     """
     inside = frame(sample.pixels, sample.valid)
-    smooth = ndimage.median_filter(sample.pixels, 3, mode="nearest")
-    cuts, ratio = _cheeger(smooth, inside)
+    smooth = median(sample.pixels)
+    cuts, area, boundary = _level_sets(smooth, inside)
     if len(cuts) < 3:
         return Regions(inside, np.zeros_like(inside), 1.0)
-    best = int(np.argmin(ratio))
-    pieces, _ = ndimage.label((smooth <= cuts[best]) & inside)
+    ratio = boundary / np.minimum(area, 1 - area)
+    best = taken = int(np.argmin(ratio))
+    while taken > 0 and boundary[taken - 1] <= SLACK * boundary[best]:
+        taken -= 1
+    pieces, _ = ndimage.label((smooth <= cuts[taken]) & inside)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    edge = np.concatenate([pieces[rows[[0, -1]]].ravel(), pieces[:, columns[[0, -1]]].ravel()])  # of the framed image
+    edge = np.concatenate([pieces[rows[[0, -1]]].ravel(), pieces[:, columns[[0, -1]]].ravel()])
     background = np.isin(pieces, np.setdiff1d(edge, 0))
-    return Regions(inside & ~background, background, float(np.median(ratio) / ratio[best]))
+    return Regions(inside & ~background, background, float(np.median(ratio) / max(ratio[best], 1e-12)))
 
 
-def _cheeger(smooth: NDArray[np.uint16], inside: Mask) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
-    """Thresholds, and boundary length over the smaller side's area of each of their level sets."""
-    ordered = np.sort(smooth[inside])
-    cuts = np.unique(ordered[np.arange(1, LEVELS) * len(ordered) // LEVELS])
-    level = np.searchsorted(cuts, smooth)  # ≤ k exactly where the pixel is ≤ cuts[k]
-    area = np.cumsum(np.bincount(level[inside], minlength=len(cuts) + 1))[:-1] / len(ordered)
-    boundary = np.zeros(len(cuts) + 1)
+def median(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Of three pixels along each column, then of three along each row: the same pixels through every response."""
+    for axis in (0, 1):
+        padded = np.pad(pixels, [(int(axis == 0),) * 2, (int(axis == 1),) * 2], mode="edge")
+        a, b, c = (np.take(padded, range(k, k + pixels.shape[axis]), axis) for k in range(3))
+        pixels = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+    return pixels
+
+
+def boundaries(level: NDArray[np.intp], inside: Mask, count: int) -> Floats:
+    """How many pairs of neighbouring pixels each level set divides.
+
+    Parameters
+    ----------
+    level : integer array of shape (h, w)
+        0 to `count`; level set k are the pixels of at most k.
+    inside : bool array of shape (h, w)
+        Pairs with a pixel outside do not count.
+    count : int
+
+    Returns
+    -------
+    float64 array of shape (count,)
+    """
+    total = np.zeros(count + 1)
     for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         both = inside[a] & inside[b]
         low, high = np.minimum(level[a], level[b])[both], np.maximum(level[a], level[b])[both]
-        boundary += np.cumsum(np.bincount(low, minlength=len(boundary)) - np.bincount(high, minlength=len(boundary)))
+        total += np.bincount(low, minlength=count + 1) - np.bincount(high, minlength=count + 1)
+    return np.cumsum(total)[:-1]
+
+
+def _level_sets(smooth: NDArray[np.uint16], inside: Mask) -> tuple[NDArray[np.uint16], Floats, Floats]:
+    """Thresholds, and the share of the area and the boundary's length of each of their level sets."""
+    ordered = np.sort(smooth[inside])
+    if not len(ordered):
+        return ordered, np.empty(0), np.empty(0)
+    cuts = np.unique(ordered[np.arange(1, LEVELS) * len(ordered) // LEVELS])
+    level = np.searchsorted(cuts, smooth)  # at most k exactly where the pixel is at most cuts[k]
+    area = np.cumsum(np.bincount(level[inside], minlength=len(cuts) + 1))[:-1] / len(ordered)
+    boundary = boundaries(level, inside, len(cuts))
     usable = (area > 0.02) & (area < 0.98)
-    smaller = np.minimum(area, 1 - area)[usable]
-    return cuts[usable], boundary[:-1][usable] / (smaller * np.sqrt(len(ordered)))
+    return cuts[usable], area[usable], boundary[usable]

@@ -1,8 +1,4 @@
-"""How often each class occurs on a scanner, when nobody has labelled its images.
-
-Black-box shift estimation (Lipton et al. 2018, arXiv:1802.03916): a classifier whose confusion matrix is known tells
-the class mix of a population from how often it says each class.
-"""
+"""How often each class occurs on a scanner, when nobody has labelled its images."""
 
 from __future__ import annotations
 
@@ -18,22 +14,22 @@ def confusion(said: NDArray[np.intp], true: NDArray[np.intp], classes: int) -> F
     Returns
     -------
     float64 array of shape (classes, classes)
-        Rows sum to 1; half an image of each outcome is added, so that nothing seen never is not impossible.
+        Rows sum to 1; half an image is added to each, so that nothing seen never is impossible.
     """
     table = np.full((classes, classes), 0.5 / classes)
     np.add.at(table, (true, said), 1.0)
     return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 
-def estimate_mix(said: Floats, matrix: Floats, prior: Floats, strength: float = 2.0) -> Floats:
-    """The class mix that best explains what the classifier said, by expectation maximisation.
+def estimate_mix(likelihood: Floats, prior: Floats, strength: float = 2.0) -> Floats:
+    """The class mix under which what is seen of the images is most likely, by expectation maximisation.
 
     Parameters
     ----------
-    said : float64 array of shape (k,)
-        How many images were called each class.
-    matrix : float64 array of shape (k, k)
-        From `confusion`.
+    likelihood : float64 array of shape (n, k)
+        How likely what is seen of image i is in each class, up to a factor per image. For a classifier that says
+        a class, the column of its `confusion` matrix: then this is black-box shift estimation (Lipton et al.
+        2018, arXiv:1802.03916) that stays inside the simplex.
     prior : float64 array of shape (k,)
         Mix to lean on where the images are few; classes of prior 0 stay at 0.
     strength : float
@@ -46,14 +42,13 @@ def estimate_mix(said: Floats, matrix: Floats, prior: Floats, strength: float = 
 
     Notes
     -----
-    Saerens et al. 2002 (doi:10.1162/089976602753284446), on hard decisions; converges to the most likely mix inside
-    the simplex, where inverting the matrix may leave it.
+    Saerens, Latinne & Decaestecker 2002 (doi:10.1162/089976602753284446).
     """
-    mix = prior / prior.sum()
-    for _ in range(500):
-        share = mix[:, None] * matrix
-        share /= np.maximum(share.sum(axis=0, keepdims=True), 1e-300)
-        counts = share @ said + strength * prior / prior.sum()
+    prior = prior / prior.sum()
+    mix = prior
+    for _ in range(1000):
+        share = likelihood * mix
+        counts = (share / np.maximum(share.sum(axis=1, keepdims=True), 1e-300)).sum(axis=0) + strength * prior
         new = counts / counts.sum()
         if np.abs(new - mix).max() < 1e-7:
             break

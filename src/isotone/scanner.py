@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +14,13 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import UsageError
 from isotone.foreground import regions
-from isotone.mix import confusion, estimate_mix
-from isotone.stages import Affine, Knots
-from isotone.transport import GreyLevels, air_share, grey_levels, quantile_map
+from isotone.matching import FrozenClassifier, Match, classified, match_populations
+from isotone.population import Views
+from isotone.stages import Affine
+from isotone.transport import Pool, band, free_curve
+from isotone.views import air_share, shows_air, take_views
 
 Floats = NDArray[np.float64]
-
-
-class _Config(Protocol):
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-
-
-class FrozenClassifier(Protocol):
-    """What a fit needs of a classifier."""
-
-    @property
-    def config(self) -> Any:
-        """Has `classes`, a tuple of str."""
-        ...
-
-    def predict(self, prepared: NDArray[np.float32]) -> Floats:
-        """Probabilities of shape (n, classes) for inputs of shape (n, S, S) in [0, 1]."""
-        ...
 
 
 class ScannerSettings(BaseModel):
@@ -59,7 +43,8 @@ class ScannerFit:
     curve : ToneCurve
         Source domain → reference domain.
     notes : dict
-        Ready for JSON: images and patients, class mix and where it comes from, band, projection cost, warnings.
+        Ready for JSON: images and patients, class mix and where it comes from, how far the populations differ
+        beyond it, band, what the projection cost, warnings.
     """
 
     curve: ToneCurve
@@ -78,162 +63,112 @@ def fit_scanner(
 ) -> ScannerFit:
     """Fit the curve that brings a scanner's grey levels to those of the reference domain.
 
+    The source's class mix is the stated one, else that of its labels, else what the structure of its images says
+    (no response changes it), else, where structure cannot tell the classes, what the classifier says of the
+    matched images.
+
     Parameters
     ----------
     source, reference : sequence of Sample
         Train and validation images of the source scanner and of the reference domain.
     classifier : Classifier, optional
-        Frozen. Tells the class mix where labels do not; its confusion matrix is taken on the reference samples of
-        split "val".
+        Frozen. Its confusion matrix is taken on the reference samples of split "val".
     labels : bool
-        Whether labels of the source may be read.
+        Whether labels of the source may be read; those of the reference always are.
     mix : mapping of str to float, optional
-        The source's class mix, if you know it; it goes before labels and classifier.
+        The source's class mix, if you know it.
     settings : ScannerSettings
     seed : int
-        Of the bootstrap.
+        Of folds and bootstrap.
 
     Raises
     ------
     UsageError
-        E_DATA: no images on one of the sides, or a stated mix of classes that the reference lacks.
+        E_DATA: no images on one of the sides, or no class in common.
     """
     for samples, name in ((source, "source"), (reference, "reference")):
         if not samples:
             raise UsageError(f"no image of the {name} domain can be used", code="E_DATA")
-    parts_s, parts_r = [regions(s) for s in source], [regions(s) for s in reference]
-    air = air_share(parts_s, parts_r)
-    ours, theirs = grey_levels(source, parts_s, air), grey_levels(reference, parts_r, air)
-    wanted = _known_mix(source, labels, mix)
-    how = "stated" if mix else "labels" if wanted else "none"
-    warnings: list[str] = []
-    weights = _reference_weights(reference, wanted, warnings)
-    ones = np.ones(len(source))
-    mapped = quantile_map(ours, theirs, ones, weights)
-    if wanted is None and classifier is not None and all(s.prepared is not None for s in (*source, *reference)):
-        how = "classifier"
-        for _ in range(settings.rounds):
-            new = _classified_mix(source, reference, classifier, _knots(ours.levels, mapped))
-            change = 1.0 if wanted is None else max(abs(new[c] - wanted[c]) for c in new)
-            wanted = new
-            weights = _reference_weights(reference, wanted, warnings)
-            mapped = quantile_map(ours, theirs, ones, weights)
-            if change < 0.005:
-                break
-    share = ours.pooled(ones)
-    free = _knots(ours.levels, mapped)
-    curve = free if settings.free else _project(ours.levels, mapped, share, settings)
-    cost = float(np.sqrt(share @ (curve(ours.levels) - mapped) ** 2))
+    reference_parts = [regions(s) for s in reference]
+    air = shows_air(reference_parts)
+    ours = take_views(source, [regions(s) for s in source], air)
+    known, known_from = _known_mix(ours, reference, labels, mix)
+    match = match_populations(ours, reference, reference_parts, air, known, known_from, seed)
+    share = air_share(match.reference) if air else 0.0
+    if match.mix_from == "none" and match.mismatch <= match.limit and classifier is not None:
+        match = classified(match, ours, share, source, reference, classifier, settings.rounds)
+    pools = Pool(ours, share), Pool(match.reference, share)
+    x, y = pools[0].quantiles(np.ones(len(ours))), pools[1].quantiles(match.weights)
+    curve = free_curve(x, y) if settings.free else _project(x, y, settings.num_iterations)
+    levels = x[np.unique(np.linspace(0, len(x) - 1, 33).astype(int))]
     notes = {
         "method": "scanner",
         "images": len(source),
-        "patients": len({s.patient for s in source}),
+        "patients": len(np.unique(ours.patients)),
         "reference_images": len(reference),
-        "labels_used": how == "labels",
-        "mix": wanted,
-        "mix_from": how,
-        "air_share": air,
-        "projection_rmse_levels_8bit": 255 * cost,
-        "clipped_share": _clipped(curve, ours, share),
-        "band": _band(source, reference, ours, theirs, weights, settings.resamples, seed),
-        "warnings": warnings,
+        "labels_used": match.mix_from == "labels",
+        "mix": match.mix or None,
+        "mix_from": match.mix_from,
+        "window": match.window,
+        "mismatch": match.mismatch,
+        "mismatch_limit": match.limit,
+        "air_share": share,
+        "projection_rmse_levels_8bit": 255 * float(np.sqrt(np.mean((curve(x) - y) ** 2))),
+        "clipped_share": _clipped(curve, ours),
+        "band": band(
+            *pools, match.weights, (ours.patients, match.reference.patients), levels, settings.resamples, seed
+        ),
+        "warnings": _warnings(match, ours, len(reference)),
     }
     return ScannerFit(curve, notes)
 
 
-def _known_mix(source: Sequence[Sample], labels: bool, mix: Mapping[str, float] | None) -> dict[str, float] | None:
+def _known_mix(
+    ours: Views, reference: Sequence[Sample], labels: bool, mix: Mapping[str, float] | None
+) -> tuple[dict[str, float], str]:
+    """The stated mix, else that of the labels, else nothing."""
+    names = [str(c) for c in ours.labels if c] if labels else []
+    found, origin = {c: names.count(c) / len(names) for c in sorted(set(names))}, "labels"
     if mix:
-        return {c: float(v) / sum(mix.values()) for c, v in mix.items()}
-    known = [s.label for s in source if s.label is not None] if labels else []
-    return {c: known.count(c) / len(known) for c in sorted(set(known))} if known else None
-
-
-def _reference_weights(reference: Sequence[Sample], mix: Mapping[str, float] | None, warnings: list[str]) -> Floats:
-    """Weights that give the reference images the class mix of the source."""
-    if mix is None:
-        return np.ones(len(reference))
-    counts: dict[str | None, int] = {}
-    for s in reference:
-        counts[s.label] = counts.get(s.label, 0) + 1
-    lacking = [c for c, share in mix.items() if share > 0 and c not in counts]
-    if lacking:
-        text = f"the reference has no image of class {', '.join(lacking)}; the source's are matched to the rest"
-        warnings[:] = [*[w for w in warnings if w != text], text]
-    weights = np.array([mix.get(s.label or "", 0.0) / counts[s.label] for s in reference])
-    if weights.sum() <= 0:
-        raise UsageError("the source and the reference share no class", code="E_DATA")
-    return np.asarray(weights / weights.mean())
-
-
-def _classified_mix(
-    source: Sequence[Sample], reference: Sequence[Sample], classifier: FrozenClassifier, curve: ToneCurve
-) -> dict[str, float]:
-    """The source's class mix by what the classifier says of its images through `curve`."""
-    classes = list(classifier.config.classes)
-    held_out = [s for s in reference if s.split == "val" and s.label in classes]
-    known = held_out or [s for s in reference if s.label in classes]
-    true = np.array([classes.index(str(s.label)) for s in known])
-    matrix = confusion(_say(known, classifier, ToneCurve()), true, len(classes))
-    said = np.bincount(_say(source, classifier, curve), minlength=len(classes)).astype(np.float64)
+        found, origin = {c: float(v) / sum(mix.values()) for c, v in mix.items()}, "stated"
     present = {s.label for s in reference}
-    prior = np.array([float(c in present) for c in classes])
-    mix = estimate_mix(said, matrix, prior)
-    return {c: float(v) for c, v in zip(classes, mix, strict=True)}
+    if origin == "labels" and present == {None}:
+        return {}, "none"
+    if found and not any(found[c] > 0 and c in present for c in found):
+        raise UsageError("the source and the reference share no class", code="E_DATA")
+    return found, origin if found else "none"
 
 
-def _say(samples: Sequence[Sample], classifier: FrozenClassifier, curve: ToneCurve) -> NDArray[np.intp]:
-    prepared = np.stack([s.prepared for s in samples if s.prepared is not None])
-    return np.argmax(classifier.predict(curve(prepared)), axis=1)
-
-
-def _knots(levels: Floats, mapped: Floats) -> ToneCurve:
-    """Straight lines through the points, ends included, slopes kept above zero."""
-    x = np.concatenate([[0.0], levels, [1.0]])
-    y = np.concatenate([[0.0], mapped, [1.0]])
-    keep = np.concatenate([[True], (levels > 1e-6) & (levels < 1 - 1e-6), [True]])
-    x, y = x[keep], y[keep]
-    y = 1e-4 * x + (1 - 1e-4) * np.maximum.accumulate(y)
-    return ToneCurve([Knots(tuple(x.tolist()), tuple(y.tolist()))])
-
-
-def _project(levels: Floats, mapped: Floats, share: Floats, settings: ScannerSettings) -> ToneCurve:
+def _project(x: Floats, y: Floats, num_iterations: int) -> ToneCurve:
     """The steps nearest to the free curve; with an affine stage where they cannot do without."""
-    plain = ToneCurve.fit(levels, mapped, num_iterations=settings.num_iterations, weights=share)
-    error = share @ (plain(levels) - mapped) ** 2
-    if error < 0.004**2:
+
+    def rmse(curve: ToneCurve) -> float:
+        return float(np.sqrt(np.mean((curve(x) - y) ** 2)))
+
+    plain = ToneCurve.fit(x, y, num_iterations=num_iterations)
+    if rmse(plain) < 0.003:
         return plain
-    affine = ToneCurve.fit(levels, mapped, num_iterations=settings.num_iterations, weights=share, affine=True)
-    better = share @ (affine(levels) - mapped) ** 2
-    return affine if better < 0.5 * error else plain
+    affine = ToneCurve.fit(x, y, num_iterations=num_iterations, affine=True)
+    return affine if rmse(affine) < 0.7 * rmse(plain) else plain
 
 
-def _clipped(curve: ToneCurve, ours: GreyLevels, share: Floats) -> float:
+def _clipped(curve: ToneCurve, ours: Views) -> float:
+    """Share of the anatomy that an affine stage maps outside [0, 1]."""
     if not any(isinstance(stage, Affine) for stage in curve.stages):
         return 0.0
     low, high = curve.unclipped()
-    return float(share[(ours.levels < low) | (ours.levels > high)].sum())
+    return float(np.mean((ours.quantiles < low) | (ours.quantiles > high)))
 
 
-def _band(
-    source: Sequence[Sample],
-    reference: Sequence[Sample],
-    ours: GreyLevels,
-    theirs: GreyLevels,
-    weights: Floats,
-    resamples: int,
-    seed: int,
-) -> dict[str, list[float]]:
-    """Pointwise 95 % band of the free curve at given source levels, patients of both scanners resampled."""
-    rng = np.random.default_rng(seed)
-    at = np.unique(np.linspace(0, len(ours.levels) - 1, 33).astype(int))
-    groups = [np.unique([s.patient for s in side], return_inverse=True)[1] for side in (source, reference)]
-    curves = []
-    for _ in range(resamples):
-        counts = [np.bincount(rng.integers(0, g.max() + 1, g.max() + 1), minlength=g.max() + 1)[g] for g in groups]
-        draw = counts[1] * weights
-        if counts[0].any() and draw.sum() > 0:
-            curves.append(quantile_map(ours, theirs, counts[0].astype(np.float64), draw)[at])
-    if not curves:
-        return {}
-    low, high = np.quantile(curves, [0.025, 0.975], axis=0)
-    return {"x": ours.levels[at].tolist(), "low": low.tolist(), "high": high.tolist()}
+def _warnings(match: Match, ours: Views, reference_images: int) -> list[str]:
+    said = []
+    lacking = [c for c, v in match.mix.items() if v > 0 and not (match.reference.labels == c).any()]
+    if lacking:
+        said.append(f"W_CLASS the reference has no image of class {', '.join(lacking)}")
+    if match.mismatch > match.limit:
+        said.append("W_BEYOND_TONE the images differ from the reference in more than tone and class mix")
+    if len(np.unique(ours.patients)) < 25:
+        said.append("W_FEW fewer than 25 patients of the source scanner")
+    if 2 * match.weights.sum() ** 2 / (match.weights**2).sum() < min(50, reference_images):
+        said.append("W_OVERLAP few reference images are like the source's")
+    return said

@@ -6,108 +6,109 @@ A monotone response leaves quantiles in their places, so the map from source qua
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.data.sample import Sample
-from isotone.foreground import CLEAR, Regions
+from isotone.curves import ToneCurve
+from isotone.population import Views
+from isotone.stages import Knots
 
 Floats = NDArray[np.float64]
 
-BINS = 1024
-"""Bins of a scanner's histograms, of equal pooled mass."""
+BINS = 256
+"""Equal shares of a pooled distribution whose means are matched."""
+CLOSEST = 1e-6
+"""Knots of a free curve are farther apart than this."""
+FLATTEST = 1e-4
+"""Smallest slope of a free curve."""
 
 
-@dataclass(frozen=True, eq=False)
-class GreyLevels:
-    """The grey levels of a scanner's images, so that every weighting of the images is one matrix product.
+class Pool:
+    """The grey levels of a scanner's images, ordered once, so that any weighting of the images is quick.
 
-    Attributes
-    ----------
-    levels : float64 array of shape (m,)
-        Mean grey level of each bin, in [0, 1], increasing.
-    mass : float64 array of shape (n, m)
-        Share of image i in bin j; rows sum to 1.
-    """
-
-    levels: Floats
-    mass: Floats
-
-    def pooled(self, weights: Floats) -> Floats:
-        """Mass per bin with images weighted by `weights` of shape (n,); sums to 1."""
-        return np.asarray(weights @ self.mass / weights.sum())
-
-
-def grey_levels(samples: Sequence[Sample], parts: Sequence[Regions], air: float) -> GreyLevels:
-    """Histograms in which every image counts alike, whatever its size and its share of air.
+    Every image counts alike, whatever its size. Air has the same share of every image that shows any, the same on
+    both scanners: so air goes to air and anatomy to anatomy, however much of each is in view.
 
     Parameters
     ----------
-    samples, parts
-        Images and their regions.
+    views : Views
     air : float
-        Share of the mass, in [0, 1), that the background has in every image that has one: the same on both scanners,
-        so that air goes to air and anatomy to anatomy, however much of each is in view.
+        Share of air, in [0, 1).
     """
-    pairs = [
-        (s.pixels[r.foreground], s.pixels[r.background]) if air else (s.pixels[r.foreground | r.background], None)
-        for s, r in zip(samples, parts, strict=True)
-    ]
-    counts = np.zeros(65536)
-    rows = []
-    for fore, back in pairs:
-        row = np.bincount(fore, minlength=65536) / max(len(fore), 1)
-        if back is not None and len(back):
-            row = (1 - air) * row + air * np.bincount(back, minlength=65536) / len(back)
-        row /= max(row.sum(), 1e-12)
-        rows.append(row)
-        counts += row
-    cumulative = np.cumsum(counts) / counts.sum()
-    # Levels of equal cumulative mass share a bin: first a bin number for each of 65,536 levels, then compact.
-    number = np.minimum((cumulative * BINS).astype(int), BINS - 1)
-    used, number = np.unique(np.where(counts > 0, number, -1), return_inverse=True)
-    first = 1 if used[0] == -1 else 0
-    width = len(used)
-    mass = np.stack([np.bincount(number, weights=row, minlength=width)[first:] for row in rows])
-    weight = np.bincount(number, weights=counts, minlength=width)[first:]
-    total = np.bincount(number, weights=counts * np.arange(65536), minlength=width)[first:]
-    return GreyLevels(total / weight / 65535, mass)
+
+    def __init__(self, views: Views, air: float) -> None:
+        shown = ~np.isnan(views.air[:, 0]) if air else np.zeros(len(views), bool)
+        index = np.arange(len(views))
+        k, a = views.quantiles.shape[1], views.air.shape[1]
+        values = np.concatenate([views.quantiles.ravel(), views.air[shown].ravel()])
+        image = np.concatenate([np.repeat(index, k), np.repeat(index[shown], a)])
+        mass = np.concatenate(
+            [np.repeat((1 - air * shown) / k, k), np.full(int(shown.sum()) * a, air / a if a else 0.0)]
+        )
+        order = np.argsort(values, kind="stable")
+        self._values, self._image, self._mass = values[order], image[order], mass[order]
+
+    def quantiles(self, weights: Floats) -> Floats:
+        """Mean grey level of each of `BINS` equal shares, images weighted by `weights` of shape (n,); increasing."""
+        mass = weights[self._image] * self._mass
+        rank = np.concatenate([[0.0], np.cumsum(mass)])
+        integral = np.concatenate([[0.0], np.cumsum(mass * self._values)])
+        edges = np.linspace(0, rank[-1], BINS + 1)
+        means = np.diff(np.interp(edges, rank, integral)) * BINS / rank[-1]
+        return np.maximum.accumulate(np.clip(means, 0, 1))
 
 
-def quantile_map(source: GreyLevels, reference: GreyLevels, w_source: Floats, w_reference: Floats) -> Floats:
-    """Reference grey level that each level of the source goes to.
-
-    Each bin of the source covers an interval of ranks and goes to the mean of the reference's quantiles over it (the
-    barycentre of what transport sends there), so that coarse source levels are treated fairly.
+def band(
+    source: Pool,
+    reference: Pool,
+    weights: Floats,
+    patients: tuple[NDArray[np.intp], NDArray[np.intp]],
+    levels: Floats,
+    resamples: int,
+    seed: int,
+) -> dict[str, list[float]]:
+    """Pointwise 95 % interval of the transport at given source levels, patients of both scanners resampled.
 
     Parameters
     ----------
-    source, reference : GreyLevels
-    w_source, w_reference : float64 arrays of shape (n,)
-        Weights of the images.
+    source, reference : Pool
+    weights : float64 array of shape (n,)
+        Of the reference images.
+    patients : pair of integer arrays
+        Numbers of the patients of source and reference, from 0.
+    levels : float64 array of shape (m,)
+        Grey levels of the source.
+    resamples, seed : int
 
     Returns
     -------
-    float64 array of shape (m,)
-        Increasing (not strictly), in [0, 1], one for each of `source.levels`.
+    dict
+        ``x``, ``low``, ``high``: lists of m numbers; empty without resamples.
     """
-    target = reference.pooled(w_reference)
-    ranks = np.concatenate([[0.0], np.cumsum(target)])
-    integral = np.concatenate([[0.0], np.cumsum(target * reference.levels)])
-    mine = source.pooled(w_source)
-    edges = np.concatenate([[0.0], np.cumsum(mine)])
-    covered = np.diff(np.interp(edges / edges[-1], ranks / ranks[-1], integral))
-    levels = np.interp((edges[:-1] + edges[1:]) / 2, ranks, np.r_[reference.levels[0], reference.levels])
-    mean = np.divide(covered, mine, out=levels, where=mine > 1e-9)
-    return np.maximum.accumulate(np.clip(mean, 0, 1))
+    rng = np.random.default_rng(seed)
+    curves = []
+    for _ in range(resamples):
+        ours, theirs = (
+            np.bincount(rng.integers(0, p.max() + 1, p.max() + 1), minlength=p.max() + 1)[p].astype(np.float64)
+            for p in patients
+        )
+        if ours.any() and (theirs * weights).sum() > 0:
+            x, y = source.quantiles(ours), reference.quantiles(theirs * weights)
+            curves.append(np.interp(levels, x, y))
+    if not curves:
+        return {}
+    low, high = np.quantile(curves, [0.025, 0.975], axis=0)
+    return {"x": levels.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
-def air_share(source: Sequence[Regions], reference: Sequence[Regions]) -> float:
-    """Share of the mass that air gets: that of the reference where both scanners' images show air, else 0."""
-    for parts in (source, reference):
-        if np.median([p.clearness for p in parts]) < CLEAR:
-            return 0.0
-    return float(np.mean([p.background.sum() / max((p.foreground | p.background).sum(), 1) for p in reference]))
+def free_curve(x: Floats, y: Floats) -> ToneCurve:
+    """Straight lines through the points and the ends, slopes kept above zero."""
+    inside = np.clip(x, CLOSEST, 1 - CLOSEST)
+    kept = [0]
+    for i in range(1, len(inside)):
+        if inside[i] - inside[kept[-1]] > CLOSEST:
+            kept.append(i)
+    grid = np.concatenate([[0.0], inside[kept], [1.0]])
+    levels = np.maximum.accumulate(np.concatenate([[0.0], y[kept], [1.0]]))
+    levels = FLATTEST * grid + (1 - FLATTEST) * levels
+    return ToneCurve([Knots(tuple(grid.tolist()), tuple(levels.tolist()))])

@@ -1,0 +1,140 @@
+"""Which reference images a scanner's grey levels are matched with, and in what proportion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone.curves import ToneCurve
+from isotone.data.sample import Sample
+from isotone.foreground import Regions
+from isotone.mix import confusion, estimate_mix
+from isotone.population import Population, Views
+from isotone.transport import Pool, free_curve
+from isotone.views import take_views, windowed
+
+Floats = NDArray[np.float64]
+
+WINDOWS = (0.9, 0.8, 0.7, 0.6, 0.5)
+"""Sides of the windows tried where the source's field of view is not the reference's."""
+SEARCHED = 160
+"""Reference images on which a window is tried."""
+INFORMED = 0.25
+"""Share of the way from chance to certainty that structure must go on classes, for its mix to be used."""
+
+
+class FrozenClassifier(Protocol):
+    """What a fit needs of a classifier."""
+
+    @property
+    def config(self) -> Any:
+        """Has `classes`, a tuple of str."""
+        ...
+
+    def predict(self, prepared: NDArray[np.float32]) -> Floats:
+        """Probabilities of shape (n, classes) for inputs of shape (n, S, S) in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Which reference images the source's grey levels are matched with.
+
+    Attributes
+    ----------
+    reference : Views
+        Of the whole images, or of windows as small as the source's field of view.
+    weights : float64 array of shape (n,)
+    mix : dict
+        The source's class mix; empty: unknown.
+    mix_from : str
+        "stated", "labels", "structure", "classifier" or "none".
+    window : float
+        Side of the windows as a share of the image; 1: whole images.
+    mismatch, limit : float
+        As `Population` has them.
+    """
+
+    reference: Views
+    weights: Floats
+    mix: dict[str, float]
+    mix_from: str
+    window: float
+    mismatch: float
+    limit: float
+
+
+def match_populations(
+    ours: Views,
+    reference: Sequence[Sample],
+    parts: Sequence[Regions],
+    air: bool,
+    known: dict[str, float],
+    known_from: str,
+    seed: int,
+) -> Match:
+    """Weigh the reference images; where the source shows less of the body, windows of them."""
+
+    def compared(views: Views, window: float) -> tuple[Population, Match]:
+        population = Population(views, seed)
+        chance = 1 / max(len(population.classes), 1)
+        tells = population.accuracy > chance + INFORMED * (1 - chance)
+        mix = known or (population.mix(ours) if tells else {})
+        origin = known_from if known else "structure" if mix else "none"
+        gap = population.mismatch(ours, mix or population.mix(ours))
+        return population, Match(views, np.ones(len(views)), mix, origin, window, gap, population.limit(ours))
+
+    population, match = compared(take_views(reference, parts, air), 1.0)
+    if match.mismatch > match.limit:
+        some = np.random.default_rng(seed).permutation(len(reference))[:SEARCHED]
+        tried = [
+            compared(windowed([reference[i] for i in some], [parts[i] for i in some], window, air), window)[1]
+            for window in WINDOWS
+        ]
+        best = min(tried, key=lambda m: m.mismatch)
+        if best.mismatch < match.mismatch / 2:
+            population, match = compared(windowed(reference, parts, best.window, air), best.window)
+    alike = match.mismatch <= match.limit
+    mix, origin = (match.mix, match.mix_from) if alike or known else ({}, "none")
+    weights = population.weights(ours, mix, balanced=alike)
+    return replace(match, weights=weights, mix=mix, mix_from=origin)
+
+
+def classified(
+    match: Match,
+    ours: Views,
+    air: float,
+    source: Sequence[Sample],
+    reference: Sequence[Sample],
+    classifier: FrozenClassifier,
+    rounds: int,
+) -> Match:
+    """The class mix by what the classifier says of the matched images, in rounds of match and reweight."""
+    classes = list(classifier.config.classes)
+    held_out = [s for s in reference if s.split == "val"] or reference
+    tested = [s for s in held_out if s.label in classes and s.prepared is not None]
+    if not tested or any(s.prepared is None for s in source):
+        return match
+    true = np.array([classes.index(str(s.label)) for s in tested])
+    matrix = confusion(_say(tested, classifier, ToneCurve()), true, len(classes))
+    prior = np.array([float((match.reference.labels == c).any()) for c in classes])
+    pools = Pool(ours, air), Pool(match.reference, air)
+    x, mix, weights = pools[0].quantiles(np.ones(len(ours))), prior / prior.sum(), match.weights
+    for _ in range(rounds):
+        said = _say(source, classifier, free_curve(x, pools[1].quantiles(weights)))
+        mix, before = estimate_mix(matrix[:, said].T, prior), mix
+        members = np.array([match.reference.labels == c for c in classes])
+        weights = (mix / np.maximum(members.sum(1), 1)) @ members
+        if np.abs(mix - before).max() < 0.005:
+            break
+    found = {c: float(v) for c, v in zip(classes, mix, strict=True)}
+    return replace(match, weights=weights / weights.mean(), mix=found, mix_from="classifier")
+
+
+def _say(samples: Sequence[Sample], classifier: FrozenClassifier, curve: ToneCurve) -> NDArray[np.intp]:
+    prepared = np.stack([s.prepared for s in samples if s.prepared is not None])
+    return np.asarray(np.argmax(classifier.predict(curve(prepared)), axis=1))

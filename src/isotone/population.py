@@ -1,0 +1,211 @@
+"""Make the reference's population the source's, by what both show apart from their tone.
+
+Quantiles may only be matched between like populations (METHOD.md §4.1). `isotone.structure` describes images by
+numbers that no response changes, so two populations can be compared before anything is known of the response:
+a model of the reference tells from them the class of an image and how bright it would be, and weights on the
+reference images bring class mix and expected brightness to those of the source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from isotone.mix import estimate_mix
+
+Floats = NDArray[np.float64]
+
+COMPONENTS = 4
+"""Principal components of the reference images' quantiles that are predicted from their structure."""
+FOLDS = 5
+FAINTEST = 0.02
+"""Smallest spread of a number of the structure that is taken for real: layouts are shares and mean ranks."""
+FEWEST = 5
+"""Images that a class must have in the reference to be told by structure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """A scanner's images: structure, grey levels, and whose they are.
+
+    Attributes
+    ----------
+    structure : float64 array of shape (n, d)
+    quantiles : float64 array of shape (n, k)
+        Of the anatomy, in [0, 1].
+    air : float64 array of shape (n, a)
+        Quantiles of the air; NaN in rows of images that show none.
+    labels : array of shape (n,) of str
+        "" where unknown.
+    patients : integer array of shape (n,)
+    """
+
+    structure: Floats
+    quantiles: Floats
+    air: Floats
+    labels: NDArray[np.str_]
+    patients: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.structure)
+
+
+class Population:
+    """What the reference's structure says of class and brightness.
+
+    Parameters
+    ----------
+    reference : Views
+    seed : int
+        Of the folds by which each image's own class and brightness are predicted from other patients' alone.
+
+    Attributes
+    ----------
+    classes : list of str
+        Classes that structure can tell; fewer than two: none.
+    accuracy : float
+        Mean recall over the classes on held-out patients; NaN without classes.
+    """
+
+    def __init__(self, reference: Views, seed: int = 0) -> None:
+        from sklearn.covariance import LedoitWolf  # the train half
+        from sklearn.linear_model import LogisticRegression, RidgeCV
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        self.reference = reference
+        x, q = reference.structure, reference.quantiles
+        count = min(COMPONENTS, len(x) - 1)
+        _, _, axes = np.linalg.svd(q - q.mean(0), full_matrices=False)
+        scores = (q - q.mean(0)) @ axes[:count].T
+        self._brightness = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(0.1, 1e4, 11)))
+        self.expected = _held_out(self._brightness, x, scores, reference.patients, seed)
+        self._brightness.fit(x, scores)
+
+        names, counts = np.unique(reference.labels, return_counts=True)
+        self.classes = [str(c) for c, n in zip(names, counts, strict=True) if c and n >= FEWEST]
+        self.accuracy = float("nan")
+        mean = x.mean(0, keepdims=True)
+        residual = x - mean
+        if len(self.classes) > 1:
+            known = np.isin(reference.labels, self.classes)
+            self._prior = np.array([np.mean(reference.labels[known] == c) for c in self.classes])
+            self._class = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
+            labels = reference.labels[known]
+            held = _held_out(self._class, x[known], labels, reference.patients[known], seed, proba=True)
+            said = np.array(self.classes)[held.argmax(1)]
+            self.accuracy = float(np.mean([np.mean(said[labels == c] == c) for c in self.classes]))
+            self._class.fit(x[known], labels)
+            # A mix is only as good as the probabilities behind it: vector scaling (Alexandari et al. 2020,
+            # arXiv:1901.06852) makes those of the regularized model honest.
+            self._honest = LogisticRegression(C=10.0, max_iter=500).fit(_log(held), labels)
+            mean = np.stack([x[reference.labels == c].mean(0) for c in self.classes])
+            residual = x[known] - mean[np.searchsorted(self.classes, labels)]
+        self._mean, self._scale = mean, x.std(0).clip(FAINTEST)
+        self._within = LedoitWolf(assume_centered=True).fit(residual / self._scale)
+
+    def mix(self, source: Views) -> dict[str, float]:
+        """The source's class mix by its structure; empty where structure tells no classes."""
+        if len(self.classes) < 2:
+            return {}
+        likelihood = self._honest.predict_proba(_log(self._class.predict_proba(source.structure))) / self._prior
+        mix = estimate_mix(likelihood, np.ones(len(self.classes)))
+        return {c: float(v) for c, v in zip(self.classes, mix, strict=True)}
+
+    def mismatch(self, source: Views, mix: dict[str, float]) -> float:
+        """How far the source's mean structure is from that of the reference at this class mix.
+
+        Returns
+        -------
+        float
+            Squared Mahalanobis distance in standard deviations of one image, what chance explains subtracted:
+            about 0 for the same anatomy in the same view, whatever the response and the class mix; above
+            `limit` where something beyond tone differs (noise, sharpness, processing, field of view).
+        """
+        share = np.array([mix.get(c, 0.0) for c in self.classes]) if len(self.classes) > 1 else np.ones(1)
+        share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
+        centre = share @ self._mean
+        spread = (self._mean - centre) / self._scale
+        covariance = self._within.covariance_ + spread.T @ (share[:, None] * spread)
+        gap = (source.structure.mean(0) - centre) / self._scale
+        chance = len(gap) * (1 / len(np.unique(source.patients)) + 1 / len(np.unique(self.reference.patients)))
+        return float(gap @ np.linalg.solve(covariance, gap) - chance)
+
+    def limit(self, source: Views) -> float:
+        """The `mismatch` that chance hardly reaches and that matters."""
+        return float(0.5 + 3 * np.sqrt(2 * source.structure.shape[1]) / len(np.unique(source.patients)))
+
+    def weights(self, source: Views, mix: dict[str, float], *, balanced: bool = True) -> Floats:
+        """Weights of the reference images, shape (n,), mean 1.
+
+        Parameters
+        ----------
+        source : Views
+        mix : dict
+            Class mix to reach; empty: leave the classes alone. Classes that the reference lacks are left out.
+        balanced : bool
+            Bring the expected brightness to that of the source as well, by entropy balancing (Hainmueller 2012,
+            doi:10.1093/pan/mpr025) with as much tolerance as the number of source images calls for.
+        """
+        labels = self.reference.labels
+        base = np.ones(len(labels))
+        present = [c for c in mix if mix[c] > 0 and (labels == c).any()]
+        if present:
+            base = sum(mix[c] * (labels == c) / (labels == c).sum() for c in present) + 1e-9
+        if not balanced:
+            return np.asarray(base / base.mean())
+        scale = self.expected.std(0).clip(1e-9)
+        columns = [self.expected / scale]
+        target = [self._brightness.predict(source.structure).reshape(len(source), -1).mean(0) / scale]
+        slack = [np.full(len(scale), 1 / len(np.unique(source.patients)))]
+        if len(present) > 1:
+            total = sum(mix[c] for c in present)
+            columns.append(np.stack([(labels == c).astype(float) for c in present[1:]], 1))
+            target.append(np.array([mix[c] / total for c in present[1:]]))
+            slack.append(np.full(len(present) - 1, 1e-4))
+        return _entropy_balance(np.hstack(columns), np.concatenate(target), np.concatenate(slack), base)
+
+
+def _log(probabilities: Floats) -> Floats:
+    return np.log(np.maximum(probabilities, 1e-6))
+
+
+def _entropy_balance(x: Floats, target: Floats, slack: Floats, base: Floats) -> Floats:
+    """Weights nearest to `base` in relative entropy that bring the means of `x` to `target`, up to `slack`."""
+    start = base / base.sum()
+
+    def tilted(b: Floats) -> tuple[Floats, float]:
+        exponent = (x - target) @ b
+        largest = exponent.max()
+        raw = start * np.exp(exponent - largest)
+        return raw / raw.sum(), float(np.log(raw.sum()) + largest)
+
+    def dual(b: Floats) -> tuple[float, Floats]:
+        weights, log_sum = tilted(b)
+        return log_sum + float((slack * b * b).sum()) / 2, weights @ (x - target) + slack * b
+
+    found = minimize(dual, np.zeros(x.shape[1]), jac=True, method="BFGS")
+    weights, _ = tilted(found.x)
+    return np.asarray(weights / weights.mean())
+
+
+def _held_out(
+    model: object, x: Floats, y: NDArray[np.generic], patients: NDArray[np.intp], seed: int, *, proba: bool = False
+) -> Floats:
+    """What the model says of each image when it learned from other patients' alone."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, cross_val_predict
+
+    folds = min(FOLDS, len(np.unique(patients)))
+    kind = StratifiedGroupKFold if proba else GroupKFold
+    said = cross_val_predict(
+        model,
+        x,
+        y,
+        groups=patients,
+        cv=kind(folds, shuffle=True, random_state=seed),
+        method="predict_proba" if proba else "predict",
+    )
+    return np.asarray(said).reshape(len(x), -1)

@@ -1,0 +1,74 @@
+"""What an image shows apart from its tone: numbers that no scanner's response changes.
+
+They tell which population a scanner's images come from (class mix, projection, anatomy, field of view) before
+anything is known of its response. All of them are made of ranks, medians and level sets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone.foreground import Mask, boundaries, median
+
+Floats = NDArray[np.float64]
+
+SIDE = 96
+"""Images are compared at this many pixels along their longer side, whatever they were."""
+LEVELS = 16
+"""The level sets whose boundaries are measured lie between as many equal parts of the anatomy."""
+GRID = 6
+"""Rows of the layout, and columns before it is folded."""
+SIZE = LEVELS - 1 + GRID * GRID
+"""How many numbers describe an image."""
+
+
+def structure(pixels: NDArray[np.uint16], anatomy: Mask) -> Floats:
+    """Describe an image by its level sets and by the layout of its ranks.
+
+    Parameters
+    ----------
+    pixels : uint16 array of shape (h, w)
+    anatomy : bool array of shape (h, w)
+
+    Returns
+    -------
+    float64 array of shape (`SIZE`,)
+        The logarithms of the lengths of the boundaries of 15 level sets (after medians of three),
+        relative to the square root of the area: how finely and at which share of the anatomy it is divided
+        into dark and bright. Then the mean rank in each cell of a grid of 6 × 3 (the image folded on its
+        vertical axis) and the share of the cell that is anatomy.
+    """
+    rows, columns = (
+        np.minimum(
+            (np.arange(max(1, round(n * SIDE / max(pixels.shape)))) + 0.5) * max(pixels.shape) / SIDE, n - 1
+        ).astype(int)
+        for n in pixels.shape
+    )
+    smooth = median(pixels[np.ix_(rows, columns)])
+    inside = anatomy[np.ix_(rows, columns)]
+    if not inside.any():
+        return np.zeros(SIZE)
+    rank = np.zeros(smooth.shape)
+    rank[inside] = _ranks(smooth[inside])
+    level = np.minimum((rank * LEVELS).astype(np.intp), LEVELS - 1)
+    lengths = boundaries(level, inside, LEVELS - 1) / np.sqrt(inside.sum())
+    return np.concatenate([np.log(lengths + 0.1), _layout(rank, inside)])
+
+
+def _ranks(values: NDArray[np.uint16]) -> Floats:
+    """Ranks in (0, 1), equal values sharing the middle one."""
+    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray(((last - counts / 2) / last[-1])[where])
+
+
+def _layout(rank: Floats, inside: Mask) -> Floats:
+    h, w = rank.shape
+    cell = (np.arange(h) * GRID // h)[:, None] * GRID + (np.arange(w) * GRID // w)[None]
+    total = np.maximum(np.bincount(cell.ravel(), minlength=GRID * GRID), 1)
+    share = np.bincount(cell.ravel(), weights=inside.ravel(), minlength=GRID * GRID)
+    ranks = np.bincount(cell.ravel(), weights=(rank * inside).ravel(), minlength=GRID * GRID)
+    mean = np.where(share > 3, ranks / np.maximum(share, 1), 0.5).reshape(GRID, GRID)
+    fill = (share / total).reshape(GRID, GRID)
+    return np.concatenate([((a + a[:, ::-1]) / 2)[:, : GRID // 2].ravel() for a in (mean, fill)])

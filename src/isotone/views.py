@@ -1,0 +1,78 @@
+"""A scanner's images as a fit compares them: regions, structure and quantiles, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone.data.sample import Sample
+from isotone.foreground import CLEAR, Regions, regions
+from isotone.population import Views
+from isotone.structure import GRID, structure
+
+QUANTILES = (np.arange(128) + 0.5) / 128
+"""Of the anatomy."""
+AIR = (np.arange(32) + 0.5) / 32
+"""Quantiles of the air."""
+
+
+def shows_air(reference: Sequence[Regions]) -> bool:
+    """Whether air can be told from anatomy (breasts: yes; most chests: no).
+
+    The reference decides for all scanners: how clear the cut is depends on noise and sharpness too.
+    """
+    return bool(np.median([r.clearness for r in reference]) >= CLEAR)
+
+
+def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -> Views:
+    """Describe a scanner's images; without `air` all pixels but padding and collimation are anatomy."""
+    rows = []
+    for sample, part in zip(samples, parts, strict=True):
+        anatomy = part.foreground if air and part.foreground.any() else part.foreground | part.background
+        fore = sample.pixels[anatomy] / 65535
+        back = sample.pixels[part.background & ~anatomy] / 65535
+        rows.append(
+            (
+                structure(sample.pixels, anatomy),
+                np.quantile(fore, QUANTILES) if len(fore) else np.zeros(len(QUANTILES)),
+                np.quantile(back, AIR) if len(back) else np.full(len(AIR), np.nan),
+            )
+        )
+    described, quantiles, air_quantiles = (np.stack(column) for column in zip(*rows, strict=True))
+    return Views(
+        structure=described,
+        quantiles=quantiles,
+        air=air_quantiles,
+        labels=np.array([s.label or "" for s in samples]),
+        patients=np.unique([s.patient for s in samples], return_inverse=True)[1].astype(np.intp),
+    )
+
+
+def air_share(views: Views) -> float:
+    """Share of the pooled mass that air gets: that of the cells of the layout which it fills."""
+    return float(np.clip(1 - views.structure[:, -GRID * GRID // 2 :].mean(), 0.02, 0.9))
+
+
+def cropped(sample: Sample, part: Regions, share: float) -> Sample:
+    """The window of `share` of each side whose middle is nearest to the middle of the anatomy."""
+    inside = part.foreground | part.background
+    spans = []
+    for axis in (0, 1):
+        extent = np.flatnonzero(inside.any(1 - axis))
+        first, last = (int(extent[0]), int(extent[-1]) + 1) if len(extent) else (0, inside.shape[axis])
+        length = max(8, round(share * (last - first)))
+        profile: NDArray[np.intp] = part.foreground.sum(1 - axis)
+        middle = int(np.average(np.arange(len(profile)), weights=profile)) if profile.any() else (first + last) // 2
+        start = int(np.clip(middle - length // 2, first, max(first, last - length)))
+        spans.append(slice(start, start + length))
+    window = tuple(spans)
+    return replace(sample, pixels=sample.pixels[window], valid=sample.valid[window])
+
+
+def windowed(samples: Sequence[Sample], parts: Sequence[Regions], share: float, air: bool) -> Views:
+    """The views of images seen through a smaller field."""
+    smaller = [cropped(s, p, share) for s, p in zip(samples, parts, strict=True)]
+    return take_views(smaller, [regions(s) for s in smaller], air)

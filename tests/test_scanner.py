@@ -1,0 +1,132 @@
+"""One curve for a scanner, fitted end to end on small phantoms."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from isotone import ScannerSettings
+from isotone.data.cohorts.phantom_anatomy import Anatomy, draw_breast
+from isotone.data.cohorts.phantom_scanners import reference_presentation
+from isotone.data.sample import Sample
+from isotone.errors import UsageError
+from isotone.scanner import fit_scanner
+from isotone.stages import Affine, Knots
+
+RESPONSES = {
+    "gamma 0.4": lambda x: x**0.4,
+    "gamma 2.5": lambda x: x**2.5,
+    "log": lambda x: np.log1p(100 * x) / np.log(101),
+    "narrow": lambda x: 0.05 + 0.35 * x**1.4,
+}
+FEW = ScannerSettings(resamples=20)
+
+
+def draw(seed, density, field=240.0):
+    rng = np.random.default_rng([seed, ord(density)])
+    line = draw_breast(rng, Anatomy.draw(rng, density), 112, laterality="LR"[rng.integers(2)], field_mm=field)
+    image = np.clip(reference_presentation(line), 0, 1)
+    return Sample(
+        np.rint(65535 * image).astype(np.uint16), np.ones(image.shape, bool), label=density, patient=f"{density}{seed}"
+    )
+
+
+def through(samples, response):
+    return [
+        replace(s, pixels=np.rint(65535 * response(s.pixels / 65535)).astype(np.uint16), patient=f"s{s.patient}")
+        for s in samples
+    ]
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return [draw(i, c) for c in "ABCD" for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def others():
+    return {c: [draw(1000 + i, c) for i in range(60)] for c in "ABCD"}
+
+
+def error(fit, response):
+    """Root mean square error of the curve over the anatomy's grey levels, unit range."""
+    x = np.linspace(0.25, 0.9, 50)
+    return float(np.sqrt(np.mean((fit.curve(response(x)) - x) ** 2)))
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_a_response_is_undone_without_labels_though_classes_are_missing(reference, others, name):
+    source = through([*others["B"][:40], *others["C"][:40]], RESPONSES[name])
+    fit = fit_scanner(source, reference, labels=False, settings=FEW)
+    assert fit.notes["mix_from"] == "structure"
+    assert not fit.notes["labels_used"]
+    assert fit.notes["mix"]["A"] + fit.notes["mix"]["D"] < 0.15
+    assert error(fit, RESPONSES[name]) < 0.02
+    assert fit.notes["clipped_share"] < 0.001
+
+
+def test_without_labels_no_label_of_the_source_is_read(reference, others):
+    source = through([*others["B"][:20], *others["C"][:20]], RESPONSES["log"])
+    relabelled = [replace(s, label="D") for s in source]
+    assert (
+        fit_scanner(source, reference, labels=False, settings=FEW)
+        == fit_scanner(relabelled, reference, labels=False, settings=FEW)
+    )  # fmt: skip
+
+
+def test_a_shifted_class_mix_does_not_go_into_the_tone(reference, others):
+    source = through([*others["C"][:15], *others["D"]], RESPONSES["gamma 2.5"])
+    plain = fit_scanner(source, [replace(s, label=None) for s in reference], labels=False, settings=FEW)
+    for labels in (True, False):
+        fit = fit_scanner(source, reference, labels=labels, settings=FEW)
+        assert fit.notes["mix"]["D"] == pytest.approx(0.8, abs=0.1)
+        assert error(fit, RESPONSES["gamma 2.5"]) < 0.7 * error(plain, RESPONSES["gamma 2.5"])
+    stated = fit_scanner(source, reference, mix={"C": 1, "D": 4}, settings=FEW)
+    assert stated.notes["mix_from"] == "stated"
+    assert stated.notes["mix"] == {"C": 0.2, "D": 0.8}
+
+
+def test_a_smaller_field_of_view_is_matched_with_windows_of_the_reference(reference):
+    source = through([draw(2000 + i, c, field=168.0) for c in "ABCD" for i in range(15)], RESPONSES["log"])
+    fit = fit_scanner(source, reference, labels=False, settings=FEW)
+    assert fit.notes["window"] < 1
+    assert error(fit, RESPONSES["log"]) < 0.02
+
+
+def test_noise_beyond_the_reference_is_said_and_the_mix_not_guessed(reference, others):
+    rng = np.random.default_rng(0)
+    noisy = [
+        replace(s, pixels=np.clip(s.pixels + rng.normal(0, 4000, s.pixels.shape), 0, 65535).astype(np.uint16))
+        for s in [*others["B"][:30], *others["C"][:30]]
+    ]
+    notes = fit_scanner(noisy, reference, labels=False, settings=FEW).notes
+    assert notes["mix_from"] == "none"
+    assert any(w.startswith("W_BEYOND_TONE") for w in notes["warnings"])
+
+
+def test_the_narrow_range_gets_an_affine_stage_and_the_free_curve_knots(reference, others):
+    source = through(others["B"][:30], RESPONSES["narrow"])
+    assert isinstance(fit_scanner(source, reference, settings=FEW).curve.stages[0], Affine)
+    free = fit_scanner(source, reference, settings=ScannerSettings(resamples=0, free=True))
+    assert isinstance(free.curve.stages[0], Knots)
+    assert free.notes["projection_rmse_levels_8bit"] < 0.1
+    assert free.notes["band"] == {}
+
+
+def test_the_same_seed_gives_the_same_fit_and_its_notes_are_json_without_patients(reference, others):
+    source = through(others["C"][:20], RESPONSES["log"])
+    first, again = (fit_scanner(source, reference, settings=FEW, seed=3) for _ in range(2))
+    text = json.dumps(first.notes)
+    assert text == json.dumps(again.notes)
+    assert first.curve == again.curve
+    assert "sC10" not in text
+    assert np.all(np.array(first.notes["band"]["low"]) <= np.array(first.notes["band"]["high"]))
+    assert any(w.startswith("W_FEW") for w in first.notes["warnings"])
+
+
+def test_what_cannot_be_matched_is_refused(reference):
+    with pytest.raises(UsageError, match="source"):
+        fit_scanner([], reference)
+    with pytest.raises(UsageError, match="share no class"):
+        fit_scanner([replace(reference[0], label="Z")], reference)

@@ -1,0 +1,126 @@
+"""Quantiles, structure and the weighing of populations."""
+
+import numpy as np
+import pytest
+
+from isotone.mix import confusion, estimate_mix
+from isotone.population import Population, Views
+from isotone.structure import SIZE, structure
+from isotone.transport import BINS, Pool, band, free_curve
+
+
+def views(quantiles, *, air=None, labels=None, structure=None):
+    n = len(quantiles)
+    return Views(
+        structure=np.zeros((n, 3)) if structure is None else structure,
+        quantiles=np.asarray(quantiles),
+        air=np.full((n, 4), np.nan) if air is None else air,
+        labels=np.array([""] * n if labels is None else labels),
+        patients=np.arange(n),
+    )
+
+
+def two_classes(rng, dark, bright):
+    """Class D is dark, class H bright; the structure tells them apart most of the time."""
+    labels = np.array(["D"] * dark + ["H"] * bright)
+    level = np.where(labels == "D", 0.3, 0.6) + rng.normal(0, 0.03, len(labels))
+    quantiles = np.clip(level[:, None] + np.linspace(-0.1, 0.1, 64), 0, 1)
+    described = rng.normal(0, 1, (len(labels), 6))
+    described[:, 0] += 3 * (labels == "H")
+    return views(quantiles, labels=labels, structure=described)
+
+
+def test_an_increasing_response_commutes_with_pooled_quantiles():
+    quantiles = np.sort(np.random.default_rng(0).random((20, 128)), axis=1)
+    x = Pool(views(quantiles**2.5), 0.0).quantiles(np.ones(20))
+    y = Pool(views(quantiles), 0.0).quantiles(np.ones(20))
+    assert np.abs(x**0.4 - y)[5:].max() < 0.01
+
+
+def test_a_weight_of_two_is_the_image_twice():
+    quantiles = np.sort(np.random.default_rng(0).random((3, 16)), axis=1)
+    twice = Pool(views(quantiles[[0, 1, 2, 2]]), 0.0).quantiles(np.ones(4))
+    assert Pool(views(quantiles), 0.0).quantiles(np.array([1.0, 1.0, 2.0])) == pytest.approx(twice)
+
+
+def test_air_keeps_its_share_whatever_the_images_show_of_it():
+    quantiles = np.full((2, 8), 0.6)
+    air = np.array([[0.1] * 4, [np.nan] * 4])
+    pooled = Pool(views(quantiles, air=air), 0.5).quantiles(np.ones(2))
+    assert np.mean(pooled < 0.3) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_band_narrows_with_the_number_of_patients():
+    rng = np.random.default_rng(0)
+    widths = []
+    for n in (10, 160):
+        pool = Pool(views(np.clip(rng.normal(0.5, 0.1, (n, 1)) + np.linspace(-0.2, 0.2, 32), 0, 1)), 0.0)
+        who = np.arange(n)
+        result = band(pool, pool, np.ones(n), (who, who), np.array([0.4, 0.5, 0.6]), 100, 0)
+        widths.append(np.mean(np.subtract(result["high"], result["low"])))
+    assert widths[1] < 0.5 * widths[0]
+    assert band(pool, pool, np.ones(n), (who, who), np.array([0.5]), 0, 0) == {}
+
+
+def test_the_free_curve_goes_through_its_points_and_increases():
+    x = np.sort(np.random.default_rng(0).random(BINS))
+    curve = free_curve(x, x**2)
+    assert np.abs(curve(x) - x**2).max() < 1e-3
+    assert curve.min_slope() > 0
+
+
+@pytest.mark.parametrize("truth", [[0.5, 0.5], [0.0, 1.0], [0.9, 0.1]])
+def test_the_mix_is_found_from_what_an_imperfect_classifier_says(truth):
+    rng = np.random.default_rng(0)
+    matrix = np.array([[0.8, 0.2], [0.3, 0.7]])
+    true = rng.choice(2, 4000, p=truth)
+    said = np.array([rng.choice(2, p=matrix[t]) for t in true])
+    assert estimate_mix(matrix[:, said].T, np.ones(2)) == pytest.approx(truth, abs=0.05)
+
+
+def test_few_images_lean_on_the_prior():
+    likelihood = np.array([[0.0, 1.0]])
+    assert estimate_mix(likelihood, np.ones(2), strength=9.0)[1] < 0.6
+
+
+def test_a_confusion_matrix_has_rows_of_one_and_no_zero():
+    table = confusion(np.array([0, 0, 1]), np.array([0, 0, 1]), 3)
+    assert table.sum(axis=1) == pytest.approx(1)
+    assert (table > 0).all()
+
+
+@pytest.mark.parametrize("response", [lambda x: x**0.4, lambda x: x**2.5, lambda x: 0.1 + 0.3 * x])
+def test_no_response_changes_the_structure_of_an_image(response):
+    rng = np.random.default_rng(1)
+    image = rng.permutation(np.linspace(0.05, 0.95, 64 * 48)).reshape(64, 48)
+    anatomy = np.ones(image.shape, bool)
+    a, b = (structure(np.rint(65535 * x).astype(np.uint16), anatomy) for x in (image, response(image)))
+    assert a.shape == (SIZE,)
+    assert a == pytest.approx(b, abs=1e-3)
+
+
+def test_left_and_right_have_the_same_structure():
+    image = np.random.default_rng(0).integers(0, 65535, (96, 96)).astype(np.uint16)
+    anatomy = np.ones(image.shape, bool)
+    assert structure(image, anatomy) == pytest.approx(structure(image[:, ::-1], anatomy), abs=0.02)
+
+
+def test_structure_tells_the_class_mix_and_the_weights_bring_the_reference_to_it():
+    rng = np.random.default_rng(0)
+    reference, source = two_classes(rng, 150, 150), two_classes(rng, 20, 180)
+    population = Population(reference)
+    mix = population.mix(source)
+    assert mix["H"] == pytest.approx(0.9, abs=0.06)
+    weights = population.weights(source, mix)
+    assert weights.mean() == pytest.approx(1)
+    assert (weights > 0).all()
+    assert weights[reference.labels == "H"].sum() / len(weights) == pytest.approx(mix["H"], abs=0.02)
+
+
+def test_another_anatomy_is_a_mismatch_and_another_class_mix_is_none():
+    rng = np.random.default_rng(0)
+    population = Population(two_classes(rng, 150, 150))
+    same, other = two_classes(rng, 10, 90), two_classes(rng, 50, 50)
+    assert population.mismatch(same, population.mix(same)) < population.limit(same)
+    other.structure[:, 2] += 3
+    assert population.mismatch(other, population.mix(other)) > population.limit(other)
