@@ -18,11 +18,11 @@ from isotone.data.sample import Sample
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-LEVELS = 256
+LEVELS = 128
 """How many level sets of an image are looked at, evenly spaced in area."""
 CLEAR = 2.5
 """Air is told from anatomy where the best level set is this many times better than the median one."""
-SLACK = 1.15
+SLACK = 1.25
 """How much longer than the best level set's boundary the one may be that is taken in the end."""
 
 
@@ -60,13 +60,20 @@ def frame(pixels: NDArray[np.uint16], valid: Mask) -> Mask:
     return inside
 
 
-def regions(sample: Sample) -> Regions:
+def regions(sample: Sample, slack: float = SLACK) -> Regions:
     """Tell anatomy from air by the level set whose boundary is shortest for its area (Cheeger's ratio).
 
     Air is one smooth piece, darker than all else, along the border; a level set that cuts through anatomy or
     through noise has a boundary many times longer. Of all level sets about as short as the best one the
     darkest is taken: it follows the skin, whatever share of the image is air. The choice commutes with every
     increasing map of the grey levels.
+
+    Parameters
+    ----------
+    sample : Sample
+    slack : float
+        How many times longer than the best level set's boundary the one taken may be. 0 takes the best itself,
+        which blur moves less, and a smaller field of view more.
 
     Returns
     -------
@@ -80,7 +87,7 @@ def regions(sample: Sample) -> Regions:
         return Regions(inside, np.zeros_like(inside), 1.0)
     ratio = boundary / np.minimum(area, 1 - area)
     best = taken = int(np.argmin(ratio))
-    while taken > 0 and boundary[taken - 1] <= SLACK * boundary[best]:
+    while taken > 0 and boundary[taken - 1] <= slack * boundary[best]:
         taken -= 1
     pieces, _ = ndimage.label((smooth <= cuts[taken]) & inside)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))

@@ -54,7 +54,7 @@ def traits(radiograph: Radiograph) -> Traits:
     RadiographError
         E_EMPTY_IMAGE: fewer than two grey levels.
     """
-    mask = regions(TakeSample()(radiograph)).foreground
+    mask = regions(TakeSample()(radiograph), slack=0.0).foreground  # blur is told by texture, not here
     header = radiograph.header
     return Traits(
         tone=GreyLevels.of(radiograph.decimated(SIZE), mask).percentiles(PERCENTILES),
