@@ -225,8 +225,12 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(harmonizer: Path, tmp
     for path in done:
         Image.open(path).load()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 300
+    # The gate may find one of the many images odd: it is refused by name, and the rest is there.
+    table = pd.read_csv(tmp_path / "out" / "curves.csv")
+    refused = int((table["status"] == "refused").sum())
+    assert again.returncode == int(refused > 0), again.stderr
+    assert refused < 15
+    assert len(table) == len(list((tmp_path / "out").rglob("*.png"))) + refused == 300
     assert not list((tmp_path / "out").rglob(".isotone-*.png"))
 
 

@@ -184,7 +184,8 @@ def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> int:
         dataset.SOPInstanceUID = record.uid("restored", derived_uid)
         dataset.SeriesInstanceUID = record.uid("restored", str(dataset.get("SeriesInstanceUID", "")))
         dataset.ImageType = ["DERIVED", *list(dataset.get("ImageType") or ["", "PRIMARY"])[1:]]
-        dataset.DerivationDescription = f"{NAME} restore: {lost} pixels could not be restored exactly"
+        bits = "; bits above BitsStored are gone" if record.dropped_bits else ""
+        dataset.DerivationDescription = f"{NAME} restore: {lost} pixels could not be restored exactly{bits}"
     write_dicom(dataset, syntax, target)
     return lost
 
