@@ -1,0 +1,263 @@
+"""Which methods undo which responses, in which populations? Simulated scanners, where the truth is known.
+
+Three anatomies: the phantom (density classes), chest radiographs of NIH within spacing 0.168 (sex), and paediatric
+chests of Kermany et al. (pneumonia), where grey levels alone tell the label: a stress test. A frozen classifier learns
+on reference images; a source scanner writes others with its response; every method is fitted on the source's images,
+and judged on test images of both classes behind the same response. The oracle sees these without the response.
+
+    python benchmarks/responses.py [--quick] [--anatomy phantom|nih|kermany] [--seeds 0 1 2]    # resumes
+    python benchmarks/responses.py --paper     # the paper's preset on four responses and two populations
+    python benchmarks/responses.py --table     # only the tables and the figure, from what there is
+
+One part (an anatomy, a seed, a population) is a file in benchmarks/out/responses. Run several anatomies at once to use
+several cores. The tables go to docs/results_responses.md, the figure beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+
+import responses_table
+from isotone.data.sample import Sample, TakeSample
+from isotone.files import replace_file
+from isotone.imaging.radiograph import Radiograph
+from isotone.models.classifier import Classifier
+from isotone.models.gdce_mapper import GDCEMapper
+from isotone.models.prepare import Prepare
+from isotone.normalizers import baseline
+from isotone.scanner import ScannerSettings, fit_scanner
+from isotone.training.fit_curve import fit_curve_by_task
+from isotone.training.fit_gdce import GDCESettings, fit_gdce
+from isotone.training.train import TrainSettings, fit_classifier
+from responses_data import (
+    BEYOND,
+    CROSSED,
+    MIXTURE,
+    RESPONSES,
+    SHARED,
+    Image,
+    World,
+    beyond_tone,
+    make_world,
+    radiograph,
+)
+
+HERE = Path(__file__).resolve().parent
+BASELINES = ("min-max", "z-score", "histogram-matching", "histogram-matching-all-pixels", "nyul")
+POPULATIONS = {"phantom": 8, "nih": 7, "kermany": 7}
+IMAGE_SIZE = {"phantom": 64, "nih": 96, "kermany": 64}
+QUANTILES = np.linspace(0, 1, 513)
+"""Of the plainest curve: all pixels of the source onto all pixels of the reference."""
+WORKED = ("matched", "B and C", "C : D", "normal : pneumonia")
+"""Beginnings of the populations on which the curve by task loss is fitted too."""
+
+Predict = Callable[[Sequence[Radiograph]], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A world with its classifier and the baselines fitted on its reference."""
+
+    world: World
+    classifier: Classifier
+    reference: list[Sample]
+    normalizers: list[Any]
+
+    def source(self, population: str, response: str) -> list[Sample]:
+        """What a fit sees of a population behind a response."""
+        return samples(self.world.populations[population][0], response, self.classifier.prepare, "train")
+
+    def predict(self, images: Sequence[Radiograph]) -> np.ndarray:
+        return self.classifier.predict(np.stack([self.classifier.prepare(image) for image in images])).astype(
+            np.float32
+        )
+
+
+def samples(images: Sequence[Image], response: str, prepare: Prepare, split: str) -> list[Sample]:
+    take, domain = TakeSample(prepare), "ref" if response == "none" else "src"
+    return [
+        replace(take(radiograph(image, response, i, domain)), label=image.label, patient=image.patient, split=split)
+        for i, image in enumerate(images)
+    ]
+
+
+def set_up(anatomy: str, seed: int, folder: Path, scale: float) -> Bench:
+    """Make the world; train its classifier, or load it."""
+    world = make_world(anatomy, seed, scale)
+    size = IMAGE_SIZE[anatomy]
+    kept = folder / f"classifier-{anatomy}-{seed}"
+    train, val = (
+        samples(images, "none", Prepare(size), split) for images, split in ((world.train, "train"), (world.val, "val"))
+    )
+    if not (kept / "config.json").exists():
+        epochs = 60 if scale == 1 else 5
+        settings = TrainSettings.small(image_size=size, epochs=epochs, stop_after=30, reduce_after=12, dropout=0.1)
+        fit_classifier(train, val, settings, seed=seed, quiet=True).save(kept)
+    written = [radiograph(image, "none", i, "ref") for i, image in enumerate(world.train)]
+    normalizers = [baseline(name).fit(written) for name in BASELINES]
+    return Bench(world, Classifier.load(kept), [*train, *val], normalizers)
+
+
+def curves(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[Any, float, dict[str, Any]]]:
+    """Every method that gives one curve: its curve, the seconds of its fit, and its notes."""
+    quick = ScannerSettings(resamples=0)
+
+    def scanner(**options: Any) -> tuple[Any, dict[str, Any]]:
+        fit = fit_scanner(source, bench.reference, settings=quick, **options)
+        return fit.curve, fit.notes
+
+    def by_task() -> tuple[Any, dict[str, Any]]:
+        fifth = [i % 5 == 0 for i in range(len(source))]
+        fitted = [s for s, held in zip(source, fifth, strict=True) if not held]
+        held = [s for s, held in zip(source, fifth, strict=True) if held]
+        return fit_curve_by_task(fitted, held, bench.classifier, quiet=True), {}
+
+    def pooled() -> tuple[Any, dict[str, Any]]:
+        ours, theirs = (np.quantile(np.concatenate([s.pixels.ravel() for s in side]), QUANTILES) for side in sides)
+        return lambda x: np.interp(x, ours / 65535, theirs / 65535), {}
+
+    sides = source, bench.reference
+    ways: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
+        "pooled quantiles, all pixels": pooled,
+        "scanner, labels": lambda: scanner(classifier=bench.classifier),
+        "scanner, no labels": lambda: scanner(classifier=bench.classifier, labels=False),
+        "scanner, no classifier": lambda: scanner(labels=False),
+    }
+    if task:
+        ways["Eq. 1 curve by task loss"] = by_task
+    result = {}
+    for name, way in ways.items():
+        start = time.perf_counter()
+        curve, notes = way()
+        result[name] = (curve, time.perf_counter() - start, notes)
+    return result
+
+
+def run_cell(bench: Bench, population: str, response: str) -> dict[str, Any]:
+    """Probabilities of every method on the test images, and what the fits said."""
+    tested = bench.world.tests[bench.world.populations[population][1]]
+    written = [radiograph(image, response, i, "src") for i, image in enumerate(tested)]
+    plain = response if response in BEYOND else "none"
+    # What no tone curve can mend stays in the oracle: the same images without the response alone.
+    oracle = [radiograph(image, "none", i, "ref") for i, image in enumerate(_beyond(tested, plain))]
+    scores = {"none": bench.predict(written), "oracle": bench.predict(oracle)}
+    seconds: dict[str, float] = {}
+    for normalizer in bench.normalizers:
+        scores[normalizer.name] = bench.predict([normalizer.transform(image) for image in written])
+    source = bench.source(population, response)
+    task = response in CROSSED and population.startswith(WORKED)
+    notes = {}
+    for name, (curve, took, said) in curves(bench, source, task).items():
+        scores[name] = bench.predict([image.map_tone(curve) for image in written])
+        seconds[name] = took
+        notes[name] = {k: said.get(k) for k in ("mix", "mix_from", "window", "mismatch", "clipped_share", "warnings")}
+    return {"scores": scores, "seconds": seconds, "notes": notes}
+
+
+def _beyond(images: Sequence[Image], kind: str) -> list[Image]:
+    if kind == "none":
+        return list(images)
+    return [
+        replace(image, grey=beyond_tone(kind, np.clip(image.grey, 0, 1), np.random.default_rng(i)))
+        for i, image in enumerate(images)
+    ]
+
+
+def responses_of(anatomy: str, population: str, quick: bool) -> list[str]:
+    if quick:
+        return ["gamma 2.5"]
+    if population.startswith("matched"):
+        return [*RESPONSES, MIXTURE, *(BEYOND if anatomy == "phantom" else ())]
+    return list(CROSSED)
+
+
+def run_part(bench: Bench, anatomy: str, population: str, target: Path, quick: bool) -> None:
+    """All responses of one population into one file."""
+    test = bench.world.tests[bench.world.populations[population][1]]
+    arrays: dict[str, Any] = {
+        "labels": np.array([bench.world.classes.index(image.label) for image in test]),
+        "patients": np.unique([image.patient for image in test], return_inverse=True)[1],
+    }
+    said: dict[str, Any] = {}
+    for response in responses_of(anatomy, population, quick):
+        cell = run_cell(bench, population, response)
+        said[response] = {"seconds": cell["seconds"], "notes": cell["notes"]}
+        arrays |= {f"{response}|{method}": scores for method, scores in cell["scores"].items()}
+        print(f"{target.stem}: {response}", flush=True)
+    arrays |= {"said": np.array(json.dumps(said)), "population": np.array(population)}
+    with replace_file(target) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def run_paper(bench: Bench, target: Path) -> None:
+    """The paper's preset on small images, with the better of two learning rates by its own validation."""
+    test = bench.world.tests["test"]
+    arrays: dict[str, Any] = {
+        "labels": np.array([bench.world.classes.index(image.label) for image in test]),
+        "patients": np.unique([image.patient for image in test], return_inverse=True)[1],
+    }
+    said: dict[str, Any] = {}
+    weights = SHARED.parent / "weights" / "vgg16_features_conv2_2_caffe_rgb.safetensors"
+    for population in ("matched, 200", "C : D 1 : 3"):
+        for response in CROSSED:
+            source = bench.source(population, response)
+            order = np.random.default_rng(0).permutation(len(source))
+            held, fitted = [source[i] for i in order[: len(order) // 5]], [source[i] for i in order[len(order) // 5 :]]
+            start, best = time.perf_counter(), None
+            for rate in (1e-4, 1e-3):
+                settings = GDCESettings(input_size=64, perceptual_weights=weights, epochs=40, learning_rate=rate)
+                net, rows = fit_gdce(fitted, bench.reference, held, bench.classifier, settings, quiet=True)
+                reached = max(row["worst_group_accuracy"] for row in rows)
+                best = max(best or (-1.0, None), (reached, net), key=lambda pair: pair[0])
+            took = time.perf_counter() - start
+            mapper = GDCEMapper(best[1])
+            written = [radiograph(image, response, i, "src") for i, image in enumerate(test)]
+            scores = bench.predict([image.map_tone(mapper.curve(image)) for image in written])
+            key = f"{population}|{response}"
+            arrays[f"{key}|gdce"] = scores
+            said[key] = {"seconds": {"gdce": took}}
+            print(f"paper: {key}: {took:.0f} s", flush=True)
+    arrays["said"] = np.array(json.dumps(said))
+    with replace_file(target) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--anatomy", nargs="+", default=list(IMAGE_SIZE), choices=list(IMAGE_SIZE))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the images, one response")
+    parser.add_argument("--paper", action="store_true")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = HERE / "out" / ("responses-quick" if options.quick else "responses")
+    for anatomy in () if options.table else options.anatomy:
+        for seed in options.seeds[:1] if options.paper else options.seeds:
+            bench = None
+            for number in ("paper",) if options.paper else range(POPULATIONS[anatomy]):
+                target = folder / f"{anatomy}-{seed}-{number}.npz"
+                if target.exists():
+                    continue
+                bench = bench or set_up(anatomy, seed, folder, 0.1 if options.quick else 1.0)
+                if options.paper:
+                    run_paper(bench, target)
+                else:
+                    run_part(bench, anatomy, list(bench.world.populations)[int(number)], target, options.quick)
+    responses_table.write(folder, folder if options.quick else HERE.parent / "docs")
+
+
+if __name__ == "__main__":
+    main()
