@@ -24,7 +24,7 @@ from isotone.look import LAYOUT, SIZE
 
 Floats = NDArray[np.float64]
 
-LIMIT = 2.0
+LIMIT = 2.75
 """Of an image, at least: with normal looks one of 10,000 lies farther out. What is another anatomy lies beyond 4."""
 QUANTILE = 0.98
 ALLOWANCE = 1.25
