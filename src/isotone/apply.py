@@ -31,6 +31,10 @@ from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.journal import Entries, open_journal
 from isotone.workers import map_isolated
 
+NO_LOOK = (
+    "W_NO_LOOK: presentation states need no pixel here and none was decoded, so no image was compared with those of "
+    "the fit; isotone check does that"
+)
 COLUMNS = (
     "file",
     "status",
@@ -72,7 +76,8 @@ class ApplyReport:
     curves : Path
         The table of every image.
     warnings : list of str
-        ``W_BATCH: …``, one for each domain whose images as a whole differ from those of the fit (`isotone.check`).
+        ``W_BATCH: …``, one for each domain whose images as a whole differ from those of the fit (`isotone.check`);
+        ``W_NO_LOOK: …`` where they were not compared, since a scanner's presentation states need no pixel.
     """
 
     curves: Path
@@ -154,6 +159,8 @@ def apply(
                 _watched(results, watch), output, aloud=not quiet and not Console(stderr=True).is_terminal
             )
         report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
+        if deliver == "gsps" and harmonizer.gates and not (harmonizer.needs_pixels or force):
+            report.warnings.append(NO_LOOK)
         return report
 
 

@@ -33,7 +33,10 @@ class Planned(NamedTuple):
 
 @dataclass(frozen=True)
 class Survey:
-    """Finds the curve and the group of one image; without a gate, a scanner curve needs no pixel decoded."""
+    """Finds the curve and the group of one image; a scanner's curve needs no pixel, so then none is decoded.
+
+    What the header tells is refused all the same; the look of the image (`isotone.gate`) is not compared.
+    """
 
     harmonizer: ToneCurveHarmonizer
     force: bool = False
@@ -59,7 +62,7 @@ class Survey:
                 return Planned(None, outcome)
             refuse_ours(shown.header)
             group = group_of(shown.dataset, shown.header)
-            if self.harmonizer.needs_pixels or domain in self.harmonizer.gates:
+            if self.harmonizer.needs_pixels:
                 radiograph = read_dicom(job.path, force=self.force)[0].with_domain(domain)
             seen = self.harmonizer.look(radiograph)
             curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)
