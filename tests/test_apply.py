@@ -15,13 +15,15 @@ import pytest
 from PIL import Image
 
 from bad_dicoms import FAULTS
-from dicoms import pixels, radiograph, write
+from dicoms import LOSSLESS, encoded, pixels, radiograph, write
 from harmonizers import CURVE, NARROW, REFERENCE, scanner_harmonizer
-from isotone.apply import COLUMNS, ApplyReport, apply
+from isotone.apply import ApplyReport, apply
 from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, UsageError
 from isotone.export import deliver as deliver_module
+from isotone.export.restore import restore
+from isotone.export.table import COLUMNS
 from isotone.imaging.read import read_radiograph
 from isotone.journal import JOURNAL
 
@@ -106,6 +108,39 @@ def test_reference_images_pass_through_as_they_are(source, tmp_path, deliver):
     for name in copies:
         assert (tmp_path / "out" / name).read_bytes() == (source / name).read_bytes()
     assert {row["status"] for row in table(report)} == {"reference"}
+
+
+@pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
+def test_a_restored_folder_has_its_reference_images_as_they_were(tmp_path, monkeypatch, deliver):
+    monkeypatch.chdir(tmp_path)
+    Path("in/=b").mkdir(parents=True)  # a name that the table disarms
+    write(radiograph(), "in/a.dcm")
+    write(encoded(radiograph(vendor="ge"), LOSSLESS["jpeg-ls"]), "in/=b/reference.dcm")
+    Image.fromarray(pixels(8).astype(np.uint8)).save("in/=b/reference.jpg")
+    manifest = Manifest.from_paths(["in"], domain=REFERENCE)
+    harmonizer = scanner_harmonizer(HOLOGIC)
+    harmonizer.reference_domains = (REFERENCE, "GE MEDICAL SYSTEMS Senograph 2000D ADS_17.4.5")
+    apply(harmonizer, manifest, "out", deliver=deliver, workers=0, quiet=True)
+    references = [Path("out/=b/reference.dcm"), Path("out/=b/reference.jpg")]
+    for number, given in enumerate((["out"], sorted(Path("out").rglob("*.[dj][cp][mg]")))):
+        report = restore(given, f"back-{number}", workers=0, quiet=True)
+        assert (report.restored, sorted(report.copied), report.refused) == (1, references, [])
+        assert report.summary().endswith("1 restored exactly, 0 in part, 2 reference, 0 refused")
+        assert "out/=b/reference.jpg: a reference image, copied as it is" in report.summary()
+        for path in references:
+            assert (f"back-{number}" / path.relative_to("out")).read_bytes() == Path("in", *path.parts[1:]).read_bytes()
+
+
+def test_restoring_again_resumes_and_anything_else_in_the_folder_is_wrong_usage(source, tmp_path):
+    run([source], tmp_path / "out")
+    restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
+    (tmp_path / "back" / "a.dcm").unlink()
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "back").rglob("*.dcm")}
+    assert restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True).restored == 3
+    assert (tmp_path / "back" / "a.dcm").exists()
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    with pytest.raises(UsageError, match="another run"):
+        restore([tmp_path / "out" / "b"], tmp_path / "back", workers=0, quiet=True)
 
 
 def test_a_reference_raster_image_keeps_its_name(tmp_path):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
@@ -24,8 +22,9 @@ from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError, UsageError
 from isotone.export.deliver import Delivery, Job, Outcome
 from isotone.export.deliver_states import Group, Planned, StateDelivery, Survey
-from isotone.export.plan import CURVES, plan
+from isotone.export.plan import digest_of, plan
 from isotone.export.record import Deliver
+from isotone.export.table import COLUMNS, CURVES, inert
 from isotone.files import replace_file
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.journal import Entries, open_journal
@@ -34,18 +33,6 @@ from isotone.workers import map_isolated
 NO_LOOK = (
     "W_NO_LOOK: presentation states need no pixel here and none was decoded, so no image was compared with those of "
     "the fit; isotone check does that"
-)
-COLUMNS = (
-    "file",
-    "status",
-    "code",
-    "coefficients",
-    "min_slope",
-    "max_slope",
-    "levels_kept",
-    "clipped_share",
-    "warnings",
-    "output",
 )
 Run = Callable[..., Generator[tuple[Any, Any], None, None]]
 """Calls a function on items in processes: (function, items, label, time limit) → pairs of item and result."""
@@ -148,7 +135,7 @@ def apply(
         results = map_isolated(function, items, workers=workers, executor=executor, seconds=seconds)
         return progress(results, len(items), label=label, quiet=quiet)
 
-    with open_journal(output, model, _digest(jobs), force=force) as entries:
+    with open_journal(output, model, digest_of(jobs), force=force) as entries:
         if deliver == "gsps":
             results = _deliver_states(StateDelivery(harmonizer, output, force), jobs, entries, run)
         else:
@@ -268,7 +255,7 @@ def _tabulate(results: Iterable[Result], output: Path, *, aloud: bool) -> ApplyR
                 report.harmonized += 1
             if aloud and not isinstance(result.outcome, IsotoneError):
                 print(f"{result.job.path}: {'resumed' if result.resumed else result.outcome.status}", flush=True)
-            writer.writerow([_inert(cell) for cell in _cells(result)])
+            writer.writerow([inert(cell) for cell in _cells(result)])
     return report
 
 
@@ -281,14 +268,3 @@ def _cells(result: Result) -> list[object]:
     kept = "" if outcome.levels_kept is None else outcome.levels_kept
     clipped, warnings = f"{outcome.clipped_share:.6g}", " ".join(outcome.warnings)
     return [path, outcome.status, "", coefficients, *numbers, kept, clipped, warnings, result.target]
-
-
-def _inert(cell: object) -> str:
-    """A cell that a spreadsheet takes for text, not for a formula; and that can be written at all."""
-    text = str(cell).encode(errors="surrogateescape").decode(errors="replace")
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _digest(jobs: list[Job]) -> str:
-    names = "\n".join(f"{os.path.abspath(job.path)}|{job.domain}" for job in jobs)
-    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,13 +17,12 @@ from isotone.errors import RadiographError
 from isotone.export.derived_image import output_table, write_derived_dicom, write_derived_png
 from isotone.export.record import Deliver, Record, Table
 from isotone.export.voi_lut import write_voi_lut_image
-from isotone.files import replace_file
+from isotone.export.write import copy_file
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.raster import SUFFIXES, read_raster
 from isotone.imaging.read import read_header
-from isotone.imaging.regular import open_regular
 from isotone.imaging.warned import caught_warnings
 from isotone.journal import note
 
@@ -237,6 +235,5 @@ def _clipped_share(radiograph: Radiograph, unclipped: tuple[float, float]) -> fl
 
 
 def _copy(path: Path, header: Header, target: Path) -> Outcome:
-    with open_regular(path) as source, replace_file(target) as temporary, temporary.open("wb") as copy:
-        shutil.copyfileobj(source, copy, 2**20)
+    copy_file(path, target)
     return Outcome("reference", instance=instance_of(header), warnings=codes_of(header))

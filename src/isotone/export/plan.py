@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from isotone.data.manifest import Manifest
 from isotone.errors import UsageError
 from isotone.export.deliver import Job
 from isotone.export.record import Deliver
+from isotone.export.table import CURVES
 from isotone.imaging.raster import SUFFIXES
 from isotone.journal import JOURNAL
-
-CURVES = "curves.csv"
 
 
 def plan(manifest: Manifest, output: Path, reference_domains: Collection[str], deliver: Deliver) -> list[Job]:
@@ -55,6 +54,12 @@ def plan(manifest: Manifest, output: Path, reference_domains: Collection[str], d
         taken.add(target)
         jobs.append(Job(row.path, row.domain, target, _key(path, target, row.domain)))
     return jobs
+
+
+def digest_of(jobs: Iterable[Job]) -> str:
+    """SHA-256 of which images there are: what a journal calls the inputs of a run."""
+    names = "\n".join(f"{os.path.abspath(job.path)}|{job.domain}" for job in jobs)
+    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
 
 
 def _key(path: str, target: str, domain: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,17 +20,20 @@ from isotone._version import __version__
 from isotone.data.images import progress, time_limit
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError
+from isotone.export.deliver import Job, safe_target
 from isotone.export.derived_image import BITS, ENCODED
-from isotone.export.plan import plan
+from isotone.export.plan import digest_of, plan
 from isotone.export.record import Record, Table
-from isotone.export.write import write_dicom
-from isotone.files import replace_file, run_folder
+from isotone.export.table import passed_through
+from isotone.export.write import copy_file, write_dicom
+from isotone.files import replace_file
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.gather import gather
 from isotone.imaging.ours import CREATOR, GROUP, NAME, record_in
 from isotone.imaging.radiograph import Stored
 from isotone.imaging.raster import SUFFIXES, read_raster
 from isotone.imaging.warned import caught_warnings
+from isotone.journal import note, open_journal
 from isotone.workers import map_isolated
 
 
@@ -40,6 +44,13 @@ class Task(NamedTuple):
     target: Path
 
 
+class Restored(NamedTuple):
+    """What became of one image: "restored", with how many pixels could not be, or "reference", copied as it is."""
+
+    status: str
+    lost: int = 0
+
+
 @dataclass
 class RestoreReport:
     """What `restore` did.
@@ -47,24 +58,31 @@ class RestoreReport:
     Attributes
     ----------
     restored : int
-        Images written.
+        Images written, copies apart; those of an earlier run of the same kind count.
     inexact : dict of path to int
         Pixels that could not be restored, of the images that have any: the delivered value stands for several stored
         values, of which the middle one was taken, or for none.
+    copied : list of Path
+        Reference images, which `apply` passed through: copied byte for byte.
     refused : list of IsotoneError
     """
 
     restored: int = 0
     inexact: dict[Path, int] = field(default_factory=dict)
+    copied: list[Path] = field(default_factory=list)
     refused: list[IsotoneError] = field(default_factory=list)
 
     def summary(self) -> str:
-        """One line, and one for each image that is not exact."""
+        """One line, after one for each image that is not exact or was copied."""
         lines = [f"{path}: {count} pixels could not be restored exactly" for path, count in self.inexact.items()]
-        exact = self.restored - len(self.inexact)
-        return "\n".join(
-            [*lines, f"{exact} restored exactly, {len(self.inexact)} in part, {len(self.refused)} refused"]
-        )
+        lines += [f"{path}: a reference image, copied as it is" for path in self.copied]
+        counts = {
+            "restored exactly": self.restored - len(self.inexact),
+            "in part": len(self.inexact),
+            "reference": len(self.copied),
+            "refused": len(self.refused),
+        }
+        return "\n".join([*lines, ", ".join(f"{count} {what}" for what, count in counts.items())])
 
 
 def restore(
@@ -72,41 +90,69 @@ def restore(
 ) -> RestoreReport:
     """Give back the stored values, and the header, of the images that `apply` delivered as pixels or VOI LUT.
 
-    An image whose every pixel is restored gets its own UIDs back; another stays a derived one. The same call again may
-    go on in the folder of one that was interrupted.
+    An image whose every pixel is restored gets its own UIDs back; another stays a derived one. Reference images, which
+    `apply` had passed through as ``curves.csv`` says, are copied. The same call again resumes after the last finished
+    image.
 
     Parameters
     ----------
     paths : iterable of path
         Files, folders or manifests.
     output : path
-        Mirrors the input tree.
+        Mirrors the input tree; gets a ``journal.jsonl`` too.
     workers : int
         Number of processes; 0: in this one.
     force : bool
-        Use a non-empty output folder.
+        Use the output folder whatever is in it.
     quiet : bool
         No progress bar.
 
     Raises
     ------
     UsageError
-        A path does not exist, or the output folder is not empty.
+        A path does not exist, or the output folder is in use or holds something else.
+    IsotoneError
+        E_WRITE: the output folder cannot be written to.
     """
-    given = [str(path) for path in paths]
-    jobs = plan(Manifest.from_paths(given), Path(output), (), "pixels")
+    output = Path(output)
+    jobs = plan(Manifest.from_paths(paths), output, (), "voi-lut")  # which, unlike pixels, changes no file's suffix
     report = RestoreReport()
-    with run_folder(output, {"command": "restore", "inputs": given, "version": __version__}, force=force) as folder:
-        tasks = [Task(job.path, folder / job.target) for job in jobs]
-        results = map_isolated(restore_file, tasks, workers=workers, seconds=time_limit)
-        for task, lost in progress(results, len(tasks), label="restoring", quiet=quiet):
-            if isinstance(lost, IsotoneError):
-                report.refused.append(lost)
-                continue
-            report.restored += 1
-            if lost:
-                report.inexact[task.path] = lost
+    with open_journal(output, {"version": __version__, "command": "restore"}, digest_of(jobs), force=force) as entries:
+        done = {job.key for job in jobs if job.key in entries and (output / job.target).exists()}
+        todo = [job for job in jobs if job.key not in done]
+        restoring = Restoring(output, frozenset(passed_through(job.path for job in todo)))
+        results = map_isolated(restoring, todo, workers=workers, seconds=time_limit)
+        with closing(progress(results, len(todo), label="restoring", quiet=quiet)) as fresh:
+            for job in jobs:
+                result = Restored(**entries[job.key]) if job.key in done else next(fresh)[1]
+                if isinstance(result, IsotoneError):
+                    report.refused.append(result)
+                elif result.status == "reference":
+                    report.copied.append(job.path)
+                else:
+                    report.restored += 1
+                    if result.lost:
+                        report.inexact[job.path] = result.lost
     return report
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """Restores one image, then writes the journal's line."""
+
+    output: Path
+    references: frozenset[Path]
+
+    def __call__(self, job: Job) -> Restored:
+        """As `restore_file`, or a copy of a reference image."""
+        target = safe_target(self.output, job.target)
+        if job.path in self.references:
+            copy_file(job.path, target)
+            result = Restored("reference")
+        else:
+            result = Restored("restored", restore_file(Task(job.path, target)))
+        note(self.output, job.key, result._asdict())
+        return result
 
 
 def restore_file(task: Task) -> int:

@@ -1,7 +1,8 @@
-"""Writing a dataset that was read from somebody's file, odd values included."""
+"""Writing a dataset that was read from somebody's file, odd values included; or the file as it is."""
 
 from __future__ import annotations
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pydicom.uid import UID
 from isotone._version import __version__
 from isotone.errors import RadiographError
 from isotone.files import replace_file
+from isotone.imaging.regular import open_regular
 
 PIXEL_DATA = 0x7FE00010
 IMPLEMENTATION = UID("2.25.301843871446131853071217270474126903518")
@@ -67,6 +69,20 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path, pixels: ND
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise _unwritable("some value") from None
+
+
+def copy_file(path: Path, target: Path) -> None:
+    """Copy a file byte for byte, whole or not at all.
+
+    Raises
+    ------
+    RadiographError
+        E_NOT_REGULAR, E_READ.
+    IsotoneError
+        E_WRITE.
+    """
+    with open_regular(path) as source, replace_file(target) as temporary, temporary.open("wb") as copy:
+        shutil.copyfileobj(source, copy, 2**20)
 
 
 def _append(path: Path, pixels: NDArray[np.uint16], rest: Dataset) -> None:
