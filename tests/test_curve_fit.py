@@ -76,3 +76,11 @@ def test_weights_say_where_the_curve_has_to_be_right():
 def test_what_is_not_points_of_the_unit_square_is_refused(x, y):
     with pytest.raises(ValueError, match="x and y"):
         ToneCurve.fit(x, y)
+
+
+def test_an_affine_stage_lifts_a_black_as_well_as_it_undoes_a_lifted_one():
+    dark = np.where(X < 0.6, 0.0, (X - 0.6) / 0.4) ** 2.5  # as much air as a mammogram has, at stored value 0
+    light = 0.02 + 0.98 * dark**0.4
+    curve = ToneCurve.fit(dark, light, affine=True)
+    assert np.sqrt(np.mean((curve(dark) - light) ** 2)) < 0.003
+    assert abs(curve(0.0) - 0.02) < 0.001

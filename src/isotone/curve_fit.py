@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+from scipy.special import expit, logit
 
 from isotone.stages import Affine, InverseStep, Stage, Step
 
@@ -74,16 +75,18 @@ class _Chain:
         self.n = num_iterations
         self.inverse = np.arange(num_iterations) % 2 == (1 if bidirectional else 2)
         self.affine = affine
-        # The affine stage sends low·σ(p) to 0 and 1 − (1 − high)·σ(q) to 1, so that it clips none of the points.
-        self.low, self.room = span[0], 1 - span[1]
+        # The affine stage sends low − σ(p) to 0 and high + σ(q) to 1: it clips none of the points, and can lift a black
+        # or lower a white as well as undo that.
+        self.low, self.high = span
 
     def start(self, lean: float) -> Floats:
         signs = np.where(self.inverse, -1.0, 1.0)
-        return np.concatenate([lean * signs, [2.0, 2.0] if self.affine else []])
+        margins = logit(0.1 * np.array([self.low, 1 - self.high]) + 1e-3)
+        return np.concatenate([lean * signs, margins if self.affine else []])
 
     def _ends(self, p: Floats) -> tuple[float, float, Floats]:
-        share = 1 / (1 + np.exp(-p[self.n :]))
-        return self.low * share[0], 1 - self.room * share[1], share
+        margins = expit(p[self.n :])
+        return self.low - margins[0], self.high + margins[1], margins * (1 - margins)
 
     def stages(self, p: Floats) -> list[Stage]:
         alphas = LARGEST * np.tanh(p[: self.n])
@@ -122,8 +125,8 @@ class _Chain:
             columns[:, n] = slope * own * LARGEST / np.cosh(p[n]) ** 2
             slope = slope * local
         if self.affine:
-            a, b, share = self._ends(p)
+            a, b, (da, db) = self._ends(p)
             t = (self.x - a) / (b - a)
-            columns[:, self.n] = slope * (t - 1) / (b - a) * self.low * share[0] * (1 - share[0])
-            columns[:, self.n + 1] = slope * t / (b - a) * self.room * share[1] * (1 - share[1])
+            columns[:, self.n] = slope * (1 - t) / (b - a) * da
+            columns[:, self.n + 1] = -slope * t / (b - a) * db
         return columns
