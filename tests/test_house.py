@@ -19,7 +19,7 @@ ROOMS = [
     ("imaging",),
     ("seen",),
     ("data.manifest", "data.splits", "data.sampling"),
-    ("data.images",),
+    ("data.images", "data.cache"),
     ("data.sample",),
     ("data.cohorts",),
     ("foreground", "mix"),

@@ -13,6 +13,8 @@ from isotone.errors import IsotoneError, UsageError
 
 TEMPORARY = ".isotone-"
 """Prefix of temporary files; what a killed run leaves behind is recognised by it."""
+MARKER = f"{TEMPORARY}run"
+"""File that says what is being run in a folder, while it is."""
 
 
 @contextmanager
@@ -98,7 +100,7 @@ def run_folder(folder: str | Path, run: Mapping[str, object], *, force: bool = F
         The folder is a file, or holds something else than an interrupted run of the same kind.
     """
     folder = Path(folder)
-    marker = folder / f"{TEMPORARY}run"
+    marker = folder / MARKER
     text = json.dumps(run, sort_keys=True, default=str)
     claim_folder(folder, force=force or _same_run(marker, text))
     write_text(marker, text)

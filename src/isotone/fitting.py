@@ -21,6 +21,7 @@ from isotone.seen import seen_in
 
 if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
+    from isotone.training.run_files import RunFiles
 
 
 Method = Literal["scanner", "gdce"]
@@ -51,6 +52,7 @@ def fit_mappers(
     device: str,
     workers: int,
     quiet: bool,
+    files: RunFiles,
 ) -> Fitted:
     """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
     rows = with_splits(manifest, seed).select(domains=[*reference_domains, *source_domains])
@@ -59,12 +61,13 @@ def fit_mappers(
         None if classifier is None else classifier.prepare,
         workers=workers,
         quiet=quiet,
+        cache=files.images if method == "gdce" else None,
     )
     reference = [s for s in samples if s.domain in reference_domains]
     _enough(reference, "the reference domain", refused)
     fitted = Fitted({}, {}, {}, {})
     looks = np.stack([look(s) for s in reference])
-    for domain in source_domains:
+    for number, domain in enumerate(source_domains):
         source = [s for s in samples if s.domain == domain]
         _enough(source, repr(domain), refused)
         if labels == "none":
@@ -72,7 +75,9 @@ def fit_mappers(
         if method == "gdce":
             if classifier is None or labels == "none":
                 raise UsageError("gdce needs a classifier and source labels", next_step="Use --method scanner.")
-            mapper, notes = _fit_gdce(source, reference, classifier, settings, seed, device, quiet)
+            mapper, notes = _fit_gdce(
+                source, reference, classifier, settings, seed, device, quiet, files.of(str(number))
+            )
         else:
             mapper, notes = _fit_scanner(source, reference, classifier, settings, mix, seed)
         fitted.mappers[domain] = mapper
@@ -137,6 +142,7 @@ def _fit_gdce(
     seed: int,
     device: str,
     quiet: bool,
+    files: RunFiles,
 ) -> tuple[Mapper, dict[str, Any]]:
     from isotone.models.gdce_mapper import GDCEMapper
     from isotone.training.fit_gdce import GDCESettings, fit_gdce
@@ -150,5 +156,6 @@ def _fit_gdce(
         seed=seed,
         device=device,
         quiet=quiet,
+        files=files,
     )
     return GDCEMapper(network), {"epochs": log}

@@ -91,6 +91,8 @@ class ToneCurveHarmonizer:
         device: str = "cpu",
         workers: int = 1,
         quiet: bool = True,
+        folder: str | Path | None = None,
+        tensorboard: bool = False,
     ) -> Self:
         """Learn a curve for each source domain from the train and val rows of a manifest.
 
@@ -110,31 +112,45 @@ class ToneCurveHarmonizer:
             Where the networks run, e.g. "cuda".
         workers : int
             Processes that read images.
+        folder : path, optional
+            Where the harmonizer is saved; with `method="gdce"` also a log of the epochs. Until then the folder keeps
+            decoded images and checkpoints, so that the same call goes on after an interruption.
+        tensorboard : bool
+            Write the log for TensorBoard, too, into ``tensorboard/`` of `folder`.
 
         Raises
         ------
         UsageError
             A domain that is not in the manifest, or labels or a classifier that the method needs and lacks.
         IsotoneError
-            E_DATA: too few readable images.
+            E_DATA: too few readable images. E_EXTRA: TensorBoard is not installed.
         """
-        fitted = fit_mappers(
-            manifest,
-            self.reference_domains,
-            self.source_domains,
-            classifier,
-            method=self.method,
-            settings=settings_of(self.method)(**self.settings) if isinstance(self.settings, Mapping) else self.settings,
-            labels=labels,
-            mix=mix,
-            seed=seed,
-            device=device,
-            workers=workers,
-            quiet=quiet,
-        )
-        self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
-        self.gates = fitted.gates
-        self.labels, self.seed, self._digest = labels, seed, None
+        from isotone.training.run_files import RunFiles
+
+        files = RunFiles(None if folder is None else Path(folder), tensorboard=tensorboard)
+        with files.until_saved():
+            fitted = fit_mappers(
+                manifest,
+                self.reference_domains,
+                self.source_domains,
+                classifier,
+                method=self.method,
+                settings=settings_of(self.method)(**self.settings)
+                if isinstance(self.settings, Mapping)
+                else self.settings,
+                labels=labels,
+                mix=mix,
+                seed=seed,
+                device=device,
+                workers=workers,
+                quiet=quiet,
+                files=files,
+            )
+            self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
+            self.gates = fitted.gates
+            self.labels, self.seed, self._digest = labels, seed, None
+            if files.folder is not None:
+                self.save(files.folder)
         return self
 
     @property

@@ -29,6 +29,8 @@ from isotone.cli.app import (
 )
 from isotone.errors import UsageError
 
+Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too, beside log.csv.")]
+
 
 @app.command()
 def train(
@@ -40,6 +42,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs.", min=1)] = None,
     weights: Annotated[Path | None, typer.Option(help="Pretrained weights: torchvision's or RadImageNet's.")] = None,
     settings: Settings = None,
+    tensorboard: Tensorboard = False,
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = CPUS,
@@ -60,8 +63,16 @@ def train(
     chosen_settings = validated(TrainSettings.small if backbone == "small" else TrainSettings, chosen)
     rows = with_splits(read_manifest(manifest), seed)
     with run_in(output, force, "train", manifest, reference, chosen, seed):
-        train_classifier(rows, reference, chosen_settings, seed=seed, device=device, workers=workers, quiet=quiet).save(
-            output
+        train_classifier(
+            rows,
+            reference,
+            chosen_settings,
+            seed=seed,
+            device=device,
+            workers=workers,
+            quiet=quiet,
+            folder=output,
+            tensorboard=tensorboard,
         )
     print(output)
 
@@ -83,6 +94,7 @@ def fit(
     perceptual: Annotated[str | None, typer.Option(help="Of gdce: vgg16, or classifier (no download).")] = None,
     perceptual_weights: Annotated[Path | None, typer.Option(help="Of gdce: a file of VGG-16 weights.")] = None,
     settings: Settings = None,
+    tensorboard: Tensorboard = False,
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = CPUS,
@@ -109,8 +121,9 @@ def fit(
             device=device,
             workers=workers,
             quiet=quiet,
+            folder=output,
+            tensorboard=tensorboard,
         )
-        harmonizer.save(output)
     for domain, notes in harmonizer.notes.items():
         for warning in notes.get("warnings", ()):
             print(f"{domain}: {warning}", file=sys.stderr)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone._version import __version__
 from isotone.curves import quantize
-from isotone.data.images import map_images
+from isotone.data.cache import ArrayCache, Entry
+from isotone.data.images import Reading, map_images, progress, time_limit
 from isotone.data.manifest import Row
-from isotone.errors import IsotoneError
+from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.radiograph import Header, Radiograph
+from isotone.imaging.regular import open_regular
+from isotone.workers import map_isolated
 
 SIZE = 256
 """Longest side of the decimated pixels."""
+UNCACHED = ("path", "patient_id", "study_uid", "instance_uid")
+"""Of a header: where the file is now, and who the patient is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +85,23 @@ def load_samples(
     *,
     workers: int = 1,
     quiet: bool = False,
+    cache: Path | None = None,
 ) -> tuple[list[Sample], list[IsotoneError]]:
     """Read the images of `rows` into samples, in order.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    prepare : callable, optional
+        As `TakeSample` has it; with a cache, its `repr` says what it does.
+    workers : int
+        Processes that read images.
+    quiet : bool
+        No progress bar.
+    cache : Path, optional
+        Folder in which decoded images are kept under the SHA-256 of their files, so that each is decoded once, and
+        once more when it changes. The arrays of the samples are mapped from there and may be more than fit into
+        memory. None: they are in memory.
 
     Returns
     -------
@@ -85,9 +109,15 @@ def load_samples(
     refused : list of IsotoneError
         One for each image that could not be read.
     """
+    take = TakeSample(prepare)
     samples: list[Sample] = []
     refused: list[IsotoneError] = []
-    for row, taken in map_images(rows, TakeSample(prepare), workers=workers, quiet=quiet):
+    found = (
+        map_images(rows, take, workers=workers, quiet=quiet)
+        if cache is None
+        else _cached(rows, take, cache, workers, quiet)
+    )
+    for row, taken in found:
         if isinstance(taken, IsotoneError):
             refused.append(taken)
             continue
@@ -101,3 +131,58 @@ def load_samples(
             )
         )
     return samples, refused
+
+
+@dataclass(frozen=True)
+class _TakeUnknown:
+    """A row → the key of its file and, unless that is known, its sample."""
+
+    take: TakeSample
+    known: frozenset[str]
+
+    def __call__(self, row: Row) -> tuple[str, Sample | None]:
+        with open_regular(row.path) as file:
+            try:
+                digest = hashlib.file_digest(file, "sha256")
+            except OSError as error:
+                raise RadiographError("E_READ", error.strerror or "cannot be read", file=row.path) from None
+        # What else a reader goes by: the suffix, and what the manifest says of the image but for these.
+        said = replace(row, path=Path(row.path.suffix.lower()), label=None, patient_id=None, split=None)
+        digest.update(repr(said).encode("utf-8", "surrogateescape"))
+        key = digest.hexdigest()
+        return key, None if key in self.known else Reading(self.take)(row)
+
+
+def _cached(
+    rows: Sequence[Row], take: TakeSample, folder: Path, workers: int, quiet: bool
+) -> Iterator[tuple[Row, Sample | IsotoneError]]:
+    # Another version of isotone, or another preparation, makes other arrays of the same file.
+    made_by = f"{__version__} {SIZE} {take!r}"
+    cache = ArrayCache(folder / hashlib.sha256(made_by.encode()).hexdigest()[:16])
+    keys: list[str | IsotoneError] = []
+    results = map_isolated(_TakeUnknown(take, frozenset(cache)), rows, workers=workers, seconds=time_limit)
+    for _, result in progress(results, len(rows), label="reading", quiet=quiet):
+        if isinstance(result, IsotoneError):
+            keys.append(result)
+            continue
+        key, sample = result
+        keys.append(key)
+        if sample is not None:
+            cache.put(key, *_to_entry(sample))
+    cache.flush()
+    for row, known in zip(rows, keys, strict=True):
+        yield row, known if isinstance(known, IsotoneError) else _from_entry(cache[known], row)
+
+
+def _to_entry(sample: Sample) -> Entry:
+    arrays: dict[str, NDArray[Any]] = {"pixels": sample.pixels, "valid": sample.valid}
+    if sample.prepared is not None:
+        arrays["prepared"] = sample.prepared
+    header = {} if sample.header is None else asdict(sample.header)
+    return arrays, {name: value for name, value in header.items() if name not in UNCACHED}
+
+
+def _from_entry(entry: Entry, row: Row) -> Sample:
+    arrays, notes = entry
+    header = Header(path=row.path, **notes | {"warnings": tuple(notes["warnings"])})
+    return Sample(arrays["pixels"], arrays["valid"], arrays.get("prepared"), domain=header.domain, header=header)

@@ -138,8 +138,8 @@ def fit_curve_by_task(
     return network.curve()
 
 
-def _stretch(images: NDArray[np.float32]) -> tuple[float, float]:
+def _stretch(images: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
     """Gain and offset that stretch what the images use of [0, 1], but for a thousandth at either end."""
-    low, high = np.quantile(images, (0.001, 0.999))
+    low, high = np.quantile(np.stack(images), (0.001, 0.999))
     gain = 1 / max(float(high - low), 1e-3)
     return gain, -gain * float(low)

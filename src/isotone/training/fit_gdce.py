@@ -18,7 +18,10 @@ from isotone.models.classifier import Classifier
 from isotone.models.enhancer import PixelEnhancer
 from isotone.models.gdce import GDCE
 from isotone.models.vgg import load_vgg16
+from isotone.training.checkpoint import fingerprint
 from isotone.training.loop import Row, Schedule, run_epochs, seeded
+from isotone.training.precision import Precision, Steps
+from isotone.training.run_files import NO_FILES, RunFiles
 from isotone.training.task import Labelled, losses, validation
 
 
@@ -50,6 +53,8 @@ class GDCESettings(BaseModel):
     later one of equals."""
     learning_rate: float = Field(1e-4, gt=0)
     """Of Adam, constant."""
+    precision: Precision = "float32"
+    """"mixed": bfloat16, or float16 on a GPU without it, where that loses nothing; validation stays float32."""
 
     @classmethod
     def quick(cls, **changes: Any) -> Self:
@@ -75,6 +80,7 @@ def fit_gdce(
     seed: int = 0,
     device: str = "cpu",
     quiet: bool = False,
+    files: RunFiles = NO_FILES,
 ) -> tuple[GDCE, list[Row]]:
     """Fit the paper's network.
 
@@ -92,6 +98,8 @@ def fit_gdce(
     device : str
     quiet : bool
         No progress bar.
+    files : RunFiles
+        Where the checkpoint and the log are kept.
 
     Returns
     -------
@@ -109,7 +117,9 @@ def fit_gdce(
     settings = settings or GDCESettings()
     with seeded(seed, 0):
         network = GDCE(settings.num_layers, settings.num_iterations, settings.input_size).to(device)
-    rows = fit_by_task(network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet)
+    rows = fit_by_task(
+        network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet, files=files
+    )
     return network.eval(), rows
 
 
@@ -123,6 +133,7 @@ def fit_enhancer(
     seed: int = 0,
     device: str = "cpu",
     quiet: bool = False,
+    files: RunFiles = NO_FILES,
 ) -> tuple[PixelEnhancer, list[Row]]:
     """Fit the pixel-wise control by the same loss and schedule; parameters and errors as in `fit_gdce`.
 
@@ -131,7 +142,9 @@ def fit_enhancer(
     settings = settings or GDCESettings()
     with seeded(seed, 0):
         network = PixelEnhancer().to(device)
-    rows = fit_by_task(network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet)
+    rows = fit_by_task(
+        network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet, files=files
+    )
     return network.eval(), rows
 
 
@@ -146,6 +159,7 @@ def fit_by_task(
     seed: int,
     device: str,
     quiet: bool,
+    files: RunFiles,
 ) -> list[Row]:
     """Fit any network that maps images to images as `fit_gdce` fits GDCE."""
     classes = classifier.config.classes
@@ -154,27 +168,26 @@ def fit_by_task(
     unseen = Labelled.of(val, classes, "the source domain's val split")
     features = _features(settings, classifier, device)
     optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    step = Steps(optimizer, classifier.device, settings.precision)
     first = paired_batches(ours.names, theirs.names, settings.batch_size, np.random.default_rng(seed))
 
     def train(rng: np.random.Generator) -> Row:
         batches = paired_batches(ours.names, theirs.names, settings.batch_size, rng) if settings.reshuffle else first
         log = []
         for s, r in batches:
-            perceptual, task = losses(
-                network,
-                classifier,
-                features,
-                ours.batch(s, classifier.device),
-                theirs.batch(r, classifier.device),
-            )
-            optimizer.zero_grad(set_to_none=True)
-            loss = total_loss(perceptual, task, settings.loss, settings.weight)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            images = ours.batch(s, classifier.device), theirs.batch(r, classifier.device)
+            with step.autocast():
+                perceptual, task = losses(network, classifier, features, *images)
+                loss = total_loss(perceptual, task, settings.loss, settings.weight)
+            step(loss)
             log.append((perceptual.item(), task.item()))
         means = np.mean(log, axis=0)
         return {"perceptual_loss": float(means[0]), "task_loss": float(means[1])}
 
+    identity = ""
+    if files.folder is not None:
+        frozen = [classifier.module, *([features] if isinstance(features, nn.Module) else [])]
+        identity = fingerprint(network, *frozen, classifier.config, settings, seed, ours, theirs, unseen)
     return run_epochs(
         network,
         optimizer,
@@ -185,6 +198,9 @@ def fit_by_task(
         seed=seed,
         label="fitting by the classifier",
         quiet=quiet,
+        files=files,
+        identity=identity,
+        scaler=step.scaler,
     )
 
 

@@ -1,7 +1,7 @@
 """Epochs, and which of them is kept.
 
 Every epoch draws its random numbers from (seed, epoch) alone, and the schedule follows from the rows written
-so far: weights, optimizer and rows are the whole state of a run.
+so far: weights, optimizer and rows are the whole state of a run, which `Checkpoint` keeps.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from torch import nn
 
 from isotone.data.images import progress
 from isotone.errors import IsotoneError
+from isotone.training.checkpoint import Checkpoint, Weights
+from isotone.training.log import open_log
+from isotone.training.run_files import NO_FILES, RunFiles
 
 Row = dict[str, float]
 
@@ -51,6 +54,9 @@ def run_epochs(
     seed: int,
     label: str,
     quiet: bool = False,
+    files: RunFiles = NO_FILES,
+    identity: str = "",
+    scaler: torch.amp.GradScaler | None = None,
 ) -> list[Row]:
     """Train, and leave `module` with the weights of the epoch that ranks highest.
 
@@ -73,6 +79,12 @@ def run_epochs(
         For the progress bar.
     quiet : bool
         No progress bar.
+    files : RunFiles
+        Where the log is written, and the checkpoint from which an interrupted run goes on.
+    identity : str
+        `fingerprint` of what the run depends on.
+    scaler : torch.amp.GradScaler, optional
+        Belongs to the state of a run in mixed precision.
 
     Returns
     -------
@@ -85,35 +97,59 @@ def run_epochs(
     IsotoneError
         E_DATA: the loss is not finite.
     """
-    rows: list[Row] = []
-    best: tuple[Any, dict[str, torch.Tensor]] | None = None
-    for epoch in progress(range(schedule.epochs), schedule.epochs, label=label, quiet=quiet):
-        row: Row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
-        with seeded(seed, epoch + 1) as rng:
-            module.train()
-            row |= train(rng)
-            module.eval()
-            with torch.no_grad():
-                row |= validate()
-        if not all(np.isfinite(value) for value in row.values()):
-            raise IsotoneError(
-                "E_DATA", f"the loss is not finite in epoch {epoch}", next_step="Lower the learning rate."
-            )
-        rows.append(row)
-        if best is None or rank(row) > best[0]:
-            best = rank(row), copy.deepcopy(module.state_dict())
-        waited = epochs_without_better(rows)
-        if waited and schedule.reduce_after and waited % schedule.reduce_after == 0:
-            for group in optimizer.param_groups:
-                group["lr"] /= 10
-        if schedule.stop_after and waited >= schedule.stop_after:
-            break
-    if best is not None:
-        module.load_state_dict(best[1])
+    checkpoint = Checkpoint(files.checkpoint, identity, module, optimizer, scaler)
+    rows, best = checkpoint.load()
+    with open_log(files, len(rows)) as log:
+        todo = range(len(rows), schedule.epochs)
+        for epoch in progress(todo, len(todo), label=label, quiet=quiet):
+            if schedule.stop_after and rows and epochs_without_better(rows) >= schedule.stop_after:
+                break
+            row: Row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
+            rows.append(row | _one_epoch(module, train, validate, seed, epoch))
+            best = _after(rows, best, module, optimizer, schedule, rank)
+            checkpoint.save(rows, best)
+            log(rows)
+        module.load_state_dict(best)
         for row in rows:
             row["kept"] = 0.0
         max(rows, key=rank)["kept"] = 1.0
+        log(rows)
     return rows
+
+
+def _one_epoch(
+    module: nn.Module,
+    train: Callable[[np.random.Generator], Row],
+    validate: Callable[[], Row],
+    seed: int,
+    epoch: int,
+) -> Row:
+    with seeded(seed, epoch + 1) as rng:
+        module.train()
+        row = train(rng)
+        module.eval()
+        with torch.no_grad():
+            row |= validate()
+    if not all(np.isfinite(value) for value in row.values()):
+        raise IsotoneError("E_DATA", f"the loss is not finite in epoch {epoch}", next_step="Lower the learning rate.")
+    return row
+
+
+def _after(
+    rows: list[Row],
+    best: Weights,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    rank: Callable[[Row], Any],
+) -> Weights:
+    """Slow down where it is time, and return the weights of the best epoch so far."""
+    waited = epochs_without_better(rows)
+    if waited and schedule.reduce_after and waited % schedule.reduce_after == 0:
+        for group in optimizer.param_groups:
+            group["lr"] /= 10
+    better = all(rank(rows[-1]) > rank(row) for row in rows[:-1])
+    return copy.deepcopy(module.state_dict()) if better else best
 
 
 def epochs_without_better(rows: list[Row]) -> int:

@@ -20,24 +20,25 @@ from isotone.training.score import worst_group_accuracy
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images and labels in memory.
+    """Images and labels.
 
     Attributes
     ----------
-    images : float32 array of shape (n, S, S) in [0, 1]
+    images : list of n float32 arrays of shape (S, S) in [0, 1]
+        Never joined into one array: they may be mapped from a file that is larger than the memory.
     numbers : int64 array of shape (n,)
         Place of each label among the classifier's classes.
     names : list of str
         The labels.
     """
 
-    images: NDArray[np.float32]
+    images: list[NDArray[np.float32]]
     numbers: NDArray[np.int64]
     names: list[str]
 
     @classmethod
     def of(cls, samples: Sequence[Sample], classes: Sequence[str], what: str) -> Self:
-        """Stack samples that have a label and a prepared image.
+        """Samples that have a label and a prepared image.
 
         Raises
         ------
@@ -52,11 +53,11 @@ class Labelled:
         if unknown:
             raise IsotoneError("E_DATA", f"{what} has a label that the classifier lacks: {unknown[0]!r}")
         numbers = np.array([classes.index(name) for name in names], np.int64)
-        return cls(np.stack(images), numbers, list(names))
+        return cls(list(images), numbers, list(names))
 
     def batch(self, indices: NDArray[np.intp], device: torch.device) -> tuple[Tensor, Tensor]:
         """Images of shape (n, 1, S, S) and class numbers of shape (n,)."""
-        images = torch.from_numpy(self.images[indices]).unsqueeze(1)
+        images = torch.from_numpy(np.stack([self.images[i] for i in indices])).unsqueeze(1)
         return images.to(device), torch.from_numpy(self.numbers[indices]).to(device)
 
 

@@ -23,7 +23,10 @@ from isotone.models.backbones import build
 from isotone.models.classifier import Classifier, ClassifierConfig
 from isotone.models.prepare import Prepare
 from isotone.models.pretrained import load_pretrained, read_pretrained
+from isotone.training.checkpoint import fingerprint
 from isotone.training.loop import Row, Schedule, run_epochs, seeded
+from isotone.training.precision import Precision, Steps
+from isotone.training.run_files import NO_FILES, RunFiles
 from isotone.training.task import Labelled, validation
 
 
@@ -54,6 +57,8 @@ class TrainSettings(BaseModel):
     """Whether half of the images are mirrored left to right."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Between the layers of the head."""
+    precision: Precision = "float32"
+    """"mixed": bfloat16, or float16 on a GPU without it, where that loses nothing; validation stays float32."""
 
     @classmethod
     def small(cls, **changes: Any) -> Self:
@@ -81,6 +86,8 @@ def train_classifier(
     workers: int = 1,
     quiet: bool = False,
     on_refusal: Callable[[IsotoneError], None] | None = None,
+    folder: str | Path | None = None,
+    tensorboard: bool = False,
 ) -> Classifier:
     """Train a classifier on the labelled train and val images of the reference domains.
 
@@ -99,32 +106,45 @@ def train_classifier(
         No progress bars.
     on_refusal : callable, optional
         Gets each image's error; default: a warning for each.
+    folder : path, optional
+        Where the classifier is saved, with ``log.csv``. Until then the folder keeps the decoded images, which may
+        then be more than fit into memory, and a checkpoint after each epoch: the same call again goes on from
+        there, on a CPU to the same bits.
+    tensorboard : bool
+        Write the log for TensorBoard, too, into ``tensorboard/`` of `folder`.
 
     Raises
     ------
     UsageError
         A domain that the manifest does not have, or no labelled train or val row in them.
     IsotoneError
-        E_DATA: fewer than two classes, a class with one image, a label that only val has.
+        E_DATA: fewer than two classes, a class with one image, a label that only val has. E_EXTRA: TensorBoard is
+        not installed.
     """
     settings = settings or TrainSettings()
+    files = RunFiles(None if folder is None else Path(folder), tensorboard=tensorboard)
     manifest = with_splits(manifest, seed)
     prepare = Prepare(settings.image_size)
     splits: dict[str, list[Sample]] = {}
-    for split in ("train", "val"):
-        rows = manifest.select(domains=reference_domains, splits=(split,), labelled=True)
-        splits[split], refused = load_samples(list(rows), prepare, workers=workers, quiet=quiet)
-        for error in refused:
-            (on_refusal or _warn)(error)
-    return fit_classifier(
-        splits["train"],
-        splits["val"],
-        settings,
-        reference_domains=reference_domains,
-        seed=seed,
-        device=device,
-        quiet=quiet,
-    )
+    with files.until_saved():
+        for split in ("train", "val"):
+            rows = manifest.select(domains=reference_domains, splits=(split,), labelled=True)
+            splits[split], refused = load_samples(list(rows), prepare, workers=workers, quiet=quiet, cache=files.images)
+            for error in refused:
+                (on_refusal or _warn)(error)
+        classifier = fit_classifier(
+            splits["train"],
+            splits["val"],
+            settings,
+            reference_domains=reference_domains,
+            seed=seed,
+            device=device,
+            quiet=quiet,
+            files=files,
+        )
+        if files.folder is not None:
+            classifier.save(files.folder)
+    return classifier
 
 
 def fit_classifier(
@@ -136,8 +156,9 @@ def fit_classifier(
     seed: int = 0,
     device: str = "cpu",
     quiet: bool = False,
+    files: RunFiles = NO_FILES,
 ) -> Classifier:
-    """Train a classifier on images in memory.
+    """Train a classifier on samples.
 
     Parameters
     ----------
@@ -150,6 +171,8 @@ def fit_classifier(
     seed : int
     device : str
     quiet : bool
+    files : RunFiles
+        Where the checkpoint and the log are kept.
 
     Raises
     ------
@@ -158,7 +181,7 @@ def fit_classifier(
     """
     with seeded(seed, 0):
         classifier = Classifier(*_start(settings, _classes(train), reference_domains), device=device)
-    return fit_network(classifier, train, val, settings, seed=seed, quiet=quiet)
+    return fit_network(classifier, train, val, settings, seed=seed, quiet=quiet, files=files)
 
 
 def fit_network(
@@ -169,6 +192,7 @@ def fit_network(
     *,
     seed: int = 0,
     quiet: bool = False,
+    files: RunFiles = NO_FILES,
 ) -> Classifier:
     """Train the network of a classifier, the user's own for example, as `fit_classifier` trains ours.
 
@@ -182,6 +206,8 @@ def fit_network(
         What they say of the network itself (`backbone`, `weights`, `scaling`, `image_size`, `dropout`) is not read.
     seed : int
     quiet : bool
+    files : RunFiles
+        Where the checkpoint and the log are kept.
 
     Returns
     -------
@@ -190,6 +216,7 @@ def fit_network(
     """
     module = classifier.module.requires_grad_(True)
     optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate)
+    step = Steps(optimizer, classifier.device, settings.precision)
     seen = Labelled.of(train, classifier.config.classes, "the train split")
     unseen = Labelled.of(val, classifier.config.classes, "the val split")
     per_class = -(-len(seen.names) // len(classifier.config.classes))  # an epoch is as long as the training set
@@ -201,13 +228,15 @@ def fit_network(
             if settings.flip:
                 mirrored = torch.from_numpy(rng.random(len(batch)) < 0.5).to(classifier.device)
                 grey = torch.where(mirrored.view(-1, 1, 1, 1), grey.flip(3), grey)
-            loss = task_loss(classifier.logits(grey), numbers)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            with step.autocast():
+                loss = task_loss(classifier.logits(grey), numbers)
+            step(loss)
             losses.append(loss.item())
         return {"train_loss": float(np.mean(losses))}
 
+    identity = ""
+    if files.folder is not None:
+        identity = fingerprint(module, classifier.config, settings, seed, seen, unseen)
     rows = run_epochs(
         module,
         optimizer,
@@ -218,6 +247,9 @@ def fit_network(
         seed=seed,
         label="training",
         quiet=quiet,
+        files=files,
+        identity=identity,
+        scaler=step.scaler,
     )
     return Classifier(module, _record(classifier.config, settings, seed, rows), device=classifier.device)
 
