@@ -104,14 +104,16 @@ def test_reference_images_pass_through_as_they_are(source, tmp_path, deliver):
     report = apply(harmonizer, manifest, tmp_path / "out", deliver=deliver, workers=0, quiet=True)
     assert (report.reference, report.harmonized) == (3, 0)
     copies = files_in(tmp_path / "out")
-    assert copies == ([] if deliver == "gsps" else ["a.dcm", "b/c.dcm", "b/d/e.dcm"])
+    assert copies == (["a.dcm", "b/c.dcm", "b/d/e.dcm"] if deliver == "pixels" else [])
     for name in copies:
         assert (tmp_path / "out" / name).read_bytes() == (source / name).read_bytes()
     assert {row["status"] for row in table(report)} == {"reference"}
+    assert [row["output"] for row in table(report)] == (copies or [""] * 3)
+    again = apply(harmonizer, manifest, tmp_path / "out", deliver=deliver, workers=0, quiet=True)
+    assert (again.resumed, again.reference) == ((0, 3) if deliver == "gsps" else (3, 0))
 
 
-@pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
-def test_a_restored_folder_has_its_reference_images_as_they_were(tmp_path, monkeypatch, deliver):
+def test_a_restored_folder_has_its_reference_images_as_they_were(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("in/=b").mkdir(parents=True)  # a name that the table disarms
     write(radiograph(), "in/a.dcm")
@@ -120,7 +122,7 @@ def test_a_restored_folder_has_its_reference_images_as_they_were(tmp_path, monke
     manifest = Manifest.from_paths(["in"], domain=REFERENCE)
     harmonizer = scanner_harmonizer(HOLOGIC)
     harmonizer.reference_domains = (REFERENCE, "GE MEDICAL SYSTEMS Senograph 2000D ADS_17.4.5")
-    apply(harmonizer, manifest, "out", deliver=deliver, workers=0, quiet=True)
+    apply(harmonizer, manifest, "out", workers=0, quiet=True)
     references = [Path("out/=b/reference.dcm"), Path("out/=b/reference.jpg")]
     for number, given in enumerate((["out"], sorted(Path("out").rglob("*.[dj][cp][mg]")))):
         report = restore(given, f"back-{number}", workers=0, quiet=True)
@@ -257,6 +259,19 @@ def test_nothing_leaves_the_output_folder(source, tmp_path):
     evil = pydicom.dcmread(tmp_path / "out" / "evil.dcm")
     assert evil.SOPInstanceUID.is_valid
     assert "SourceImageSequence" not in evil
+
+
+def test_where_the_user_says_that_0_is_white_it_is_and_the_png_has_0_black(tmp_path):
+    grey = pixels(8).astype(np.uint8)
+    Image.fromarray(255 - grey).save(tmp_path / "x.png")
+    manifest = Manifest.from_paths([tmp_path / "x.png"], domain="camera", inverted=True)
+    run(manifest, tmp_path / "out")
+    wanted = CURVE(grey / 255)
+    assert np.abs(read_radiograph(tmp_path / "out" / "x.png").pixels - wanted).max() < 1e-5
+    restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "back" / "x.png")), 255 - grey)
+    with pytest.raises(UsageError, match="another run"):
+        run([tmp_path / "x.png"], tmp_path / "out", domain="camera")
 
 
 def test_cells_that_a_spreadsheet_would_compute_are_made_text(tmp_path, monkeypatch):

@@ -29,6 +29,19 @@ def test_a_csv_is_read_relative_to_itself(tmp_path: Path) -> None:
     assert manifest.table["age"].tolist() == ["52"]
 
 
+@pytest.mark.parametrize("yes", ["true", "True", " yes", "1"])
+def test_the_user_says_where_0_is_white(tmp_path: Path, yes: str) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        write_png(tmp_path / name)
+    (tmp_path / "m.csv").write_text(f"path,inverted\na.png,{yes}\nb.png,no\nc.png,\n")
+    manifest = Manifest.read(tmp_path / "m.csv")
+    assert [row.inverted for row in manifest] == [True, False, False]
+    manifest.write(tmp_path / "again.csv")
+    assert list(Manifest.from_paths([tmp_path / "again.csv"])) == list(manifest)
+    assert all(row.inverted for row in Manifest.from_paths([tmp_path], inverted=True))
+    assert not any(row.inverted for row in Manifest.from_paths([tmp_path]))
+
+
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     before = Manifest(table(label="A", domain="X", patient_id=[str(i // 2) for i in range(12)], split="train"))
     before.table["path"] = [str(tmp_path / p) for p in before.table["path"]]
@@ -52,6 +65,7 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
         (b"path,label\n,A\n", "line 2 has no path"),
         (b"path,split\na.png,holdout\n", "unknown split 'holdout'"),
         (b"path\na.png\na.png\n", "listed twice"),
+        (b"path,inverted\na.png,maybe\n", "inverted is 'maybe'"),
         (b"path,patient_id,split\na.png,1,train\nb.png,1,test\n", "1 patients are in two splits"),
     ],
 )

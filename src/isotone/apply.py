@@ -95,8 +95,8 @@ def apply(
 ) -> ApplyReport:
     """Harmonize the images of a manifest into a folder that mirrors theirs.
 
-    Reference images are copied as they are (`deliver` "gsps": left out). What is refused is named and the rest done.
-    The same call again resumes after the last finished image.
+    Reference images are copied as they are (`deliver` "pixels") or left where they are. What is refused is named and
+    the rest done. The same call again resumes after the last finished image.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _watched(results: Results, watch: Watch) -> Results:
 def _deliver_files(delivery: Delivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
     """One file for each image."""
     output = delivery.output
-    resumed = _done_before(jobs, entries, output)
+    resumed = _done_before(jobs, entries, delivery)
     todo = [job for job in jobs if job.key not in resumed]
     seen: set[str] = set()
     with closing(run(delivery, todo, "harmonizing", time_limit)) as fresh:
@@ -178,16 +178,21 @@ def _deliver_files(delivery: Delivery, jobs: list[Job], entries: Entries, run: R
                 (output / job.target).unlink(missing_ok=True)
                 yield Result(job, _duplicate(job))
             else:
-                yield Result(job, outcome, job.target, old)
+                yield Result(job, outcome, job.target if delivery.writes(outcome) else "", old)
 
 
-def _done_before(jobs: list[Job], entries: Entries, output: Path) -> set[str]:
-    """Keys of the images whose file an earlier run wrote, or wrote and took away again as a duplicate."""
+def _done_before(jobs: list[Job], entries: Entries, delivery: Delivery) -> set[str]:
+    """Keys of the images that an earlier run finished, and whose file, where they have one, still exists.
+
+    The file of a duplicate was taken away again.
+    """
     done: set[str] = set()
     seen: set[str] = set()
     for job in jobs:
-        entry = entries.get(job.key)
-        if entry is not None and (_met_before(Outcome.from_entry(entry), seen) or (output / job.target).exists()):
+        if job.key not in entries:
+            continue
+        outcome = Outcome.from_entry(entries[job.key])
+        if _met_before(outcome, seen) or not delivery.writes(outcome) or (delivery.output / job.target).exists():
             done.add(job.key)
     return done
 

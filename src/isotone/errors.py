@@ -19,7 +19,6 @@ NEXT_STEP = {
     "E_UNSUPPORTED": "Convert it to a single-frame greyscale image first.",
     "E_CODEC": "Install the codec that the message names.",
     "E_RESCALE": "Correct RescaleSlope or the Modality LUT in the source.",
-    "E_WINDOW": "Correct the window in the source, or do without --window required.",
     "E_EMPTY_IMAGE": "Leave the image out: it shows nothing.",
     "E_INTENT": "Use a model fitted on this PresentationIntentType, or --force.",
     "E_DOMAIN": "Name the scanner with --domain, or fit a curve for it.",

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from isotone.cli.app import CPUS, Deliver, Domain, Force, Output, Paths, Quiet, Workers, app, complain, read_manifest
+from isotone.cli.app import (
+    CPUS,
+    Deliver,
+    Domain,
+    Force,
+    Inverted,
+    Output,
+    Paths,
+    Quiet,
+    Workers,
+    app,
+    complain,
+    read_manifest,
+)
 from isotone.errors import UsageError
 
 
@@ -16,6 +29,7 @@ from isotone.errors import UsageError
 def inspect(
     paths: Paths,
     domain: Domain = None,
+    inverted: Inverted = False,
     workers: Workers = 1,
     force: Force = False,
     quiet: Quiet = False,
@@ -25,7 +39,7 @@ def inspect(
 
     given = [row for path in paths for row in listed(path)]
     refused = 0
-    for finding in look(given, domain=domain, force=force, workers=workers):
+    for finding in look(given, domain=domain, inverted=inverted, force=force, workers=workers):
         refused += finding.error is not None
         if finding.error is not None or not quiet:
             print(finding.line())
@@ -39,6 +53,7 @@ def apply(
     output: Output,
     deliver: Annotated[Deliver, typer.Option(help="What is handed on.")] = "pixels",
     domain: Domain = None,
+    inverted: Inverted = False,
     workers: Workers = CPUS,
     force: Force = False,
     quiet: Quiet = False,
@@ -50,7 +65,7 @@ def apply(
 
     report = run(
         ToneCurveHarmonizer.load(harmonizer),
-        Manifest.from_paths(paths, domain=domain),
+        Manifest.from_paths(paths, domain=domain, inverted=inverted),
         output,
         deliver=deliver,
         workers=workers,
@@ -70,6 +85,7 @@ def check(
     harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
     paths: Paths,
     domain: Domain = None,
+    inverted: Inverted = False,
     workers: Workers = CPUS,
     quiet: Quiet = False,
 ) -> None:
@@ -78,7 +94,7 @@ def check(
     from isotone.data.manifest import Manifest
     from isotone.harmonizer import ToneCurveHarmonizer
 
-    given = Manifest.from_paths(paths, domain=domain)
+    given = Manifest.from_paths(paths, domain=domain, inverted=inverted)
     report = run(ToneCurveHarmonizer.load(harmonizer), given, workers=workers, quiet=quiet)
     for error in report.refused:
         complain(error)

@@ -62,7 +62,7 @@ class Reading(Generic[T]):
     function: Callable[[Radiograph], T]
 
     def __call__(self, row: Row) -> T:
-        radiograph = read_radiograph(row.path, domain=row.domain)
+        radiograph = read_radiograph(row.path, domain=row.domain, inverted=row.inverted)
         if row.domain is not None:
             radiograph = radiograph.with_domain(row.domain)
         return self.function(radiograph)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from isotone.errors import IsotoneError, UsageError
 from isotone.files import replace_file
@@ -19,19 +21,24 @@ PATHS = ["path", "oracle_path"]
 TEXT = pd.StringDtype("python")
 """Strings as Python has them: a file name that is not UTF-8 fits in no Arrow string."""
 SPLITS = ("train", "val", "test")
+TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 SUFFIXES = {".dcm", ".dicom", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ""}
 """What a folder is searched for; DICOM files often have no suffix."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a manifest; `path` is absolute or relative to the working directory."""
+    """One image of a manifest; `path` is absolute or relative to the working directory.
+
+    `inverted` is the user's word that 0 is white in a PNG, TIFF or JPEG; DICOM files say it themselves.
+    """
 
     path: Path
     domain: str | None
     label: str | None
     patient_id: str | None
     split: str | None
+    inverted: bool = False
 
 
 class Manifest:
@@ -40,13 +47,14 @@ class Manifest:
     Parameters
     ----------
     table : DataFrame
-        Column `path`, and as far as known `domain`, `label`, `patient_id`, `split` (strings or missing); further
-        columns are kept.
+        Column `path`, and as far as known `domain`, `label`, `patient_id`, `split` (strings or missing) and
+        `inverted` (true or false: 0 is white in this PNG, TIFF or JPEG); further columns are kept.
 
     Raises
     ------
     UsageError
-        No images, a missing path column, an unknown split, a patient in two splits, one path twice.
+        No images, a missing path column, an unknown split, a patient in two splits, one path twice, an `inverted`
+        that is neither true nor false.
     """
 
     def __init__(self, table: pd.DataFrame) -> None:
@@ -71,6 +79,8 @@ class Manifest:
             )
         if table["path"].duplicated().any():
             raise UsageError(f"{table['path'][table['path'].duplicated()].iloc[0]} is listed twice", code="E_MANIFEST")
+        if "inverted" in table:
+            table["inverted"] = _truths(table["inverted"])
         self.table = table
         _refuse_straddling(table)
 
@@ -112,8 +122,16 @@ class Manifest:
         return cls(_with_header_facts(table, domain))
 
     @classmethod
-    def from_paths(cls, paths: Iterable[str | Path], *, domain: str | None = None) -> Self:
+    def from_paths(cls, paths: Iterable[str | Path], *, domain: str | None = None, inverted: bool = False) -> Self:
         """Files, folders (searched in depth, by suffix) and manifests, in one table.
+
+        Parameters
+        ----------
+        paths : iterable of path
+        domain : str, optional
+            As for `read`.
+        inverted : bool
+            0 is white in every PNG, TIFF and JPEG.
 
         Raises
         ------
@@ -133,15 +151,19 @@ class Manifest:
                 tables.append(_listing([str(given)], given.parent))
             else:
                 raise UsageError("no such file or folder", code="E_READ", file=given)
-        return cls(_with_header_facts(cls(pd.concat(tables, ignore_index=True)).table, domain))
+        table = cls(pd.concat(tables, ignore_index=True)).table
+        if inverted:
+            table["inverted"] = True
+        return cls(_with_header_facts(table, domain))
 
     def __len__(self) -> int:
         return len(self.table)
 
     def __iter__(self) -> Iterator[Row]:
-        for row in self.table[list(COLUMNS)].itertuples(index=False):
-            path, *rest = (None if pd.isna(value) else str(value) for value in row)
-            yield Row(Path(str(path)), *rest)
+        inverted = self.table["inverted"] if "inverted" in self.table else [False] * len(self)
+        for row, is_inverted in zip(self.table[list(COLUMNS)].itertuples(index=False), inverted, strict=True):
+            path, domain, label, patient, split = (None if pd.isna(value) else str(value) for value in row)
+            yield Row(Path(str(path)), domain, label, patient, split, bool(is_inverted))
 
     @property
     def domains(self) -> list[str]:
@@ -199,6 +221,16 @@ def _relative(path: str, folder: Path) -> str:
 
 def _listing(paths: Sequence[str], root: Path) -> pd.DataFrame:
     return pd.DataFrame({"path": pd.array(paths, dtype=TEXT), "root": str(root)})
+
+
+def _truths(values: pd.Series[str]) -> NDArray[np.bool_]:
+    text = values.astype(TEXT).fillna("").str.strip().str.lower()
+    unknown = set(text) - {"", *TRUE, *FALSE}
+    if unknown:
+        raise UsageError(
+            f"inverted is {sorted(unknown)[0]!r}", code="E_MANIFEST", next_step="Use true or false, or leave it empty."
+        )
+    return text.isin(TRUE).to_numpy(bool)
 
 
 def _refuse_straddling(table: pd.DataFrame) -> None:

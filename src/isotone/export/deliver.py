@@ -41,12 +41,15 @@ class Job:
         Path of the output file, relative to the output folder.
     key : str
         Of the journal.
+    inverted : bool
+        From the manifest: 0 is white in this raster file.
     """
 
     path: Path
     domain: str | None
     target: str
     key: str
+    inverted: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Outcome:
     Attributes
     ----------
     status : str
-        "harmonized", or "reference": copied as it is.
+        "harmonized", or "reference": passed through as it is.
     curve : ToneCurve or None
     min_slope, max_slope : float
         Bounds over the full range.
@@ -114,6 +117,10 @@ class Delivery:
     deliver: Deliver
     force: bool = False
 
+    def writes(self, outcome: Outcome) -> bool:
+        """Whether an image has a file in the output: reference images only among pixels, which replace the input."""
+        return self.deliver == "pixels" or outcome.status != "reference"
+
     def __call__(self, job: Job) -> Outcome:
         """Write the file, then the journal's line.
 
@@ -130,15 +137,15 @@ class Delivery:
     def _deliver(self, job: Job) -> Outcome:
         target = safe_target(self.output, job.target)
         if job.domain in self.harmonizer.reference_domains:
-            return _copy(job.path, read_header(job.path, force=self.force), target)
+            return self._pass_through(job, read_header(job.path, force=self.force), target)
         dataset = None
         if job.path.suffix.lower() in SUFFIXES:
-            radiograph = read_raster(job.path)
+            radiograph = read_raster(job.path, inverted=job.inverted)
         else:
             radiograph, dataset = read_dicom(job.path, force=self.force)
         radiograph = radiograph.with_domain(job.domain or radiograph.header.domain)
         if radiograph.header.domain in self.harmonizer.reference_domains:
-            return _copy(job.path, radiograph.header, target)
+            return self._pass_through(job, radiograph.header, target)
         refuse_ours(radiograph.header)
         seen = self.harmonizer.look(radiograph)
         curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)
@@ -158,6 +165,12 @@ class Delivery:
             write_voi_lut_image(dataset, radiograph.header, table, record, target)
         outcome = outcome_of(curve, radiograph, table, seen)
         return replace(outcome, warnings=outcome.warnings + self.harmonizer.warnings(radiograph.header))
+
+    def _pass_through(self, job: Job, header: Header, target: Path) -> Outcome:
+        outcome = Outcome("reference", instance=instance_of(header), warnings=codes_of(header))
+        if self.writes(outcome):
+            copy_file(job.path, target)
+        return outcome
 
 
 def record_of(
@@ -232,8 +245,3 @@ def _clipped_share(radiograph: Radiograph, unclipped: tuple[float, float]) -> fl
     if not clipped.any():
         return 0.0
     return float(clipped[radiograph.stored][radiograph.valid].mean())
-
-
-def _copy(path: Path, header: Header, target: Path) -> Outcome:
-    copy_file(path, target)
-    return Outcome("reference", instance=instance_of(header), warnings=codes_of(header))

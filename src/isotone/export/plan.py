@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from isotone.data.manifest import Manifest
+from isotone.data.manifest import Manifest, Row
 from isotone.errors import UsageError
 from isotone.export.deliver import Job
 from isotone.export.record import Deliver
@@ -52,22 +52,22 @@ def plan(manifest: Manifest, output: Path, reference_domains: Collection[str], d
         while target in taken:  # a.jpg beside a.png
             target += relative.suffix if relative.suffix.lower() not in SUFFIXES else ".png"
         taken.add(target)
-        jobs.append(Job(row.path, row.domain, target, _key(path, target, row.domain)))
+        jobs.append(Job(row.path, row.domain, target, _key(path, target, row), row.inverted))
     return jobs
 
 
 def digest_of(jobs: Iterable[Job]) -> str:
     """SHA-256 of which images there are: what a journal calls the inputs of a run."""
-    names = "\n".join(f"{os.path.abspath(job.path)}|{job.domain}" for job in jobs)
+    names = "\n".join(f"{os.path.abspath(job.path)}|{job.domain}|{job.inverted}" for job in jobs)
     return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
 
 
-def _key(path: str, target: str, domain: str | None) -> str:
+def _key(path: str, target: str, row: Row) -> str:
     """A file that is changed, or that goes elsewhere, is another piece of work."""
     try:
         status = os.stat(path)
         version = f"{status.st_size}|{status.st_mtime_ns}"
     except OSError:
         version = "gone"
-    name = f"{path}|{version}|{target}|{domain}".encode(errors="surrogateescape")
+    name = f"{path}|{version}|{target}|{row.domain}|{row.inverted}".encode(errors="surrogateescape")
     return hashlib.sha256(name).hexdigest()[:32]

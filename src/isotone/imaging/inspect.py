@@ -47,7 +47,8 @@ class Finding:
             *filter(None, [h.body_part, h.view, h.laterality]),
             f"{h.rows} × {h.columns}",
             f"{h.bits_stored} bits{' signed' if h.signed else ''}",
-            "inverted" if h.inverted else "not inverted",
+            # A raster file says nothing: 0 is black unless the user says otherwise.
+            ("inverted" if h.inverted else "not inverted") + ("" if h.format == "dicom" else " (assumed)"),
             f"window {h.window}" if h.window else "no window",
             *filter(None, [h.intent]),
             *([UID(h.transfer_syntax).name] if h.transfer_syntax else []),
