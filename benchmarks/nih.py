@@ -27,6 +27,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 import nih_table
 import residual_net
+from isotone.adaptive import fit_adaptive
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.evaluation.distance import grouped_auc
@@ -35,7 +36,7 @@ from isotone.evaluation.one_pass import Observe
 from isotone.files import write_text
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
-from isotone.mapper import Mapper, ScannerMapper
+from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
 from isotone.models.classifier import Classifier
 from isotone.models.gdce_mapper import GDCEMapper
 from isotone.models.prepare import Prepare
@@ -51,6 +52,7 @@ CLASSES = ("F", "M")
 ARCHITECTURES = ("small", "residual")
 BASELINES = ("histogram-matching", "histogram-matching-all-pixels")
 SCANNER = ("scanner, labels", "scanner, no labels", "scanner, no classifier")
+ADAPTIVE = ("adaptive, labels", "adaptive, no labels")
 
 
 @dataclass(frozen=True)
@@ -178,15 +180,21 @@ def fitted(
         parts = split_of(source, "train"), split_of(reference, "train"), split_of(source, "val")
         network, log = fit_gdce(*parts, classifier, settings, seed=seed, quiet=True)
         return GDCEMapper(network), {"epochs": log}
-    labels = method == "scanner, labels"
+    labels = method.endswith(", labels")
+    source = source if labels else [replace(s, label=None) for s in source]
     fit = fit_scanner(
-        source if labels else [replace(s, label=None) for s in source],
+        source,
         reference,
         classifier=None if method == "scanner, no classifier" else classifier,
         labels=labels,
         seed=seed,
     )
-    return ScannerMapper(fit.curve), fit.notes | {"curve": json.loads(fit.curve.to_json())}
+    notes = fit.notes | {"curve": json.loads(fit.curve.to_json())}
+    if method not in ADAPTIVE:
+        return ScannerMapper(fit.curve), notes
+    deviation, found = fit_adaptive(source, reference, fit.curve, classifier, seed=seed)
+    mapper = AdaptiveMapper(fit.curve, deviation) if deviation.strength else ScannerMapper(fit.curve)
+    return mapper, notes | {"adaptive": found}
 
 
 class Part:
@@ -355,7 +363,7 @@ def main() -> None:
         noted = output / f"facts-{cohort.pair.name}.json"
         if not noted.exists():
             write_text(noted, json.dumps(facts(cohort, run.prepare), indent=1))
-    for methods in (("none", *BASELINES, *SCANNER), ("gdce",)):  # what takes long comes last
+    for methods in (("none", *BASELINES, *SCANNER, *ADAPTIVE), ("gdce",)):  # what takes long comes last
         for cohort in cohorts:
             if methods == ("gdce",) and not cohort.pair.gdce:
                 continue

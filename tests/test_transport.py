@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from isotone.data.sample import Sample
 from isotone.mix import confusion, estimate_mix
-from isotone.population import Population, Views
+from isotone.population import Population
 from isotone.structure import SIZE, structure
-from isotone.transport import BINS, Pool, band, free_curve
+from isotone.transport import BINS, Pool, free_curve
+from isotone.uncertainty import band, resampled, score_interval
+from isotone.views import Views
 
 
 def views(quantiles, *, air=None, labels=None, structure=None):
@@ -56,10 +59,35 @@ def test_the_band_narrows_with_the_number_of_patients():
     for n in (10, 160):
         pool = Pool(views(np.clip(rng.normal(0.5, 0.1, (n, 1)) + np.linspace(-0.2, 0.2, 32), 0, 1)), 0.0)
         who = np.arange(n)
-        result = band(pool, pool, np.ones(n), (who, who), np.array([0.4, 0.5, 0.6]), 100, 0)
+        levels = np.array([0.4, 0.5, 0.6])
+        result = band(levels, resampled(pool, pool, np.ones(n), (who, who), levels, 100, 0))
         widths.append(np.mean(np.subtract(result["high"], result["low"])))
     assert widths[1] < 0.5 * widths[0]
-    assert band(pool, pool, np.ones(n), (who, who), np.array([0.5]), 0, 0) == {}
+    assert band(levels, resampled(pool, pool, np.ones(n), (who, who), levels, 0, 0)) == {}
+
+
+class Brightness:
+    """A classifier that calls an image bright by its mean."""
+
+    def predict(self, prepared):
+        bright = 1 / (1 + np.exp(-40 * (prepared.mean((1, 2)) - 0.5)))
+        return np.stack([1 - bright, bright], 1)
+
+
+def test_a_wider_band_moves_the_scores_further():
+    levels = np.linspace(0.1, 0.9, 9)
+    rng = np.random.default_rng(0)
+    images = [
+        Sample(np.zeros((4, 4), np.uint16), np.ones((4, 4), bool), rng.uniform(0.3, 0.7, (4, 4)).astype(np.float32))
+        for _ in range(30)
+    ]
+    sure, unsure = (
+        score_interval(images, levels, levels + rng.normal(0, spread, (20, 1)), Brightness(), 0)
+        for spread in (0.001, 0.05)
+    )
+    assert sure["width"] < 0.2 * unsure["width"]
+    assert sure["decisions"] < unsure["decisions"]
+    assert score_interval(images, levels, np.empty((0, 9)), Brightness(), 0) == {}
 
 
 def test_the_free_curve_goes_through_its_points_and_increases():

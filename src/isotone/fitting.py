@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel
 
+from isotone.adaptive import fit_adaptive
+from isotone.bank import lean
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, UsageError
 from isotone.gate import Gate
 from isotone.look import look, through
-from isotone.mapper import Mapper, ScannerMapper
-from isotone.scanner import ScannerSettings, fit_scanner
+from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
+from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from isotone.training.run_files import RunFiles
 
 
-Method = Literal["scanner", "gdce"]
+Method = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 
 
@@ -65,36 +67,50 @@ def fit_mappers(
     )
     reference = [s for s in samples if s.domain in reference_domains]
     _enough(reference, "the reference domain", refused)
-    fitted = Fitted({}, {}, {}, {})
-    looks = np.stack([look(s) for s in reference])
-    for number, domain in enumerate(source_domains):
-        source = [s for s in samples if s.domain == domain]
-        _enough(source, repr(domain), refused)
+    sources: dict[str, list[Sample]] = {}
+    for domain in source_domains:
+        sources[domain] = [s for s in samples if s.domain == domain]
+        _enough(sources[domain], repr(domain), refused)
         if labels == "none":
-            source = [replace(s, label=None) for s in source]
-        if method == "gdce":
-            if classifier is None or labels == "none":
-                raise UsageError("gdce needs a classifier and source labels", next_step="Use --method scanner.")
-            mapper, notes = _fit_gdce(
-                source, reference, classifier, settings, seed, device, quiet, files.of(str(number))
+            sources[domain] = [replace(s, label=None) for s in sources[domain]]
+    if method == "gdce":
+        if classifier is None or labels == "none":
+            raise UsageError("gdce needs a classifier and source labels", next_step="Use --method scanner.")
+        networks = {
+            domain: _fit_gdce(source, reference, classifier, settings, seed, device, quiet, files.of(str(number)))
+            for number, (domain, source) in enumerate(sources.items())
+        }
+        plain = _fit_scanners(sources, reference, None, ScannerSettings(resamples=0), None, seed)
+        mappers: dict[str, Mapper] = {domain: network for domain, (network, _) in networks.items()}
+        notes = {domain: log for domain, (_, log) in networks.items()}
+    else:
+        if classifier is None and method == "adaptive":
+            raise UsageError("adaptive needs a classifier", next_step="Use --method scanner, or give --classifier.")
+        plain = _fit_scanners(sources, reference, classifier, settings or ScannerSettings(), mix, seed)
+        mappers = {domain: ScannerMapper(fit.curve) for domain, fit in plain.items()}
+        notes = {domain: fit.notes for domain, fit in plain.items()}
+    if method == "adaptive" and classifier is not None:
+        for domain, source in sources.items():
+            deviation, found = fit_adaptive(source, reference, plain[domain].curve, classifier, seed=seed)
+            notes[domain] = notes[domain] | {"method": "adaptive", "adaptive": found}
+            if deviation.strength:
+                mappers[domain] = AdaptiveMapper(plain[domain].curve, deviation)
+    looks = np.stack([look(s) for s in reference])
+    return Fitted(
+        mappers,
+        {domain: said | {"refused": len(refused)} for domain, said in notes.items()},
+        {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
+        {
+            domain: Gate.fit(
+                np.stack([look(s) for s in source]),
+                [s.patient for s in source],
+                through(looks, plain[domain].curve.inverse()),
+                [s.label for s in reference],
+                seed,
             )
-        else:
-            mapper, notes = _fit_scanner(source, reference, classifier, settings, mix, seed)
-        fitted.mappers[domain] = mapper
-        fitted.notes[domain] = notes | {"refused": len(refused)}
-        fitted.seen[domain] = seen_in(s.header for s in source if s.header is not None)
-        if isinstance(mapper, ScannerMapper):
-            curve = mapper.scanner_curve
-        else:
-            curve = fit_scanner(source, reference, settings=ScannerSettings(resamples=0)).curve
-        fitted.gates[domain] = Gate.fit(
-            np.stack([look(s) for s in source]),
-            [s.patient for s in source],
-            through(looks, curve.inverse()),
-            [s.label for s in reference],
-            seed,
-        )
-    return fitted
+            for domain, source in sources.items()
+        },
+    )
 
 
 def settings_of(method: Method) -> type[BaseModel]:
@@ -117,21 +133,23 @@ def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError
         )
 
 
-def _fit_scanner(
-    source: list[Sample],
+def _fit_scanners(
+    sources: Mapping[str, list[Sample]],
     reference: list[Sample],
     classifier: Classifier | None,
-    settings: Any,
+    settings: ScannerSettings,
     mix: Mapping[str, float] | None,
     seed: int,
-) -> tuple[Mapper, dict[str, Any]]:
+) -> dict[str, ScannerFit]:
+    """A curve for every scanner, those with few images leaning on the others."""
     try:
-        fit = fit_scanner(
-            source, reference, classifier=classifier, mix=mix, settings=settings or ScannerSettings(), seed=seed
-        )
+        fits = {
+            domain: fit_scanner(source, reference, classifier=classifier, mix=mix, settings=settings, seed=seed)
+            for domain, source in sources.items()
+        }
     except ImportError:  # what a fit needs of it is loaded where it is used
         raise IsotoneError("E_EXTRA", "fitting needs scikit-learn") from None
-    return ScannerMapper(fit.curve), fit.notes
+    return lean(fits, settings)
 
 
 def _fit_gdce(

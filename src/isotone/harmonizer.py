@@ -21,7 +21,7 @@ from isotone.fitting import Labels, Method, fit_mappers, settings_of
 from isotone.gate import Gate
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.look import look
-from isotone.mapper import Mapper, ScannerMapper, load_mapper
+from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper, load_mapper
 from isotone.seen import differences, refuse_other_data
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ class ToneCurveHarmonizer:
         The scanner, or scanners pooled, that the classifier was trained on. Their images pass through unchanged.
     source_domain : str or sequence of str
         The scanners to map; each gets a curve of its own.
-    method : {"scanner", "gdce"}
-        "scanner": one curve per scanner by transport of grey levels. "gdce": the paper's network, one curve per image.
+    method : {"scanner", "adaptive", "gdce"}
+        "scanner": one curve per scanner by transport of grey levels. "adaptive": that, and for each image a share of
+        its own deviation where validation finds that it helps. "gdce": the paper's network, one curve per image.
     settings : pydantic model or mapping, optional
         `ScannerSettings` or `GDCESettings`, or their fields; default: those of the method.
 
@@ -214,7 +215,9 @@ class ToneCurveHarmonizer:
             Not fitted yet, or not saved where the model has network weights.
         """
         if self._digest is None:
-            if not self.mappers or self.needs_pixels:
+            if not self.mappers or not all(
+                isinstance(m, ScannerMapper | AdaptiveMapper) for m in self.mappers.values()
+            ):
                 raise ModelError("E_MODEL", "the harmonizer is not fitted, or not saved yet")
             entries = {domain: mapper.save(Path(), "") for domain, mapper in self.mappers.items()}
             self._digest = _checksum(self._body(entries))

@@ -1,4 +1,4 @@
-"""How one source scanner's images get their curves: one for all of them, or one for each from a network."""
+"""How one source scanner's images get their curves: one for all of them, or one for each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from isotone.curves import ToneCurve
+from isotone.data.sample import TakeSample
+from isotone.deviation import Deviation
 from isotone.imaging.radiograph import Radiograph
 
 
@@ -43,10 +45,31 @@ class ScannerMapper:
         return cls(ToneCurve.from_json(json.dumps(entry["curve"])))
 
 
+class AdaptiveMapper:
+    """The scanner's curve, and for each image a share of its own deviation from it."""
+
+    def __init__(self, curve: ToneCurve, deviation: Deviation) -> None:
+        self.scanner_curve = curve
+        self.deviation = deviation
+
+    def curve(self, radiograph: Radiograph) -> ToneCurve:
+        """The curve of this image."""
+        return self.deviation.curve(TakeSample()(radiograph), self.scanner_curve)
+
+    def save(self, folder: Path, stem: str) -> dict[str, Any]:
+        """Both as JSON; there is nothing else."""
+        return {"curve": json.loads(self.scanner_curve.to_json()), "deviation": self.deviation.to_dict()}
+
+    @classmethod
+    def load(cls, folder: Path, entry: Mapping[str, Any]) -> Self:
+        """The mapper that `save` described."""
+        return cls(ToneCurve.from_json(json.dumps(entry["curve"])), Deviation.from_dict(entry["deviation"]))
+
+
 def load_mapper(folder: Path, entry: Mapping[str, Any]) -> Mapper:
     """The mapper that an entry of a harmonizer's configuration describes."""
     if "network" in entry:
         from isotone.models.gdce_mapper import GDCEMapper  # torch, which the light half lacks
 
         return GDCEMapper.load(folder, entry)
-    return ScannerMapper.load(folder, entry)
+    return (AdaptiveMapper if "deviation" in entry else ScannerMapper).load(folder, entry)

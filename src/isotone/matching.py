@@ -13,9 +13,9 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.foreground import Regions
 from isotone.mix import confusion, estimate_mix
-from isotone.population import Population, Views
+from isotone.population import Population
 from isotone.transport import Pool, free_curve
-from isotone.views import take_views, windowed
+from isotone.views import Views, take_views, windowed
 
 Floats = NDArray[np.float64]
 

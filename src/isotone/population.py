@@ -8,49 +8,23 @@ reference images bring class mix and expected brightness to those of the source.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.stats import chi2
 
+from isotone.brightness import Brightness, held_out
 from isotone.mix import estimate_mix
+from isotone.views import Views
 
 Floats = NDArray[np.float64]
 
 COMPONENTS = 4
 """Principal components of the reference images' quantiles that are predicted from their structure."""
-FOLDS = 5
 FAINTEST = 0.02
 """Smallest spread of a number of the structure that is taken for real: layouts are shares and mean ranks."""
 FEWEST = 5
 """Images that a class must have in the reference to be told by structure."""
-
-
-@dataclass(frozen=True, eq=False)
-class Views:
-    """A scanner's images: structure, grey levels, and whose they are.
-
-    Attributes
-    ----------
-    structure : float64 array of shape (n, d)
-    quantiles : float64 array of shape (n, k)
-        Of the anatomy, in [0, 1].
-    air : float64 array of shape (n, a)
-        Quantiles of the air; NaN in rows of images that show none.
-    labels : array of shape (n,) of str
-        "" where unknown.
-    patients : integer array of shape (n,)
-    """
-
-    structure: Floats
-    quantiles: Floats
-    air: Floats
-    labels: NDArray[np.str_]
-    patients: NDArray[np.intp]
-
-    def __len__(self) -> int:
-        return len(self.structure)
 
 
 class Population:
@@ -72,19 +46,13 @@ class Population:
 
     def __init__(self, reference: Views, seed: int = 0) -> None:
         from sklearn.covariance import LedoitWolf  # the train half
-        from sklearn.linear_model import LogisticRegression, RidgeCV
+        from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
         self.reference = reference
-        x, q = reference.structure, reference.quantiles
-        count = min(COMPONENTS, len(x) - 1)
-        _, _, axes = np.linalg.svd(q - q.mean(0), full_matrices=False)
-        scores = (q - q.mean(0)) @ axes[:count].T
-        self._brightness = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(0.1, 1e4, 11)))
-        self.expected = _held_out(self._brightness, x, scores, reference.patients, seed)
-        self._brightness.fit(x, scores)
-
+        x = reference.structure
+        self._brightness = Brightness(reference, COMPONENTS, seed)
         names, counts = np.unique(reference.labels, return_counts=True)
         self.classes = [str(c) for c, n in zip(names, counts, strict=True) if c and n >= FEWEST]
         self.accuracy = float("nan")
@@ -95,7 +63,7 @@ class Population:
             self._prior = np.array([np.mean(reference.labels[known] == c) for c in self.classes])
             self._class = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
             labels = reference.labels[known]
-            held = _held_out(self._class, x[known], labels, reference.patients[known], seed, proba=True)
+            held = held_out(self._class, x[known], labels, reference.patients[known], seed, proba=True)
             said = np.array(self.classes)[held.argmax(1)]
             self.accuracy = float(np.mean([np.mean(said[labels == c] == c) for c in self.classes]))
             self._class.fit(x[known], labels)
@@ -108,11 +76,18 @@ class Population:
         self._within = LedoitWolf(assume_centered=True).fit(residual / self._scale)
 
     def mix(self, source: Views) -> dict[str, float]:
-        """The source's class mix by its structure; empty where structure tells no classes."""
+        """The source's class mix by its structure; empty where structure tells no classes.
+
+        That of the reference, where a likelihood ratio test at 5 % has nothing against it: an estimate from few images
+        would only add its noise to the tone.
+        """
         if len(self.classes) < 2:
             return {}
         likelihood = self._honest.predict_proba(_log(self._class.predict_proba(source.structure))) / self._prior
         mix = estimate_mix(likelihood, np.ones(len(self.classes)))
+        ratio = 2 * np.log((likelihood @ mix) / (likelihood @ self._prior)).sum()
+        if ratio < chi2.ppf(0.95, len(self.classes) - 1):
+            mix = self._prior
         return {c: float(v) for c, v in zip(self.classes, mix, strict=True)}
 
     def mismatch(self, source: Views, mix: dict[str, float]) -> float:
@@ -157,9 +132,10 @@ class Population:
             base = sum(mix[c] * (labels == c) / (labels == c).sum() for c in present) + 1e-9
         if not balanced:
             return np.asarray(base / base.mean())
-        scale = self.expected.std(0).clip(1e-9)
-        columns = [self.expected / scale]
-        target = [self._brightness.predict(source.structure).reshape(len(source), -1).mean(0) / scale]
+        expected = self._brightness.expected
+        scale = expected.std(0).clip(1e-9)
+        columns = [expected / scale]
+        target = [self._brightness.expect(source.structure).mean(0) / scale]
         slack = [np.full(len(scale), 1 / len(np.unique(source.patients)))]
         if len(present) > 1:
             total = sum(mix[c] for c in present)
@@ -190,22 +166,3 @@ def _entropy_balance(x: Floats, target: Floats, slack: Floats, base: Floats) -> 
     found = minimize(dual, np.zeros(x.shape[1]), jac=True, method="BFGS")
     weights, _ = tilted(found.x)
     return np.asarray(weights / weights.mean())
-
-
-def _held_out(
-    model: object, x: Floats, y: NDArray[np.generic], patients: NDArray[np.intp], seed: int, *, proba: bool = False
-) -> Floats:
-    """What the model says of each image when it learned from other patients' alone."""
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, cross_val_predict
-
-    folds = min(FOLDS, len(np.unique(patients)))
-    kind = StratifiedGroupKFold if proba else GroupKFold
-    said = cross_val_predict(
-        model,
-        x,
-        y,
-        groups=patients,
-        cv=kind(folds, shuffle=True, random_state=seed),
-        method="predict_proba" if proba else "predict",
-    )
-    return np.asarray(said).reshape(len(x), -1)

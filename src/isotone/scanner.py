@@ -15,10 +15,10 @@ from isotone.data.sample import Sample
 from isotone.errors import UsageError
 from isotone.foreground import regions
 from isotone.matching import FrozenClassifier, Match, classified, match_populations
-from isotone.population import Views
 from isotone.stages import Affine
-from isotone.transport import Pool, band, free_curve
-from isotone.views import air_share, shows_air, take_views
+from isotone.transport import Pool, free_curve
+from isotone.uncertainty import band, resampled, score_interval
+from isotone.views import Views, air_share, shows_air, take_views
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class ScannerFit:
         Source domain → reference domain.
     notes : dict
         Ready for JSON: images and patients, class mix and where it comes from, how far the populations differ
-        beyond it, band, what the projection cost, warnings.
+        beyond it, band and what it means for the scores, what the projection cost, warnings.
     """
 
     curve: ToneCurve
@@ -99,8 +99,10 @@ def fit_scanner(
         match = classified(match, ours, share, source, reference, classifier, settings.rounds)
     pools = Pool(ours, share), Pool(match.reference, share)
     x, y = pools[0].quantiles(np.ones(len(ours))), pools[1].quantiles(match.weights)
-    curve = free_curve(x, y) if settings.free else _project(x, y, settings.num_iterations)
+    curve = certified(x, y, settings)
     levels = x[np.unique(np.linspace(0, len(x) - 1, 33).astype(int))]
+    whose = ours.patients, match.reference.patients
+    curves = resampled(*pools, match.weights, whose, levels, settings.resamples, seed)
     notes = {
         "method": "scanner",
         "images": len(source),
@@ -115,9 +117,8 @@ def fit_scanner(
         "air_share": share,
         "projection_rmse_levels_8bit": 255 * float(np.sqrt(np.mean((curve(x) - y) ** 2))),
         "clipped_share": _clipped(curve, ours),
-        "band": band(
-            *pools, match.weights, (ours.patients, match.reference.patients), levels, settings.resamples, seed
-        ),
+        "band": band(levels, curves),
+        "score_interval": {} if classifier is None else score_interval(source, levels, curves, classifier, seed),
         "warnings": _warnings(match, ours, len(reference)),
     }
     return ScannerFit(curve, notes)
@@ -139,16 +140,25 @@ def _known_mix(
     return found, origin if found else "none"
 
 
-def _project(x: Floats, y: Floats, num_iterations: int) -> ToneCurve:
-    """The steps nearest to the free curve; with an affine stage where they cannot do without."""
+def certified(x: Floats, y: Floats, settings: ScannerSettings) -> ToneCurve:
+    """The curve through the points: the steps nearest to it, with an affine stage where they cannot do without.
+
+    Parameters
+    ----------
+    x, y : float64 arrays of shape (n,)
+        Grey levels of the source and of the reference in [0, 1], increasing.
+    settings : ScannerSettings
+    """
+    if settings.free:
+        return free_curve(x, y)
 
     def rmse(curve: ToneCurve) -> float:
         return float(np.sqrt(np.mean((curve(x) - y) ** 2)))
 
-    plain = ToneCurve.fit(x, y, num_iterations=num_iterations)
+    plain = ToneCurve.fit(x, y, num_iterations=settings.num_iterations)
     if rmse(plain) < 0.003:
         return plain
-    affine = ToneCurve.fit(x, y, num_iterations=num_iterations, affine=True)
+    affine = ToneCurve.fit(x, y, num_iterations=settings.num_iterations, affine=True)
     return affine if rmse(affine) < 0.7 * rmse(plain) else plain
 
 

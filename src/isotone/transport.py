@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves import ToneCurve
-from isotone.population import Views
 from isotone.stages import Knots
+from isotone.views import Views
 
 Floats = NDArray[np.float64]
 
@@ -56,49 +56,6 @@ class Pool:
         edges = np.linspace(0, rank[-1], BINS + 1)
         means = np.diff(np.interp(edges, rank, integral)) * BINS / rank[-1]
         return np.maximum.accumulate(np.clip(means, 0, 1))
-
-
-def band(
-    source: Pool,
-    reference: Pool,
-    weights: Floats,
-    patients: tuple[NDArray[np.intp], NDArray[np.intp]],
-    levels: Floats,
-    resamples: int,
-    seed: int,
-) -> dict[str, list[float]]:
-    """Pointwise 95 % interval of the transport at given source levels, patients of both scanners resampled.
-
-    Parameters
-    ----------
-    source, reference : Pool
-    weights : float64 array of shape (n,)
-        Of the reference images.
-    patients : pair of integer arrays
-        Numbers of the patients of source and reference, from 0.
-    levels : float64 array of shape (m,)
-        Grey levels of the source.
-    resamples, seed : int
-
-    Returns
-    -------
-    dict
-        ``x``, ``low``, ``high``: lists of m numbers; empty without resamples.
-    """
-    rng = np.random.default_rng(seed)
-    curves = []
-    for _ in range(resamples):
-        ours, theirs = (
-            np.bincount(rng.integers(0, p.max() + 1, p.max() + 1), minlength=p.max() + 1)[p].astype(np.float64)
-            for p in patients
-        )
-        if ours.any() and (theirs * weights).sum() > 0:
-            x, y = source.quantiles(ours), reference.quantiles(theirs * weights)
-            curves.append(np.interp(levels, x, y))
-    if not curves:
-        return {}
-    low, high = np.quantile(curves, [0.025, 0.975], axis=0)
-    return {"x": levels.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
 def free_curve(x: Floats, y: Floats) -> ToneCurve:

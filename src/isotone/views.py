@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isotone.data.sample import Sample
 from isotone.foreground import CLEAR, Regions, regions
-from isotone.population import Views
 from isotone.structure import GRID, structure
+
+Floats = NDArray[np.float64]
 
 QUANTILES = (np.arange(128) + 0.5) / 128
 """Of the anatomy."""
 AIR = (np.arange(32) + 0.5) / 32
 """Quantiles of the air."""
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """A scanner's images: structure, grey levels, and whose they are.
+
+    Attributes
+    ----------
+    structure : float64 array of shape (n, d)
+    quantiles : float64 array of shape (n, k)
+        Of the anatomy, in [0, 1].
+    air : float64 array of shape (n, a)
+        Quantiles of the air; NaN in rows of images that show none.
+    labels : array of shape (n,) of str
+        "" where unknown.
+    patients : integer array of shape (n,)
+    """
+
+    structure: Floats
+    quantiles: Floats
+    air: Floats
+    labels: NDArray[np.str_]
+    patients: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.structure)
 
 
 def shows_air(reference: Sequence[Regions]) -> bool:

@@ -56,7 +56,7 @@ Reference = Annotated[list[str], typer.Option("--reference", help="Reference dom
 Domain = Annotated[str | None, typer.Option(help="Domain of files whose header names none.")]
 Inverted = Annotated[bool, typer.Option("--inverted", help="In PNG, TIFF and JPEG files 0 is white.")]
 Deliver = Literal["pixels", "voi-lut", "gsps"]
-FitMethod = Literal["scanner", "gdce"]
+FitMethod = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Device = Annotated[str, typer.Option(help="Where networks run, e.g. cpu or cuda.")]

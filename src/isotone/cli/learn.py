@@ -85,7 +85,11 @@ def fit(
     output: Output,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
     method: Annotated[
-        FitMethod, typer.Option(help="scanner: one curve by transport. gdce: the paper's network.")
+        FitMethod,
+        typer.Option(
+            help="scanner: one curve by transport. adaptive: that, plus a share of each image's own deviation where it "
+            "helps. gdce: the paper's network."
+        ),
     ] = "scanner",
     labels: Annotated[Labels, typer.Option(help="all, or none: no source label is read.")] = "all",
     mix: Annotated[

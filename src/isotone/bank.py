@@ -1,0 +1,62 @@
+"""Scanners fitted together: one with few images leans on those that behave like it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone.scanner import ScannerFit, ScannerSettings, certified
+
+Floats = NDArray[np.float64]
+
+LEAST = 0.02
+"""Where the others count for less than this in sum, a curve stays as it was fitted."""
+POINTS = 256
+NORMAL = 3.92
+"""Width of a 95 % interval in standard errors."""
+
+
+def lean(fits: Mapping[str, ScannerFit], settings: ScannerSettings) -> dict[str, ScannerFit]:
+    """Draw each curve towards the others, as far as its own uncertainty and their likeness to it call for.
+
+    A scanner's own curve counts by its precision, the inverse of its squared standard error; another's by the inverse
+    of that one's squared standard error plus the squared difference between the two that chance does not explain
+    (empirical Bayes, as in a random-effects mean: DerSimonian & Laird 1986, doi:10.1016/0197-2456(86)90046-2). So a
+    scanner with many images keeps its curve, and nobody leans on a scanner that is different.
+
+    Parameters
+    ----------
+    fits : mapping of str to ScannerFit
+        By source domain.
+    settings : ScannerSettings
+
+    Returns
+    -------
+    dict of str to ScannerFit
+        With the note ``leans_on``: domain → weight, adding up to less than 1.
+    """
+    bands = {d: {k: np.array(v) for k, v in fit.notes["band"].items()} for d, fit in fits.items()}
+    variance = {d: float(np.mean(((b["high"] - b["low"]) / NORMAL) ** 2)) + 1e-12 for d, b in bands.items() if b}
+    result = dict(fits)
+    for domain in variance:
+        own = fits[domain]
+        x = np.interp(np.linspace(0, 1, POINTS), np.linspace(0, 1, len(bands[domain]["x"])), bands[domain]["x"])
+        precision = {domain: 1 / variance[domain]}
+        for other in variance.keys() - {domain}:
+            apart = float(np.mean((fits[other].curve(x) - own.curve(x)) ** 2))
+            differ = max(apart - variance[domain] - variance[other], 0.0)
+            # What two noisy curves seem to agree in may be chance: half of what is unexplained by the other's own
+            # error is taken for a difference.
+            precision[other] = 1 / (variance[other] + max(differ, 0.5 * apart))
+        total = sum(precision.values())
+        weights = {other: precision[other] / total for other in sorted(precision)}
+        if 1 - weights[domain] < LEAST:
+            result[domain] = replace(own, notes=own.notes | {"leans_on": {}})
+            continue
+        y = sum(weight * fits[other].curve(x) for other, weight in weights.items())
+        weights.pop(domain)
+        result[domain] = replace(own, curve=certified(x, y, settings), notes=own.notes | {"leans_on": weights})
+    return result

@@ -1,0 +1,127 @@
+"""A share of each image's own deviation is taken back where validation says so, and only there."""
+
+import json
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from isotone.adaptive import _excess, _nested, fit_adaptive
+from isotone.curves import ToneCurve
+from isotone.data.sample import Sample
+from isotone.deviation import Deviation
+from isotone.errors import ModelError
+from isotone.imaging.radiograph import Radiograph
+from isotone.mapper import AdaptiveMapper, load_mapper
+
+
+def chest(seed, label, gamma=1.0):
+    """An image without air, whose label is a bright patch of a size that brightness must not hide."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:48, 0:48] / 47
+    image = 0.35 + 0.3 * np.exp(-((x - 0.5) ** 2 + (y - rng.uniform(0.4, 0.6)) ** 2) / 0.1)
+    image += 0.02 * rng.standard_normal(image.shape)
+    image[20:28, 20:28] += 0.12 * (label == "sick")
+    image = np.clip(image, 0.01, 0.99) ** gamma
+    grey = np.rint(65535 * image).astype(np.uint16)
+    return Sample(grey, np.ones(grey.shape, bool), image.astype(np.float32), label, f"p{seed}", "src", "val")
+
+
+def cohort(start, gammas):
+    return [chest(start + i, "sick" if i % 2 else "well", gamma) for i, gamma in enumerate(gammas)]
+
+
+@dataclass
+class Threshold:
+    """Calls an image sick whose patch is brighter than patches of well images are."""
+
+    config: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(classes=("sick", "well")))
+
+    def predict(self, prepared):
+        score = 60 * (prepared[:, 20:28, 20:28].mean((1, 2)) - 0.70)
+        sick = 1 / (1 + np.exp(-np.clip(score, -30, 30)))
+        return np.stack([sick, 1 - sick], 1)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return cohort(0, np.ones(120))
+
+
+@pytest.fixture(scope="module")
+def jittered():
+    return cohort(1000, np.random.default_rng(0).uniform(0.6, 1.6, 60))
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_settings_that_change_from_image_to_image_are_found_and_taken_back(reference, jittered, labels):
+    source = jittered if labels else [replace(s, label=None) for s in jittered]
+    deviation, notes = fit_adaptive(source, reference, ToneCurve(), Threshold())
+    assert notes["validated_on"] == ("source" if labels else "reference")
+    assert notes["variance_ratio"] > 3
+    assert notes["gain"] > notes["standard_error"]
+    assert deviation.strength >= 0.5
+    gaps = [
+        np.abs(curve(s.prepared) - chest(1000 + i, s.label).prepared).mean()
+        for i, s in enumerate(jittered)
+        for curve in (deviation.curve(s, ToneCurve()), ToneCurve())
+    ]
+    assert np.mean(gaps[0::2]) < 0.5 * np.mean(gaps[1::2])
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_a_scanner_without_deviations_of_its_own_keeps_its_one_curve(reference, labels):
+    source = cohort(2000, np.ones(60))
+    deviation, notes = fit_adaptive(
+        source if labels else [replace(s, label=None) for s in source], reference, ToneCurve(), Threshold()
+    )
+    assert deviation.strength == 0
+    assert notes["variance_ratio"] < 2
+
+
+def test_without_labels_no_label_of_the_source_is_read(reference, jittered):
+    blank = [replace(s, label=None) for s in jittered]
+    first, second = (fit_adaptive(blank, reference, ToneCurve(), Threshold(), seed=3) for _ in range(2))
+    assert first[1] == second[1]
+    assert first[0].to_dict() == second[0].to_dict()
+
+
+def test_the_mean_deviation_is_left_to_the_scanners_curve(reference, jittered):
+    deviation, _ = fit_adaptive(jittered, reference, ToneCurve(), Threshold())
+    darker = [replace(s, pixels=np.rint(65535 * (s.pixels / 65535) ** 1.2).astype(np.uint16)) for s in jittered]
+    again, _ = fit_adaptive(darker, reference, ToneCurve(), Threshold())
+    assert np.abs(again.offset - deviation.offset).max() > 0.05  # it moved with the scanner
+
+
+def test_what_chance_makes_of_equal_variances_is_not_taken_for_an_excess():
+    rng = np.random.default_rng(0)
+    same = [_excess(rng.normal(size=(300, 6)), rng.normal(size=(60, 6))).any() for _ in range(20)]
+    assert np.mean(same) < 0.3
+    root = _excess(rng.normal(size=(5000, 2)), rng.normal(size=(5000, 2)) * [3.0, 1.0])
+    np.testing.assert_allclose(root.T @ root, [[8.0, 0.0], [0.0, 0.0]], atol=0.8)
+
+
+def test_a_strength_that_helps_by_chance_is_not_kept():
+    rng = np.random.default_rng(0)
+    kept = [_nested(rng.normal(size=(60, 5)), np.arange(60), seed)[0] > 0 for seed in range(40)]
+    assert np.mean(kept) < 0.3
+    helped = rng.normal(size=(60, 5)) - [0, 1, 2, 1, 0]
+    assert _nested(helped, np.arange(60), 0)[0] == 0.5
+
+
+def test_saved_and_loaded_it_gives_the_same_curves(reference, jittered, tmp_path):
+    deviation, _ = fit_adaptive(jittered, reference, ToneCurve([0.2]), Threshold())
+    mapper = AdaptiveMapper(ToneCurve([0.2]), deviation)
+    loaded = load_mapper(tmp_path, json.loads(json.dumps(mapper.save(tmp_path, "x"))))
+    image = Radiograph.from_array(jittered[0].pixels, domain="src")
+    assert isinstance(loaded, AdaptiveMapper)
+    assert loaded.curve(image) == mapper.curve(image)
+    assert loaded.curve(image) != ToneCurve([0.2])
+
+
+@pytest.mark.parametrize("damage", [{"strength": 2.0}, {"mean": [1.0]}, {"axes": None}, {"offset": [float("nan")] * 6}])
+def test_damaged_numbers_are_refused(reference, jittered, damage):
+    deviation, _ = fit_adaptive(jittered, reference, ToneCurve(), Threshold())
+    with pytest.raises(ModelError, match="E_MODEL"):
+        Deviation.from_dict(deviation.to_dict() | damage)
