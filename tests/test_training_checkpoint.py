@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors
 import torch
@@ -20,7 +21,7 @@ from isotone.cli import app
 from isotone.training import checkpoint as module
 from isotone.training.checkpoint import Checkpoint, fingerprint
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
-from isotone.training.loop import Row
+from isotone.training.loop import Row, Schedule, run_epochs
 from isotone.training.run_files import RunFiles
 from isotone.training.task import Labelled
 from isotone.training.train import TrainSettings, fit_classifier
@@ -71,6 +72,57 @@ def test_a_classifier_interrupted_after_any_epoch_ends_with_the_same_bits(
     resumed = fit_classifier(train, val, SETTINGS, quiet=True, files=files)
     assert same(whole.module, resumed.module)
     assert whole.config == resumed.config
+
+
+SCORES = [0.2, 0.6, 0.6, 0.5, 0.6, 0.7, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+
+
+def planned(files: RunFiles) -> tuple[nn.Module, list[Row]]:
+    """A run whose scores are known beforehand: its rate falls again and again, and it stops before the last epoch."""
+    torch.manual_seed(0)
+    net = nn.Linear(3, 1)
+    optimizer = torch.optim.Adam(net.parameters(), 0.1)
+
+    def train(rng: np.random.Generator) -> Row:
+        optimizer.zero_grad()
+        loss = net(torch.from_numpy(rng.random((4, 3), np.float32))).square().mean()
+        loss.backward()
+        optimizer.step()
+        return {"loss": loss.item()}
+
+    done = len(json.loads(notes_of(files))["rows"]) if files.checkpoint and files.checkpoint.exists() else 0
+    scores = iter(SCORES[done:])
+    rows = run_epochs(
+        net,
+        optimizer,
+        Schedule(len(SCORES), reduce_after=1, stop_after=5),
+        train,
+        lambda: {"worst_group_accuracy": next(scores)},
+        lambda row: row["worst_group_accuracy"],
+        seed=0,
+        label="testing",
+        quiet=True,
+        files=files,
+        identity="planned",
+    )
+    return net, rows
+
+
+def notes_of(files: RunFiles) -> str:
+    with safetensors.safe_open(files.checkpoint, framework="pt") as file:
+        return file.metadata()["run"]
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_the_schedule_goes_on_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    whole, rows = planned(RunFiles())
+    assert len(rows) == 11
+    assert rows[-1]["learning_rate"] == pytest.approx(0.1 * 10**-7)
+    with ctrl_c_at(monkeypatch, number), pytest.raises(KeyboardInterrupt):
+        planned(RunFiles(tmp_path))
+    resumed, again = planned(RunFiles(tmp_path))
+    assert again == rows
+    assert same(whole, resumed)
 
 
 def test_a_run_that_goes_on_repeats_no_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,8 +207,8 @@ def test_a_checkpoint_is_safetensors_with_json_and_is_written_whole(
         patch.setattr(module, "replace_file", lambda path: (kept.append(path), replaced(path))[1])
         fit_classifier(train, val, SETTINGS, quiet=True, files=files)
     assert set(kept) == {files.checkpoint}
+    notes = json.loads(notes_of(files))
     with safetensors.safe_open(files.checkpoint, framework="pt") as file:
-        notes = json.loads(file.metadata()["run"])
         assert {name.partition("/")[0].partition(" ")[0] for name in file.keys()} == {"module", "best", "optimizer"}  # noqa: SIM118
     assert [row["epoch"] for row in notes["rows"]] == list(range(len(notes["rows"])))
 
