@@ -24,16 +24,13 @@ from isotone.export.deliver import Delivery, Job, Outcome
 from isotone.export.deliver_states import Group, Planned, StateDelivery, Survey
 from isotone.export.plan import digest_of, plan
 from isotone.export.record import Deliver
+from isotone.export.reduced import Trial, agreed, to_try
 from isotone.export.table import COLUMNS, CURVES, inert
 from isotone.files import replace_file
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.journal import Entries, open_journal
 from isotone.workers import map_isolated
 
-NO_LOOK = (
-    "W_NO_LOOK: presentation states need no pixel here and none was decoded, so no image was compared with those of "
-    "the fit; isotone check does that"
-)
 Run = Callable[..., Generator[tuple[Any, Any], None, None]]
 """Calls a function on items in processes: (function, items, label, time limit) → pairs of item and result."""
 
@@ -64,7 +61,7 @@ class ApplyReport:
         The table of every image.
     warnings : list of str
         ``W_BATCH: …``, one for each domain whose images as a whole differ from those of the fit (`isotone.check`);
-        ``W_NO_LOOK: …`` where they were not compared, since a scanner's presentation states need no pixel.
+        ``W_NO_LOOK: …`` where images were not compared, since presentation states needed no pixel or not all of them.
     """
 
     curves: Path
@@ -141,24 +138,31 @@ def apply(
         else:
             results = _deliver_files(Delivery(harmonizer, output, deliver, force), jobs, entries, run)
         watch = Watch(harmonizer)
+        unseen: list[Job] = []
         with closing(results):
             report = _tabulate(
-                _watched(results, watch), output, aloud=not quiet and not Console(stderr=True).is_terminal
+                _watched(results, watch, unseen), output, aloud=not quiet and not Console(stderr=True).is_terminal
             )
         report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
-        if deliver == "gsps" and harmonizer.gates and not (harmonizer.needs_pixels or force):
-            report.warnings.append(NO_LOOK)
+        unseen = [job for job in unseen if job.domain in harmonizer.gates]
+        if unseen and not force:
+            report.warnings.append(
+                f"W_NO_LOOK: {len(unseen)} images were not decoded, or not in full, and so not compared with those of "
+                "the fit; isotone check does that"
+            )
         return report
 
 
-def _watched(results: Results, watch: Watch) -> Results:
-    """Show the results as they come to whoever compares them with the fit as a whole."""
+def _watched(results: Results, watch: Watch, unseen: list[Job]) -> Results:
+    """Show the results as they come to whoever compares them with the fit as a whole; list what has no look."""
     for result in results:
         outcome = result.outcome
         if isinstance(outcome, IsotoneError):
             watch.refuse(result.job.domain, outcome)
         elif outcome.look is not None:
             watch.add(result.job.domain, np.array(outcome.look))
+        elif outcome.status == "harmonized":
+            unseen.append(result.job)
         yield result
 
 
@@ -199,10 +203,15 @@ def _done_before(jobs: list[Job], entries: Entries, delivery: Delivery) -> set[s
 
 def _deliver_states(delivery: StateDelivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
     """Presentation states: a curve for each image, then a file for each group of images."""
+    trials = to_try(delivery.harmonizer, jobs)
+    reduced: frozenset[str | None] = frozenset()
+    if trials:
+        with closing(run(Trial(delivery.harmonizer, delivery.force), trials, "comparing", time_limit)) as tried:
+            reduced = agreed(tried)
     seen: set[str] = set()
     surveyed: list[tuple[Job, str | None, Outcome | IsotoneError]] = []
     members: dict[str, list[tuple[Job, ToneCurve]]] = {}
-    with closing(run(Survey(delivery.harmonizer, delivery.force), jobs, "reading", time_limit)) as found:
+    with closing(run(Survey(delivery.harmonizer, delivery.force, reduced), jobs, "reading", time_limit)) as found:
         for job, planned in found:
             if isinstance(planned, Planned) and _met_before(planned.outcome, seen):
                 planned = _duplicate(job)

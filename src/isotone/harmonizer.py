@@ -160,8 +160,8 @@ class ToneCurveHarmonizer:
         return not all(isinstance(mapper, ScannerMapper) for mapper in self.mappers.values())
 
     def look(self, radiograph: Radiograph) -> NDArray[np.float64] | None:
-        """What the gate of its domain looks at (`isotone.look`); None without a gate, or without pixels."""
-        if radiograph.header.domain not in self.gates or radiograph.stored.size == 0:
+        """What the gate of its domain looks at (`isotone.look`); None without a gate, or without all its pixels."""
+        if radiograph.header.domain not in self.gates or radiograph.stored.size == 0 or radiograph.step > 1:
             return None
         return look(TakeSample()(radiograph))
 

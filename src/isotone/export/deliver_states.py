@@ -14,8 +14,9 @@ from isotone.errors import RadiographError
 from isotone.export.deliver import Job, Outcome, codes_of, instance_of, outcome_of, record_of, refuse_ours, safe_target
 from isotone.export.derived_image import output_table
 from isotone.export.presentation_state import Shown, group_of, write_presentation_state
+from isotone.export.reduced import read_for_curve
 from isotone.harmonizer import ToneCurveHarmonizer
-from isotone.imaging.dicom import read_dicom, read_dicom_header
+from isotone.imaging.dicom import read_dicom_header
 from isotone.imaging.part10 import open_part10
 from isotone.imaging.presentation import read_presentation
 from isotone.imaging.radiograph import Radiograph
@@ -33,13 +34,15 @@ class Planned(NamedTuple):
 
 @dataclass(frozen=True)
 class Survey:
-    """Finds the curve and the group of one image; a scanner's curve needs no pixel, so then none is decoded.
+    """Finds the curve and the group of one image.
 
-    What the header tells is refused all the same; the look of the image (`isotone.gate`) is not compared.
+    A scanner's curve needs no pixel, so none is decoded, and the images of the domains `reduced` are read reduced. The
+    looks (`isotone.gate`) of these images are not compared; what the header tells is refused all the same.
     """
 
     harmonizer: ToneCurveHarmonizer
     force: bool = False
+    reduced: frozenset[str | None] = frozenset()
 
     def __call__(self, job: Job) -> Planned:
         """Read the header, and the pixels where the curve depends on them.
@@ -63,7 +66,9 @@ class Survey:
             refuse_ours(shown.header)
             group = group_of(shown.dataset, shown.header)
             if self.harmonizer.needs_pixels:
-                radiograph = read_dicom(job.path, force=self.force)[0].with_domain(domain)
+                reduced = job.domain in self.reduced
+                image = read_for_curve(self.harmonizer, job, force=self.force, reduced=reduced)
+                radiograph = image.with_domain(domain)
             seen = self.harmonizer.look(radiograph)
             curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)
             table = output_table(radiograph.map_tone(curve))

@@ -195,6 +195,21 @@ def _native(dataset: Dataset, layout: Layout) -> NDArray[np.unsignedinteger]:
 
 def _decompressed(dataset: Dataset, layout: Layout, path: Path) -> NDArray[np.unsignedinteger]:
     codec = CODECS[layout.syntax]
+    words = codec.decode(compressed_frame(dataset, layout, path), np.dtype(f"<u{layout.allocated // 8}"), layout.length)
+    if words.size != layout.rows * layout.columns or words.dtype.itemsize > 2:
+        raise RadiographError("E_DECODE", "the compressed pixel data are damaged", file=path)
+    return words.view(f"u{words.dtype.itemsize}")
+
+
+def compressed_frame(dataset: Dataset, layout: Layout, path: Path) -> bytes:
+    """The compressed frame, if its own header agrees with the object's.
+
+    Raises
+    ------
+    RadiographError
+        E_TRUNCATED, E_GEOMETRY, E_UNSUPPORTED.
+    """
+    codec = CODECS[layout.syntax]
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     if codec.size is not None:
         if b"\xff\xd9" not in frame[-16:]:  # decoders make up what lies behind a cut
@@ -204,10 +219,7 @@ def _decompressed(dataset: Dataset, layout: Layout, path: Path) -> NDArray[np.un
             raise RadiographError("E_GEOMETRY", "header and compressed frame differ in size", file=path)
         if size.components != 1:
             raise RadiographError("E_UNSUPPORTED", "the compressed frame is in colour", file=path)
-    words = codec.decode(frame, np.dtype(f"<u{layout.allocated // 8}"), layout.length)
-    if words.size != layout.rows * layout.columns or words.dtype.itemsize > 2:
-        raise RadiographError("E_DECODE", "the compressed pixel data are damaged", file=path)
-    return words.view(f"u{words.dtype.itemsize}")
+    return frame
 
 
 def _within_bits(

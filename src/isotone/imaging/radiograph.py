@@ -95,6 +95,9 @@ class Radiograph:
         Smallest and largest (inclusive) index into `tone` that mean "no image here" (PS3.3 C.7.5.1.1.2).
     header : Header
         Where the image comes from.
+    step : int
+        1; of an image that was read reduced, how many rows, and columns, of ``header.rows × header.columns`` each one
+        here stands for: pixel (i, j) is that at (i · step, j · step) of the whole, smoothed.
     """
 
     stored: Stored
@@ -102,6 +105,7 @@ class Radiograph:
     header: Header
     display: Floats | None = field(default=None, repr=False)
     padding: tuple[int, int] | None = None
+    step: int = 1
 
     @classmethod
     def from_array(cls, pixels: NDArray[np.generic], *, domain: str | None = None) -> Self:

@@ -101,9 +101,14 @@ def sample_bilinear(radiograph: Radiograph, size: int) -> NDArray[np.float32]:
     Returns
     -------
     float32 array of shape (size, size)
-        As ``F.interpolate(pixels, (size, size), mode="bilinear", align_corners=False)``.
+        As ``F.interpolate(pixels, (size, size), mode="bilinear", align_corners=False)``; of an image that was read
+        reduced, at the same places of the whole image.
     """
-    rows, columns = (_neighbours(length, size) for length in radiograph.stored.shape)
+    step, header = radiograph.step, radiograph.header
+    whole = radiograph.stored.shape if step == 1 else (header.rows, header.columns)
+    rows, columns = (
+        _neighbours(length, full, size, step) for length, full in zip(radiograph.stored.shape, whole, strict=True)
+    )
     tone = radiograph.tone.astype(np.float32)
 
     def levels(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -115,9 +120,15 @@ def sample_bilinear(radiograph: Radiograph, size: int) -> NDArray[np.float32]:
     return (1 - down[:, None]) * upper + down[:, None] * lower
 
 
-def _neighbours(length: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """The two pixels around each of `size` positions along a side, and the weight of the second."""
-    scale = np.float64(np.float32(length) / np.float32(size))  # torch keeps it in single precision
+def _neighbours(
+    length: int, whole: int, size: int, step: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """The two pixels around each of `size` positions along a side, and the weight of the second.
+
+    The side has `length` pixels, every `step`-th of `whole`.
+    """
+    scale = np.float64(np.float32(whole) / np.float32(size))  # torch keeps it in single precision
     position = (scale * (np.arange(size) + 0.5) - 0.5).astype(np.float32).clip(0)
+    position = (position / step).astype(np.float32)
     first = position.astype(np.intp).clip(0, length - 1)
     return first, (first + 1).clip(0, length - 1), position - first.astype(np.float32)

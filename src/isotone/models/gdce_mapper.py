@@ -25,6 +25,11 @@ class GDCEMapper:
     def __init__(self, network: GDCE) -> None:
         self.network = network.eval()
 
+    @property
+    def input_size(self) -> int:
+        """Side in pixels of what the network sees; a larger image may be read reduced."""
+        return self.network.input_size
+
     def curve(self, radiograph: Radiograph) -> ToneCurve:
         """The curve that the network gives this image."""
         return gdce_curve(self.network, radiograph)
