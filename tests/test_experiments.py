@@ -10,8 +10,10 @@ from sklearn.metrics import precision_score, recall_score, roc_auc_score
 from isotone.experiments.ablations import WHAT
 from isotone.experiments.collection import COLLECTIONS
 from isotone.experiments.folds import FOLDS, deal
+from isotone.experiments.images import crop
 from isotone.experiments.measure import by_projection, difference, matrix, measured, recall_at, summary
 from isotone.experiments.plan import Plan
+from isotone.imaging.radiograph import Radiograph
 
 
 def cohort(patients=30, each=2, scarce=6):
@@ -74,6 +76,18 @@ def test_what_is_scarce_is_only_tested_on(preset):
 def test_images_without_a_patient_are_patients_of_their_own():
     table = cohort().assign(patient_id=None)
     assert (np.sum([s == "test" for s in deal(table, "corrected", 0)], axis=0) == 1).all()
+
+
+# Images
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 5))
+def test_a_crop_keeps_all_of_the_anatomy_and_little_else(top, left, seed):
+    stored = np.random.default_rng(seed).integers(0, 50, (64, 48)).astype(np.uint16)
+    stored[top : top + 30, left : left + 24] += 20_000
+    kept = crop(Radiograph.from_array(stored)).stored
+    assert (kept > 10_000).sum() == 30 * 24
+    assert kept.size < 1.5 * 30 * 24
 
 
 # Numbers

@@ -82,7 +82,7 @@ def confusions(study: Study, predictions: pd.DataFrame, name: str, domain: str, 
         auc = float(measured(own)["auc"][0])
         paper = study.plan.about.published.get((domain, method, "auc"))
         beside = "" if paper is None else f", paper {paper:.2f}"
-        panels.append(_cells(counts, classes, classes, (domain, f"{method}: AUC {auc:.2f}{beside}"), "predicted"))
+        panels.append(_cells(counts, classes, classes, (method, f"AUC {auc:.2f}{beside}"), "predicted"))
         for label, line in zip(classes, counts, strict=True):
             predicted = {f"predicted_{c}": round(float(v), 3) for c, v in zip(classes, line, strict=True)}
             row = {"method": method, "label": label, **predicted, "auc": auc}

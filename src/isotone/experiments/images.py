@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from isotone.curves import quantize
 from isotone.data.images import map_images
@@ -52,11 +53,12 @@ class Shrink:
 
 
 def crop(radiograph: Radiograph) -> Radiograph:
-    """The smallest box that holds the anatomy (`isotone.foreground`); the whole image where there is none."""
+    """The smallest box around the largest piece of anatomy (`isotone.foreground`); the image where there is none."""
     step = -(-max(radiograph.stored.shape) // SIZE)
-    foreground = regions(TakeSample()(radiograph)).foreground
-    if not foreground.any():
+    pieces, count = ndimage.label(regions(TakeSample()(radiograph)).foreground)
+    if not count:
         return radiograph
+    foreground = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
     (top, bottom), (left, right) = (np.flatnonzero(foreground.any(axis))[[0, -1]] for axis in (1, 0))
     box = np.s_[top * step : (bottom + 1) * step, left * step : (right + 1) * step]
     return replace(radiograph, stored=radiograph.stored[box].copy())
@@ -73,12 +75,11 @@ def decode(manifest: Manifest, folder: Path, shrink: Shrink, *, workers: int, qu
     refused: dict[int, IsotoneError] = {}
     with replace_file(folder / FULL_RANGE) as one, replace_file(folder / WINDOWED) as two:
         files = [np.lib.format.open_memmap(f, "w+", np.uint16, shape[1:]) for f in (one, two)]
-        for k, (row, seen) in enumerate(map_images(rows, shrink, workers=workers, quiet=quiet)):
+        for k, (_, seen) in enumerate(map_images(rows, shrink, workers=workers, quiet=quiet)):
             if isinstance(seen, IsotoneError):
                 refused[k] = seen
                 continue
             files[0][k], files[1][k] = seen
-            table.loc[k, "domain"] = row.domain
         for file in files:
             file.flush()
     table.insert(0, "image", np.arange(len(rows)))

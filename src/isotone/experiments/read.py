@@ -46,10 +46,7 @@ def read_collection(plan: Plan, output: Path, *, workers: int, quiet: bool) -> t
         patients, rows = PATIENTS[plan.quick], ROWS[plan.quick]
         folder = output / f"phantom-{patients}-{rows}-{plan.seed}"
         return make_phantom(folder, patients=patients, size=rows, seed=plan.seed, workers=workers, quiet=quiet), []
-    data = plan.data
-    if data is None or not data.exists():
-        what = f"the data of {plan.collection} are needed" if data is None else "no such file or folder"
-        raise UsageError(what, code="E_READ", file=data, next_step=plan.about.needs)
+    data = require_data(plan)
     listed = data / "manifest.csv" if data.is_dir() else data
     if listed.is_file() and "path" in pd.read_csv(listed, nrows=0):
         manifest, notes = Manifest.read(listed), []
@@ -60,6 +57,20 @@ def read_collection(plan: Plan, output: Path, *, workers: int, quiet: bool) -> t
     if not any(row.path.is_file() for row in manifest):
         raise UsageError("none of its images is here", code="E_READ", file=data, next_step=plan.about.needs)
     return (_fewer(manifest, plan) if plan.quick else manifest), notes
+
+
+def require_data(plan: Plan) -> Path:
+    """The download or manifest of a collection that is not drawn.
+
+    Raises
+    ------
+    UsageError
+        E_READ: none was given, or it is not there; the message says where to get it.
+    """
+    if plan.data is None or not plan.data.exists():
+        what = f"the data of {plan.collection} are needed" if plan.data is None else "no such file or folder"
+        raise UsageError(what, code="E_READ", file=plan.data, next_step=plan.about.needs)
+    return plan.data
 
 
 def _published(plan: Plan, data: Path, workers: int, quiet: bool) -> Cohort:

@@ -70,10 +70,10 @@ def _write(folder: Path, figure: Figure) -> None:
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
     """Each number with its interval in one column: 0.812 [0.75, 0.87]."""
-    shown = table.copy()
-    for column in [c for c in table.columns if f"{c}_low" in table]:
+    shown = table.dropna(axis="columns", how="all")
+    for column in [c for c in shown.columns if f"{c}_low" in shown]:
         shown[column] = [
-            f"{cell(value)} [{low:.2f}, {high:.2f}]" if pd.notna(low) else cell(value)
+            f"{cell(value)}\N{NO-BREAK SPACE}[{low:.2f},\N{NO-BREAK SPACE}{high:.2f}]" if pd.notna(low) else cell(value)
             for value, low, high in zip(table[column], table[f"{column}_low"], table[f"{column}_high"], strict=True)
         ]
     return shown[[c for c in shown.columns if not (m := BOUND.fullmatch(c)) or m[1] not in shown]]

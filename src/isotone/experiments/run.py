@@ -16,7 +16,7 @@ from isotone.experiments.ablations import run_ablation
 from isotone.experiments.images import Shrink, decode
 from isotone.experiments.methods import METHODS, NetworkMapping, gdce, predict
 from isotone.experiments.plan import Plan
-from isotone.experiments.read import read_collection
+from isotone.experiments.read import read_collection, require_data
 from isotone.experiments.report import write_report
 from isotone.experiments.study import Study
 from isotone.files import claim_folder, write_text
@@ -69,6 +69,8 @@ def reproduce(
     text = plan.model_dump_json(indent=1) + "\n"
     marker = folder / PLAN
     same = marker.is_file() and marker.read_text(encoding="utf-8") == text
+    if plan.about.needs:
+        require_data(plan)
     _need_networks(plan)
     study = Study(plan, folder, device, workers, quiet)
     claim_folder(folder, force=force or same)

@@ -108,7 +108,7 @@ def ablation_table(study: Study, folds: pd.DataFrame, ablations: pd.DataFrame) -
             if method != _against(str(method)):
                 row |= difference(own, start, metric, **options)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).sort_values("domain", kind="stable", ignore_index=True)
 
 
 def _against(method: str) -> str:
