@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isotone.imaging.gather import CHUNK, gather
+from isotone.imaging.gather import CHUNK, gather, gathered
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (1, 1), (48, 64), (3, CHUNK), (CHUNK + 1, 1)])
@@ -18,6 +18,8 @@ def test_it_is_plain_indexing_whatever_the_size_and_the_types(shape, stored, ent
     got = gather(table, indices)
     assert got.dtype == table.dtype
     np.testing.assert_array_equal(got, table[indices])
+    pieces = [piece.copy() for piece in gathered(table, indices)]
+    np.testing.assert_array_equal(np.concatenate([np.empty(0, table.dtype), *pieces]), got.ravel())
 
 
 def test_a_view_that_is_not_contiguous_is_looked_up_alike():

@@ -134,7 +134,8 @@ def _level_sets(smooth: NDArray[np.uint16], inside: Mask) -> tuple[NDArray[np.ui
     if not len(ordered):
         return ordered, np.empty(0), np.empty(0)
     cuts = np.unique(ordered[np.arange(1, LEVELS) * len(ordered) // LEVELS])
-    level = np.searchsorted(cuts, smooth)  # at most k exactly where the pixel is at most cuts[k]
+    below = np.searchsorted(cuts, np.arange(2**16))  # at most k exactly where the value is at most cuts[k]
+    level = below[smooth]
     area = np.cumsum(np.bincount(level[inside], minlength=len(cuts) + 1))[:-1] / len(ordered)
     boundary = boundaries(level, inside, len(cuts))
     usable = (area > 0.02) & (area < 0.98)

@@ -78,8 +78,8 @@ def _layout(sample: Sample, parts: Regions) -> Floats:
     pixels = sample.pixels[box]
     if min(pixels.shape) < GRID:
         return np.zeros(LAYOUT)
-    _, number, counts = np.unique(pixels, return_inverse=True, return_counts=True)
-    ranks = ((np.cumsum(counts) - counts / 2) / pixels.size)[number].reshape(pixels.shape)
+    counts = np.bincount(pixels.ravel(), minlength=2**16)
+    ranks = ((np.cumsum(counts) - counts / 2) / pixels.size)[pixels]
     tiles = np.array(
         [[tile.mean() for tile in np.array_split(band, GRID, axis=1)] for band in np.array_split(ranks, GRID, axis=0)]
     )

@@ -19,7 +19,7 @@ from pydicom.uid import (
 from isotone.curves import quantize
 from isotone.export.record import Record, Table
 from isotone.export.stamp import stamp
-from isotone.export.write import write_dicom
+from isotone.export.write import Mapped, write_dicom
 from isotone.files import replace_file
 from isotone.imaging.gather import gather
 from isotone.imaging.ours import NAME
@@ -110,7 +110,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     for tag in _overlays_in_pixels(dataset):
         del dataset[tag]
     stamp(dataset, record, changes, removed)
-    write_dicom(dataset, ExplicitVRLittleEndian, target, gather(table.astype("<u2"), source.stored))
+    write_dicom(dataset, ExplicitVRLittleEndian, target, Mapped(table.astype("<u2"), source.stored))
 
 
 def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:

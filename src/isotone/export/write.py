@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,22 @@ from pydicom.uid import UID
 from isotone._version import __version__
 from isotone.errors import RadiographError
 from isotone.files import replace_file
+from isotone.imaging.gather import gathered
+from isotone.imaging.radiograph import Stored
 from isotone.imaging.regular import open_regular
 
 PIXEL_DATA = 0x7FE00010
 IMPLEMENTATION = UID("2.25.301843871446131853071217270474126903518")
 
 
-def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path, pixels: NDArray[np.uint16] | None = None) -> None:
+class Mapped(NamedTuple):
+    """Pixel data as they are to be written: little-endian table, and stored values to look up in it."""
+
+    table: NDArray[np.uint16]
+    stored: Stored
+
+
+def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path, pixels: Mapped | None = None) -> None:
     """Write a dataset as a DICOM file, whole or not at all.
 
     Parameters
@@ -33,9 +43,9 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path, pixels: ND
         With its pixel data in the form that the transfer syntax wants; the rest as read.
     transfer_syntax : UID
     target : Path
-    pixels : uint16 array, optional
-        Little-endian pixel data in place of the dataset's, for Explicit VR Little Endian. They go straight to the
-        file: pydicom would copy them three times on the way.
+    pixels : Mapped, optional
+        Pixel data in place of the dataset's, for Explicit VR Little Endian. They go straight to the file, piece by
+        piece: pydicom would copy them three times on the way.
 
     Raises
     ------
@@ -85,10 +95,12 @@ def copy_file(path: Path, target: Path) -> None:
         shutil.copyfileobj(source, copy, 2**20)
 
 
-def _append(path: Path, pixels: NDArray[np.uint16], rest: Dataset) -> None:
+def _append(path: Path, pixels: Mapped, rest: Dataset) -> None:
     with path.open("ab") as file:
-        file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, pixels.nbytes))  # PS3.5 7.1.2
-        file.write(pixels.data)
+        length = pixels.stored.size * pixels.table.itemsize
+        file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, length))  # PS3.5 7.1.2
+        for piece in gathered(*pixels):
+            file.write(piece.data)
         stream = DicomFileLike(file)
         stream.is_little_endian, stream.is_implicit_VR = True, False
         write_dataset(stream, rest)

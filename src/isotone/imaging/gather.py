@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -32,3 +33,12 @@ def gather(table: NDArray[V], stored: NDArray[np.integer]) -> NDArray[V]:
         piece = slice(start, start + CHUNK)
         np.take(table, indices[piece], out=values[piece], mode="clip")  # "raise" would go through a buffer
     return out
+
+
+def gathered(table: NDArray[V], stored: NDArray[np.integer]) -> Iterator[NDArray[V]]:
+    """The values of `gather` in pieces, each of which the next one overwrites: for writing them, without memory."""
+    indices = stored.reshape(-1)
+    buffer = np.empty(min(CHUNK, indices.size), table.dtype)
+    for start in range(0, indices.size, CHUNK):
+        piece = indices[start : start + CHUNK]
+        yield np.take(table, piece, out=buffer[: len(piece)], mode="clip")
