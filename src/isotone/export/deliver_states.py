@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import numpy as np
-
 from isotone.curves import ToneCurve
 from isotone.errors import RadiographError
 from isotone.export.deliver import Job, Outcome, codes_of, instance_of, outcome_of, record_of, refuse_ours, safe_target
@@ -16,12 +14,10 @@ from isotone.export.derived_image import output_table
 from isotone.export.presentation_state import Shown, group_of, write_presentation_state
 from isotone.export.reduced import read_for_curve
 from isotone.harmonizer import ToneCurveHarmonizer
-from isotone.imaging.dicom import read_dicom_header
-from isotone.imaging.part10 import open_part10
-from isotone.imaging.presentation import read_presentation
+from isotone.imaging.dicom import read_dicom_tables
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.raster import SUFFIXES
-from isotone.imaging.warned import Warned, caught_warnings
+from isotone.imaging.warned import caught_warnings
 from isotone.journal import note
 
 
@@ -125,12 +121,6 @@ class StateDelivery:
 
 def read_shown(job: Job, *, force: bool) -> tuple[Shown, Radiograph]:
     """What the header alone says: the image's place in a presentation state, and a radiograph without pixels."""
-    header = read_dicom_header(job.path, domain=job.domain, force=force)
-    if job.domain is not None:
-        header = replace(header, domain=job.domain)
-    with open_part10(job.path, force=force) as file:
-        presentation = read_presentation(file.dataset, header.bits_stored, header.signed, job.path, Warned())
-        dataset = file.dataset
-    nothing = np.zeros((0, 0), np.uint8 if header.bits_stored <= 8 else np.uint16)
-    radiograph = Radiograph(nothing, presentation.tone, header, padding=presentation.padding)
-    return Shown(dataset, header, output_table(radiograph)), radiograph
+    radiograph, dataset = read_dicom_tables(job.path, force=force)
+    radiograph = radiograph.with_domain(job.domain or radiograph.header.domain)
+    return Shown(dataset, radiograph.header, output_table(radiograph)), radiograph

@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
 
@@ -30,11 +31,27 @@ def read_dicom_header(path: Path, *, domain: str | None = None, force: bool = Fa
     RadiographError
         As `isotone.imaging.read.read_header`.
     """
+    return read_dicom_tables(path, domain=domain, force=force)[0].header
+
+
+def read_dicom_tables(path: Path, *, domain: str | None = None, force: bool = False) -> tuple[Radiograph, FileDataset]:
+    """A DICOM image without its pixels, of shape (0, 0), and the dataset up to them.
+
+    Raises
+    ------
+    RadiographError
+        As `isotone.imaging.read.read_header`.
+    """
     with caught_warnings() as warned, open_part10(path, force=force) as file:
         layout = read_layout(file)
         presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned)
         facts = _facts(file, layout, presentation, domain, warned)
-    return Header(**facts, warnings=warned.lines())  # type: ignore[arg-type]
+    header = Header(**facts, warnings=warned.lines())  # type: ignore[arg-type]
+    nothing = np.zeros((0, 0), np.uint8 if layout.bits <= 8 else np.uint16)
+    radiograph = Radiograph(
+        nothing, presentation.tone, header, display=presentation.display, padding=presentation.padding
+    )
+    return radiograph, file.dataset
 
 
 def read_dicom(path: Path, *, domain: str | None = None, force: bool = False) -> tuple[Radiograph, FileDataset]:
