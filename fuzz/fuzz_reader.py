@@ -19,6 +19,7 @@ import atheris
 with atheris.instrument_imports(include=["isotone", "pydicom", "PIL"]):
     from isotone import curves, harmonizer
     from isotone.errors import IsotoneError
+    from isotone.imaging.dicom import read_dicom_reduced
     from isotone.imaging.read import read_header, read_radiograph
 
 SUFFIXES = [".dcm", ".png", ".tif", ".jpg"]
@@ -35,6 +36,8 @@ def one_input(data: bytes) -> None:
             path = FOLDER / f"input{SUFFIXES[kind]}"
             path.write_bytes(data)
             read_header(path)
+            if SUFFIXES[kind] == ".dcm":
+                read_dicom_reduced(path, 8)
             image = read_radiograph(path)
             if image.stored.max() >= len(image.tone) or not 0 <= image.tone.min() <= image.tone.max() <= 1:
                 raise AssertionError("stored values or tones out of range")

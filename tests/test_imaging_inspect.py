@@ -34,11 +34,21 @@ def test_folders_are_searched_in_depth_and_in_order(tmp_path):
 
 def test_every_fault_is_told_beforehand_in_one_line(tmp_path):
     faults = {path: fault for _, fault, path in write_all(tmp_path)}
-    for finding in inspect(faults, workers=0):
+    one_by_one = (finding for path in faults for finding in inspect([path], workers=0))  # they have the same UID
+    for finding in one_by_one:
         line = finding.line()
         assert faults[finding.path].code in line
         assert "\n" not in line
         assert line.startswith(str(finding.path))
+
+
+def test_the_second_image_of_one_uid_and_one_without_are_told_too(tmp_path):
+    for name, attributes in {"a": {}, "b": {}, "c": {"SOPInstanceUID": None}, "d": {"SOPInstanceUID": None}}.items():
+        write(radiograph(seed=0, **attributes), tmp_path / f"{name}.dcm")
+    first, second, *without = inspect([tmp_path], workers=0)
+    assert first.error is None
+    assert second.error.code == "E_DUPLICATE"
+    assert ["W_UID" in finding.line() for finding in without] == [True, True]
 
 
 def test_without_decoding_the_header_alone_is_judged(tmp_path):

@@ -28,6 +28,7 @@ from isotone.export.reduced import Trial, agreed, to_try
 from isotone.export.table import COLUMNS, CURVES, inert
 from isotone.files import replace_file
 from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.inspect import duplicate
 from isotone.journal import Entries, open_journal
 from isotone.workers import map_isolated
 
@@ -180,7 +181,7 @@ def _deliver_files(delivery: Delivery, jobs: list[Job], entries: Entries, run: R
                 yield Result(job, outcome)
             elif _met_before(outcome, seen):
                 (output / job.target).unlink(missing_ok=True)
-                yield Result(job, _duplicate(job))
+                yield Result(job, duplicate(job.path))
             else:
                 yield Result(job, outcome, job.target if delivery.writes(outcome) else "", old)
 
@@ -214,7 +215,7 @@ def _deliver_states(delivery: StateDelivery, jobs: list[Job], entries: Entries, 
     with closing(run(Survey(delivery.harmonizer, delivery.force, reduced), jobs, "reading", time_limit)) as found:
         for job, planned in found:
             if isinstance(planned, Planned) and _met_before(planned.outcome, seen):
-                planned = _duplicate(job)
+                planned = duplicate(job.path)
             if isinstance(planned, IsotoneError):
                 surveyed.append((job, None, planned))
                 continue
@@ -242,10 +243,6 @@ def _met_before(outcome: Outcome, seen: set[str]) -> bool:
     before = outcome.instance in seen
     seen.add(outcome.instance)
     return before
-
-
-def _duplicate(job: Job) -> RadiographError:
-    return RadiographError("E_DUPLICATE", "its SOP Instance UID is that of an earlier image", file=job.path)
 
 
 def _same_refusal(error: IsotoneError, job: Job) -> IsotoneError:

@@ -21,6 +21,8 @@ from isotone.imaging.warned import Warned, caught_warnings
 PROGRAMS = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """First bytes of executables and archives that a preamble can hide."""
 VALID_UID = re.compile(r"[0-9.]{1,64}")
+UIDS = {"SOPClassUID": "", "SOPInstanceUID": "", "SeriesInstanceUID": "0", "StudyInstanceUID": "0"}
+"""What a UID is taken for where it is missing: invalid, or valid."""
 
 
 def read_dicom_header(path: Path, *, domain: str | None = None, force: bool = False) -> Header:
@@ -118,8 +120,9 @@ def _facts(
         warned.add("W_PREAMBLE")
     if is_ours(header):
         warned.add("W_HARMONIZED")
-    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
-        if not VALID_UID.fullmatch(_text(header, keyword, warned) or "0"):
+    # Without the first two no object can be made of it; without the others some can.
+    for keyword, missing in UIDS.items():
+        if not VALID_UID.fullmatch(_text(header, keyword, warned) or missing):
             warned.add("W_UID")
     scanner = [_text(header, keyword, warned) for keyword in ("Manufacturer", "ManufacturerModelName")]
     serial = _text(header, "DetectorID", warned) or _text(header, "DeviceSerialNumber", warned)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydicom.uid import UID
 
-from isotone.errors import IsotoneError
+from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.radiograph import Header
 from isotone.imaging.read import SUFFIXES, read_header, read_radiograph
 from isotone.workers import map_isolated
@@ -96,15 +96,24 @@ def inspect(
     Yields
     ------
     Finding
-        In the order of the paths; refusals are yielded, not raised.
+        In the order of the paths; refusals are yielded, not raised. So is that of a second image of one UID.
     """
     look = _Look(domain, inverted, force, decode)
     items = (Finding(path) for given in paths for path in _files(Path(given)))
+    met: set[str | None] = set()
     for item, result in map_isolated(look, items, workers=workers, seconds=_seconds):
         if isinstance(result, IsotoneError):
             yield Finding(item.path, error=result)
+        elif result.instance_uid is not None and result.instance_uid in met:
+            yield Finding(item.path, error=duplicate(item.path))
         else:
+            met.add(result.instance_uid)
             yield Finding(item.path, header=result)
+
+
+def duplicate(path: Path) -> RadiographError:
+    """The refusal of an image that an archive would take for an earlier one."""
+    return RadiographError("E_DUPLICATE", "its SOP Instance UID is that of an earlier image", file=path)
 
 
 def _files(given: Path) -> Iterator[Path]:

@@ -21,7 +21,7 @@ WARNINGS = {
     "W_PREAMBLE": "the preamble is that of a program or archive",
     "W_RGB": "three equal channels were read as one",
     "W_TABLE": "a look-up table states the wrong depth and was read with the one it has",
-    "W_UID": "a unique identifier is not valid",
+    "W_UID": "a unique identifier is missing or not valid",
     "W_WINDOW": "the display window or VOI LUT is unusable; full range instead",
 }
 """Stable codes of warnings (public API) and what each says."""
