@@ -192,9 +192,9 @@ def fitted(
     notes = fit.notes | {"curve": json.loads(fit.curve.to_json())}
     if method not in ADAPTIVE:
         return ScannerMapper(fit.curve), notes
-    deviation, found = fit_adaptive(source, reference, fit.curve, classifier, seed=seed)
-    mapper = AdaptiveMapper(fit.curve, deviation) if deviation.strength else ScannerMapper(fit.curve)
-    return mapper, notes | {"adaptive": found}
+    found = fit_adaptive(source, reference, fit.curve, classifier, seed=seed)
+    mapper = ScannerMapper(fit.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation)
+    return mapper, notes | {"adaptive": found.notes}
 
 
 class Part:

@@ -30,9 +30,11 @@ import numpy as np
 import torch
 
 import responses_table
+from isotone.adaptive import fit_adaptive
 from isotone.data.sample import Sample, TakeSample
 from isotone.files import replace_file
 from isotone.imaging.radiograph import Radiograph
+from isotone.mapper import AdaptiveMapper, ScannerMapper
 from isotone.models.classifier import Classifier
 from isotone.models.gdce_mapper import GDCEMapper
 from isotone.models.prepare import Prepare
@@ -60,6 +62,8 @@ POPULATIONS = {"phantom": 8, "nih": 7, "kermany": 7}
 IMAGE_SIZE = {"phantom": 64, "nih": 96, "kermany": 64}
 QUANTILES = np.linspace(0, 1, 513)
 """Of the plainest curve: all pixels of the source onto all pixels of the reference."""
+NOTED = ("mix", "mix_from", "window", "mismatch", "clipped_share", "warnings", "adaptive")
+"""What is kept of a fit's notes."""
 WORKED = ("matched", "B and C", "C : D", "normal : pneumonia")
 """Beginnings of the populations on which the curve by task loss is fitted too."""
 
@@ -110,23 +114,29 @@ def set_up(anatomy: str, seed: int, folder: Path, scale: float) -> Bench:
     return Bench(world, Classifier.load(kept), [*train, *val], normalizers)
 
 
-def curves(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[Any, float, dict[str, Any]]]:
-    """Every method that gives one curve: its curve, the CPU seconds of its fit, and its notes."""
+def mappers(bench: Bench, source: list[Sample], adaptive: bool, task: bool) -> dict[str, tuple[Any, float, Any]]:
+    """Every method that is fitted: its curves, the CPU seconds of its fit, and its notes."""
     quick = ScannerSettings(resamples=0)
 
     def scanner(**options: Any) -> tuple[Any, dict[str, Any]]:
         fit = fit_scanner(source, bench.reference, settings=quick, **options)
-        return fit.curve, fit.notes
+        return ScannerMapper(fit.curve), fit.notes
+
+    def by_image() -> tuple[Any, dict[str, Any]]:
+        unlabelled = [replace(s, label=None) for s in source]
+        fit = fit_scanner(unlabelled, bench.reference, classifier=bench.classifier, labels=False, settings=quick)
+        found = fit_adaptive(unlabelled, bench.reference, fit.curve, bench.classifier)
+        return AdaptiveMapper(found.presets, found.deviation), fit.notes | {"adaptive": found.notes}
 
     def by_task() -> tuple[Any, dict[str, Any]]:
         fifth = [i % 5 == 0 for i in range(len(source))]
         fitted = [s for s, held in zip(source, fifth, strict=True) if not held]
         held = [s for s, held in zip(source, fifth, strict=True) if held]
-        return fit_curve_by_task(fitted, held, bench.classifier, quiet=True), {}
+        return ScannerMapper(fit_curve_by_task(fitted, held, bench.classifier, quiet=True)), {}
 
     def pooled() -> tuple[Any, dict[str, Any]]:
         ours, theirs = (np.quantile(np.concatenate([s.pixels.ravel() for s in side]), QUANTILES) for side in sides)
-        return lambda x: np.interp(x, ours / 65535, theirs / 65535), {}
+        return ScannerMapper(lambda x: np.interp(x, ours / 65535, theirs / 65535)), {}
 
     sides = source, bench.reference
     ways: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
@@ -135,13 +145,15 @@ def curves(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[An
         "scanner, no labels": lambda: scanner(classifier=bench.classifier, labels=False),
         "scanner, no classifier": lambda: scanner(labels=False),
     }
+    if adaptive:
+        ways["adaptive, no labels"] = by_image
     if task:
         ways["Eq. 1 curve by task loss"] = by_task
     result = {}
     for name, way in ways.items():
         start = time.process_time()
-        curve, notes = way()
-        result[name] = (curve, time.process_time() - start, notes)
+        mapper, notes = way()
+        result[name] = (mapper, time.process_time() - start, notes)
     return result
 
 
@@ -159,10 +171,10 @@ def run_cell(bench: Bench, population: str, response: str) -> dict[str, Any]:
     source = bench.source(population, response)
     task = response in CROSSED and population.startswith(WORKED)
     notes = {}
-    for name, (curve, took, said) in curves(bench, source, task).items():
-        scores[name] = bench.predict([image.map_tone(curve) for image in written])
+    for name, (mapper, took, said) in mappers(bench, source, population.startswith("matched"), task).items():
+        scores[name] = bench.predict([image.map_tone(mapper.curve(image)) for image in written])
         seconds[name] = took
-        notes[name] = {k: said.get(k) for k in ("mix", "mix_from", "window", "mismatch", "clipped_share", "warnings")}
+        notes[name] = {k: said[k] for k in NOTED if k in said}
     return {"scores": scores, "seconds": seconds, "notes": notes}
 
 

@@ -18,7 +18,8 @@ OURS = ("scanner, labels", "scanner, no labels", "scanner, no classifier")
 HISTOGRAMS = ("pooled quantiles, all pixels", "histogram-matching", "histogram-matching-all-pixels")
 PLAIN = (*HISTOGRAMS, "nyul", "min-max", "z-score")
 TASK = ("Eq. 1 curve by task loss",)
-METHODS = (*OURS, *PLAIN, *TASK)
+ADAPTIVE = ("adaptive, no labels",)
+METHODS = (*OURS, *ADAPTIVE, *PLAIN, *TASK)
 LARGE = 0.10
 """Where the oracle is not so much better than none, the recovered share says nothing."""
 DRAWS = 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from isotone.data.sample import Sample
 from isotone.deviation import Deviation
 from isotone.foreground import regions
 from isotone.matching import FrozenClassifier
+from isotone.presets import find_presets
 from isotone.views import Views, shows_air, take_views
 
 Floats = NDArray[np.float64]
@@ -26,7 +27,32 @@ FOLDS = 5
 FEWEST = 20
 """Labelled source images below which the reference's held-out images validate instead."""
 WIDEST = 3.0
-"""Deviations beyond this many standard deviations of the source's are cut to it."""
+"""Corrections beyond this many standard deviations of the source's images are cut to it."""
+
+
+@dataclass(frozen=True)
+class AdaptiveFit:
+    """A scanner's presets and how far its images deviate from them.
+
+    Attributes
+    ----------
+    presets : list of ToneCurve
+        Source domain → reference domain; one, unless the scanner was run with several settings.
+    deviation : Deviation
+        Of strength 0 where the deviations do not earn their place.
+    notes : dict
+        Ready for JSON: images of each preset, strength, gain in log-loss and its standard error, how many images of
+        which side validated, and the variance of the source's deviations as a multiple of the reference's.
+    """
+
+    presets: list[ToneCurve]
+    deviation: Deviation
+    notes: dict[str, Any]
+
+    @property
+    def plain(self) -> bool:
+        """Whether one curve for all images is as good."""
+        return len(self.presets) == 1 and not self.deviation.strength
 
 
 def fit_adaptive(
@@ -36,12 +62,12 @@ def fit_adaptive(
     classifier: FrozenClassifier,
     *,
     seed: int = 0,
-) -> tuple[Deviation, dict[str, Any]]:
-    """Choose the share of the per-image deviations to take back, by nested validation over patients.
+) -> AdaptiveFit:
+    """Tell presets apart, and choose the share of the per-image deviations to take back by nested validation.
 
     The frozen classifier's log-loss decides: on the labelled images of the source, or, without labels, on held-out
     images of the reference, each made to deviate as much further as the source's images do. A share above 0 is kept
-    only where, on patients who had no say in its choice, it beats the scanner's curve alone by more than a standard
+    only where, on patients who had no say in its choice, it beats the preset's curve alone by more than a standard
     error.
 
     Parameters
@@ -52,40 +78,39 @@ def fit_adaptive(
         Source domain → reference domain.
     classifier : FrozenClassifier
     seed : int
-
-    Returns
-    -------
-    Deviation
-        Of strength 0 where the deviations do not earn their place.
-    dict
-        Ready for JSON: strength, gain in log-loss and its standard error, how many images of which side validated,
-        and the variance of the source's deviations as a multiple of the reference's.
     """
     parts = [regions(s) for s in reference]
     air = shows_air(parts)
     theirs, ours = take_views(reference, parts, air), take_views(source, [regions(s) for s in source], air)
-    mapped = scanner(ours.quantiles)
-    model, residuals, deviations = _describe(theirs, ours, mapped, air, seed)
+    level = Brightness(theirs, COMPONENTS, seed)
+    residuals = level.scores(theirs.quantiles) - level.expected
+    model = _about(level, residuals, ours, scanner(ours.quantiles), air)
+    presets = find_presets(source, ours, reference, residuals, scanner, model, seed)
+    group = model.nearest(ours, presets)
+    mapped = np.stack([presets[k](q) for k, q in zip(group, ours.quantiles, strict=True)])
+    model = _about(level, residuals, ours, mapped, air)
+    deviations = model.of(ours, mapped)
     classes = list(classifier.config.classes)
     labelled = [i for i, s in enumerate(source) if s.label in classes]
     if len(labelled) >= FEWEST and len({source[i].label for i in labelled}) > 1:
         kept, origin, samples, views = labelled, "source", source, ours
-        start, before, found = scanner, mapped, deviations
+        starts, before, found = [presets[k] for k in group], mapped, deviations
         added = np.zeros_like(found)
     else:
         kept = [i for i, s in enumerate(reference) if s.label in classes and s.split != "train"]
         kept = kept or [i for i, s in enumerate(reference) if s.label in classes]
         origin, samples, views = "reference", reference, theirs
-        start, before, found = ToneCurve(), theirs.quantiles, residuals
+        starts, before, found = [ToneCurve()] * len(reference), theirs.quantiles, residuals
         added = np.random.default_rng(seed).standard_normal(found.shape) @ _excess(residuals, deviations)
     curves = [
-        [start.then(model.correction(before[i], share * (found[i] + added[i]) - added[i])) for i in kept]
+        [starts[i].then(model.correction(before[i], share * (found[i] + added[i]) - added[i])) for i in kept]
         for share in STRENGTHS
     ]
     chosen = [samples[i] for i in kept]
     losses = np.stack([_losses(chosen, row, classifier) for row in curves], 1)
     strength, gain, error = _nested(losses, views.patients[kept], seed)
     notes = {
+        "preset_images": np.bincount(group, minlength=len(presets)).tolist(),
         "strength": strength,
         "gain": gain,
         "standard_error": error,
@@ -93,17 +118,24 @@ def fit_adaptive(
         "validation_images": len(kept),
         "variance_ratio": float(deviations.var(0).sum() / residuals.var(0).sum()),
     }
-    return replace(model, strength=strength), notes
+    return AdaptiveFit(presets, replace(model, strength=strength), notes)
 
 
-def _describe(theirs: Views, ours: Views, mapped: Floats, air: bool, seed: int) -> tuple[Deviation, Floats, Floats]:
-    """The model, and the deviations of the reference's images (each from other patients' alone) and the source's."""
-    level = Brightness(theirs, COMPONENTS, seed)
+def _about(level: Brightness, residuals: Floats, ours: Views, mapped: Floats, air: bool) -> Deviation:
+    """The model of deviations, centred on the source's images behind their curves."""
     found = level.scores(mapped) - level.expect(ours.structure)
-    model = Deviation(
-        air, level.mean, level.axes, level.weights, level.offset + found.mean(0), WIDEST * found.std(0), strength=0.0
+    covariance = np.cov(residuals.T).reshape(len(level.axes), -1)
+    scale, axes = np.linalg.eigh(covariance)
+    return Deviation(
+        air=air,
+        mean=level.mean,
+        axes=level.axes,
+        weights=level.weights,
+        offset=level.offset + found.mean(0),
+        limit=WIDEST * found.std(0),
+        whitening=axes / np.sqrt(np.maximum(scale, 1e-12)),
+        strength=0.0,
     )
-    return model, level.scores(theirs.quantiles) - level.expected, model.of(ours, mapped)
 
 
 def _excess(residuals: Floats, deviations: Floats) -> Floats:

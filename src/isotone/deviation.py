@@ -8,7 +8,7 @@ the rest to take back is for validation to say (`isotone.adaptive`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ from isotone.views import QUANTILES, Views, take_views
 
 Floats = NDArray[np.float64]
 
+NUMBERS = ("mean", "axes", "weights", "offset", "limit", "whitening")
 KNOTS = 16
 """Straight pieces of the curve that takes a deviation back."""
 
@@ -43,9 +44,11 @@ class Deviation:
     weights : float64 array of shape (k, d)
         From structure to scores on the axes.
     offset : float64 array of shape (k,)
-        Scores where structure is 0, plus the source's mean deviation: that belongs to the scanner's curve.
+        Scores where structure is 0, plus the source's mean deviation: that is for the scanner's curve.
     limit : float64 array of shape (k,)
-        Largest deviation taken for real.
+        Largest deviation that is taken back.
+    whitening : float64 array of shape (k, k)
+        Times it, the deviations of the reference's images have unit variances and no correlations.
     strength : float
         Share of a deviation that is taken back, in [0, 1].
     """
@@ -56,12 +59,21 @@ class Deviation:
     weights: Floats
     offset: Floats
     limit: Floats
+    whitening: Floats
     strength: float
 
     def of(self, views: Views, mapped: Floats) -> Floats:
-        """Deviations, shape (n, k), of images whose quantiles, shape (n, q), the scanner's curve has mapped."""
-        scores = (mapped - self.mean) @ self.axes.T - views.structure @ self.weights.T - self.offset
-        return np.clip(scores, -self.limit, self.limit)
+        """Deviations, shape (n, k), of images whose quantiles, shape (n, q), a curve has mapped."""
+        return np.asarray((mapped - self.mean) @ self.axes.T - views.structure @ self.weights.T - self.offset)
+
+    def white(self, deviations: Floats) -> Floats:
+        """Deviations in standard deviations of the reference's images, shape (n, k)."""
+        return np.asarray(deviations @ self.whitening)
+
+    def nearest(self, views: Views, curves: Sequence[ToneCurve]) -> NDArray[np.intp]:
+        """Which of the curves, shape (n,), leaves each image nearest to what its structure lets expect."""
+        distances = [(self.white(self.of(views, curve(views.quantiles))) ** 2).sum(1) for curve in curves]
+        return np.asarray(np.argmin(distances, axis=0), np.intp)
 
     def correction(self, mapped: Floats, deviation: Floats) -> ToneCurve:
         """What follows the scanner's curve for one image.
@@ -71,23 +83,27 @@ class Deviation:
         mapped : float64 array of shape (q,)
             The image's quantiles behind the scanner's curve.
         deviation : float64 array of shape (k,)
-            To take back, whole.
+            To take back, within the limits.
         """
-        wanted = np.maximum.accumulate(np.clip(mapped - deviation @ self.axes, 0, 1))
+        taken = np.clip(deviation, -self.limit, self.limit)
+        wanted = np.maximum.accumulate(np.clip(mapped - taken @ self.axes, 0, 1))
         chosen = np.linspace(0, len(mapped) - 1, KNOTS + 1).round().astype(int)
         return free_curve(mapped[chosen], wanted[chosen])
 
-    def curve(self, sample: Sample, scanner: ToneCurve) -> ToneCurve:
-        """The scanner's curve and this image's correction; the former alone where there is no anatomy to go by."""
+    def curve(self, sample: Sample, presets: Sequence[ToneCurve]) -> ToneCurve:
+        """The curve of the image's preset and the image's own correction; the first preset's without any anatomy."""
         views = take_views([sample], [regions(sample)], self.air)
         if not views.quantiles.any():
-            return scanner
-        mapped = scanner(views.quantiles)
-        return scanner.then(self.correction(mapped[0], self.strength * self.of(views, mapped)[0]))
+            return presets[0]
+        preset = presets[int(self.nearest(views, presets)[0])]
+        if not self.strength:
+            return preset
+        mapped = preset(views.quantiles)
+        return preset.then(self.correction(mapped[0], self.strength * self.of(views, mapped)[0]))
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers and lists, ready for JSON."""
-        arrays = {name: getattr(self, name).tolist() for name in ("mean", "axes", "weights", "offset", "limit")}
+        arrays = {name: getattr(self, name).tolist() for name in NUMBERS}
         return {"air": self.air, "strength": self.strength} | arrays
 
     @classmethod
@@ -100,14 +116,12 @@ class Deviation:
             Not such numbers.
         """
         try:
-            arrays = {
-                name: np.asarray(entry[name], np.float64) for name in ("mean", "axes", "weights", "offset", "limit")
-            }
+            arrays = {name: np.asarray(entry[name], np.float64) for name in NUMBERS}
             strength = float(entry["strength"])
         except (KeyError, TypeError, ValueError):
             raise ModelError("E_MODEL", "the per-image part of the model is damaged") from None
         k = len(arrays["offset"])
-        shapes = [arrays[name].shape[:-1] for name in ("axes", "weights")] + [arrays["limit"].shape]
+        shapes = [arrays[name].shape[:-1] for name in ("axes", "weights", "whitening")] + [arrays["limit"].shape]
         fits = all(s == (k,) for s in shapes) and arrays["axes"].shape[-1:] == arrays["mean"].shape == QUANTILES.shape
         if not (fits and 0 <= strength <= 1 and all(np.isfinite(a).all() for a in arrays.values())):
             raise ModelError("E_MODEL", "the per-image part of the model is damaged")

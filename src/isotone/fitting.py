@@ -91,10 +91,10 @@ def fit_mappers(
         notes = {domain: fit.notes for domain, fit in plain.items()}
     if method == "adaptive" and classifier is not None:
         for domain, source in sources.items():
-            deviation, found = fit_adaptive(source, reference, plain[domain].curve, classifier, seed=seed)
-            notes[domain] = notes[domain] | {"method": "adaptive", "adaptive": found}
-            if deviation.strength:
-                mappers[domain] = AdaptiveMapper(plain[domain].curve, deviation)
+            found = fit_adaptive(source, reference, plain[domain].curve, classifier, seed=seed)
+            notes[domain] = notes[domain] | {"method": "adaptive", "adaptive": found.notes}
+            if not found.plain:
+                mappers[domain] = AdaptiveMapper(found.presets, found.deviation)
     looks = np.stack([look(s) for s in reference])
     return Fitted(
         mappers,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -46,24 +46,26 @@ class ScannerMapper:
 
 
 class AdaptiveMapper:
-    """The scanner's curve, and for each image a share of its own deviation from it."""
+    """Curves for the scanner's presets, and for each image a share of its own deviation."""
 
-    def __init__(self, curve: ToneCurve, deviation: Deviation) -> None:
-        self.scanner_curve = curve
+    def __init__(self, presets: Sequence[ToneCurve], deviation: Deviation) -> None:
+        self.presets = tuple(presets)
         self.deviation = deviation
 
     def curve(self, radiograph: Radiograph) -> ToneCurve:
         """The curve of this image."""
-        return self.deviation.curve(TakeSample()(radiograph), self.scanner_curve)
+        return self.deviation.curve(TakeSample()(radiograph), self.presets)
 
     def save(self, folder: Path, stem: str) -> dict[str, Any]:
         """Both as JSON; there is nothing else."""
-        return {"curve": json.loads(self.scanner_curve.to_json()), "deviation": self.deviation.to_dict()}
+        presets = [json.loads(curve.to_json()) for curve in self.presets]
+        return {"presets": presets, "deviation": self.deviation.to_dict()}
 
     @classmethod
     def load(cls, folder: Path, entry: Mapping[str, Any]) -> Self:
         """The mapper that `save` described."""
-        return cls(ToneCurve.from_json(json.dumps(entry["curve"])), Deviation.from_dict(entry["deviation"]))
+        presets = [ToneCurve.from_json(json.dumps(curve)) for curve in entry["presets"]]
+        return cls(presets, Deviation.from_dict(entry["deviation"]))
 
 
 def load_mapper(folder: Path, entry: Mapping[str, Any]) -> Mapper:
@@ -72,4 +74,4 @@ def load_mapper(folder: Path, entry: Mapping[str, Any]) -> Mapper:
         from isotone.models.gdce_mapper import GDCEMapper  # torch, which the light half lacks
 
         return GDCEMapper.load(folder, entry)
-    return (AdaptiveMapper if "deviation" in entry else ScannerMapper).load(folder, entry)
+    return (AdaptiveMapper if "presets" in entry else ScannerMapper).load(folder, entry)
