@@ -39,7 +39,7 @@ def leave_folder(namespace: dict) -> None:
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), CodeBlockParser("console", run_console), SkipParser()],
-    patterns=["README.md", "docs/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/examples/*.md"],
     excludes=[".venv/**"],
     setup=enter_folder,
     teardown=leave_folder,

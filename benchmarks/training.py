@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/training.py [--folder DIR] [--nih DIR] [--rounds N]
 
 Wanted: at least 5 times as fast from the cache as decoding in every epoch with one worker. Both ways deliver the same
-tensors in the same order, from files that the system has in memory. The phantom, 120 DICOM images of 1024 px, is drawn once into DIR (default:
-benchmarks/out/training); real images, the first 120 PNG files of --nih (default: /work/shared/data/nih), join where
-they are. Beside it: what the rest of an epoch takes, by network and precision.
+tensors in the same order, from files that the system holds in memory. The phantom, 120 DICOM images of 1024 px, is
+drawn once into DIR (default: benchmarks/out/training); real images, the first 120 PNG files of --nih (default:
+/work/shared/data/nih), join where they are. Beside it: the whole epoch, by network and precision.
 """
 
 from __future__ import annotations
