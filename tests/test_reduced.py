@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from harmonizers import REFERENCE
 from isotone.apply import apply
 from isotone.data.manifest import Manifest
 from isotone.errors import RadiographError
+from isotone.export.plan import plan
 from isotone.export.reduced import AGREED, TRIED, WORTH, Trial, agreed, to_try
 from isotone.gate import Gate
 from isotone.harmonizer import ToneCurveHarmonizer
@@ -126,9 +129,6 @@ def states(harmonizer: ToneCurveHarmonizer, folder: Path, out: Path):
 
 
 def coefficients(report) -> np.ndarray:
-    import csv
-    import json
-
     with report.curves.open(newline="") as file:
         return np.array([json.loads(row["coefficients"]) for row in csv.DictReader(file)])
 
@@ -168,8 +168,6 @@ def test_images_that_were_read_reduced_are_not_compared_with_the_fit_and_that_is
 def test_few_images_are_decoded_whole_without_a_trial(harmonizer, tmp_path):
     paths = write_many(tmp_path / "in", noise=0)
     paths.pop().unlink()
-    from isotone.export.plan import plan
-
     jobs = plan(Manifest.from_paths([tmp_path / "in"]), tmp_path / "out", (REFERENCE,), "gsps")
     assert to_try(harmonizer, jobs) == []
     assert len(to_try(harmonizer, [*jobs, jobs[0]])) == TRIED

@@ -14,6 +14,9 @@ from isotone.curves import ToneCurve
 from isotone.imaging.radiograph import Radiograph
 from isotone.stages import apply_steps
 
+MAX_ITERATIONS = 1024
+"""A model file that asks for more is no model, but a way to fill the memory."""
+
 
 class GDCE(nn.Module):
     """The paper's network: one coefficient per step of Eq. 1, from the whole image.
@@ -26,7 +29,7 @@ class GDCE(nn.Module):
     num_layers : int
         L, 1 to 9.
     num_iterations : int
-        N.
+        N, 1 to `MAX_ITERATIONS`.
     input_size : int
         Side in pixels of what the network sees; at least ``2**(num_layers − 1)``.
 
@@ -42,8 +45,8 @@ class GDCE(nn.Module):
             raise ValueError(f"GDCE has 1 to 9 layers, not {num_layers}")
         if not 2 ** (num_layers - 1) <= input_size <= 2048:  # each layer but the last halves it
             raise ValueError(f"GDCE of {num_layers} layers cannot see {input_size} pixels")
-        if num_iterations < 1:
-            raise ValueError(f"a curve has at least one step, not {num_iterations}")
+        if not 1 <= num_iterations <= MAX_ITERATIONS:
+            raise ValueError(f"a curve has 1 to {MAX_ITERATIONS} steps, not {num_iterations}")
         self.num_layers = num_layers
         self.num_iterations = num_iterations
         self.input_size = input_size
