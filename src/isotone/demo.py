@@ -91,7 +91,8 @@ def _classifier(folder: Path, manifest: Manifest, seed: int, device: str, worker
             device=device,
             workers=workers,
             quiet=quiet,
-        ).save(folder)
+            folder=folder,
+        )
     return Classifier.load(folder, device=device)
 
 
@@ -111,6 +112,7 @@ def _harmonizer(
 
         settings = GDCESettings.quick() if method == "gdce" else None
         harmonizer = ToneCurveHarmonizer(REFERENCE, SOURCES, method=method, settings=settings)
-        harmonizer.fit(manifest, classifier, labels=labels, seed=seed, device=device, workers=workers, quiet=quiet)
-        harmonizer.save(folder)
+        harmonizer.fit(
+            manifest, classifier, labels=labels, seed=seed, device=device, workers=workers, quiet=quiet, folder=folder
+        )
     return ToneCurveHarmonizer.load(folder)

@@ -41,14 +41,14 @@ def open_log(files: RunFiles, start: int) -> Iterator[Callable[[Sequence[dict[st
         writer.writeheader()
         writer.writerows(rows)
         write_text(table, text.getvalue())
-        for row in rows[told:] if board else ():
-            for name, value in row.items():
-                if name != "epoch":
-                    board.add_scalar(name, value, int(row["epoch"]))
+        if board is not None:
+            for row in rows[told:]:
+                for name in row.keys() - {"epoch"}:
+                    board.add_scalar(name, row[name], int(row["epoch"]))
         told = len(rows)
 
     try:
         yield write
     finally:
-        if board:
+        if board is not None:
             board.close()
