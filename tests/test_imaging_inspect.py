@@ -6,7 +6,7 @@ from PIL import Image
 
 from bad_dicoms import write_all
 from dicoms import LOSSLESS, encoded, radiograph, write
-from isotone.imaging.inspect import inspect
+from isotone.imaging.inspect import Listed, inspect
 
 
 def test_a_line_names_scanner_size_bits_polarity_window_intent_and_encoding(tmp_path):
@@ -22,6 +22,14 @@ def test_a_line_says_that_a_png_has_no_domain(tmp_path):
     Image.linear_gradient("L").save(tmp_path / "a.png")
     (finding,) = inspect([tmp_path / "a.png"], workers=0)
     assert "no domain: name it with --domain; PNG; 256 × 256; 8 bits" in finding.line()
+
+
+def test_what_a_manifest_says_of_a_file_counts(tmp_path):
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    dicom = write(radiograph(), tmp_path / "b.dcm")
+    first, second = inspect([Listed(tmp_path / "a.png", "mine", True), Listed(dicom, "mine")], workers=0)
+    assert "mine; PNG; 256 × 256; 8 bits; inverted; " in first.line()
+    assert second.header.domain == "mine"
 
 
 def test_folders_are_searched_in_depth_and_in_order(tmp_path):

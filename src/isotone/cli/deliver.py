@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from isotone.cli.app import (
 )
 from isotone.errors import UsageError
 
+if TYPE_CHECKING:
+    from isotone.imaging.inspect import Listed
+
 
 @app.command()
 def inspect(
@@ -37,7 +40,7 @@ def inspect(
     """Domain, bit depth, window and polarity of images; what would be refused, and why."""
     from isotone.imaging.inspect import inspect as look
 
-    given = [row for path in paths for row in listed(path)]
+    given = [item for path in paths for item in listed(path)]
     refused = 0
     for finding in look(given, domain=domain, inverted=inverted, force=force, workers=workers):
         refused += finding.error is not None
@@ -115,8 +118,12 @@ def restore(paths: Paths, output: Output, force: Force = False, quiet: Quiet = F
     raise typer.Exit(int(bool(report.refused)))
 
 
-def listed(path: Path) -> list[Path]:
+def listed(path: Path) -> list[Path | Listed]:
     """What a manifest lists, in the place of the manifest."""
+    from isotone.imaging.inspect import Listed
+
     if not path.exists():
         raise UsageError("no such file or folder", code="E_READ", file=path)
-    return [row.path for row in read_manifest(path)] if path.suffix.lower() in {".csv", ".parquet"} else [path]
+    if path.suffix.lower() not in {".csv", ".parquet"}:
+        return [path]
+    return [Listed(row.path, row.domain, row.inverted) for row in read_manifest(path)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydicom.uid import UID
 
@@ -16,6 +17,14 @@ from isotone.workers import map_isolated
 
 SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
 """Time limit of one file."""
+
+
+class Listed(NamedTuple):
+    """A file and what a manifest says of it."""
+
+    path: Path
+    domain: str | None = None
+    inverted: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class Finding:
             f"{h.rows} × {h.columns}",
             f"{h.bits_stored} bits{' signed' if h.signed else ''}",
             # A raster file says nothing: 0 is black unless the user says otherwise.
-            ("inverted" if h.inverted else "not inverted") + ("" if h.format == "dicom" else " (assumed)"),
+            "inverted" if h.inverted else "not inverted" if h.format == "dicom" else "not inverted (assumed)",
             f"window {h.window}" if h.window else "no window",
             *filter(None, [h.intent]),
             *([UID(h.transfer_syntax).name] if h.transfer_syntax else []),
@@ -64,15 +73,17 @@ class _Look:
     force: bool
     decode: bool
 
-    def __call__(self, item: Finding) -> Header:
-        options = {"inverted": self.inverted, "force": self.force}
+    def __call__(self, item: Listed) -> Header:
+        options = {"inverted": self.inverted or item.inverted, "force": self.force}
         if self.decode:
-            return read_radiograph(item.path, domain=self.domain, **options).header
-        return read_header(item.path, domain=self.domain, **options)
+            header = read_radiograph(item.path, domain=self.domain, **options).header
+        else:
+            header = read_header(item.path, domain=self.domain, **options)
+        return replace(header, domain=item.domain or header.domain)
 
 
 def inspect(
-    paths: Iterable[str | Path],
+    paths: Iterable[str | Path | Listed],
     *,
     domain: str | None = None,
     inverted: bool = False,
@@ -84,8 +95,9 @@ def inspect(
 
     Parameters
     ----------
-    paths : iterable of path
-        Files and folders; of a folder, all that is named like an image, links and pipes included.
+    paths : iterable of path or Listed
+        Files and folders; of a folder, all that is named like an image, links and pipes included. What a manifest says
+        of a file goes before what its header says.
     domain, inverted, force
         As for `isotone.imaging.read.read_radiograph`.
     decode : bool
@@ -99,7 +111,7 @@ def inspect(
         In the order of the paths; refusals are yielded, not raised. So is that of a second image of one UID.
     """
     look = _Look(domain, inverted, force, decode)
-    items = (Finding(path) for given in paths for path in _files(Path(given)))
+    items = (item for given in paths for item in _files(given))
     met: set[str | None] = set()
     for item, result in map_isolated(look, items, workers=workers, seconds=_seconds):
         if isinstance(result, IsotoneError):
@@ -116,18 +128,22 @@ def duplicate(path: Path) -> RadiographError:
     return RadiographError("E_DUPLICATE", "its SOP Instance UID is that of an earlier image", file=path)
 
 
-def _files(given: Path) -> Iterator[Path]:
-    if given.is_symlink() or not given.is_dir():
+def _files(given: str | Path | Listed) -> Iterator[Listed]:
+    if isinstance(given, Listed):
         yield given
+        return
+    given = Path(given)
+    if given.is_symlink() or not given.is_dir():
+        yield Listed(given)
         return
     for folder, subfolders, names in os.walk(given):
         subfolders.sort()
         for name in sorted(names):
             if Path(name).suffix.lower() in SUFFIXES:
-                yield Path(folder, name)
+                yield Listed(Path(folder, name))
 
 
-def _seconds(item: Finding) -> float:
+def _seconds(item: Listed) -> float:
     try:
         return SECONDS + SECONDS_PER_BYTE * item.path.lstat().st_size
     except OSError:
