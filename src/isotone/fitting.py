@@ -20,6 +20,7 @@ from isotone.look import look, through
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
 from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
+from isotone.views import described
 
 if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
@@ -65,7 +66,7 @@ def fit_mappers(
         quiet=quiet,
         cache=files.images if method == "gdce" else None,
     )
-    reference = [s for s in samples if s.domain in reference_domains]
+    reference = described([s for s in samples if s.domain in reference_domains])
     _enough(reference, "the reference domain", refused)
     sources: dict[str, list[Sample]] = {}
     for domain in source_domains:
@@ -135,7 +136,7 @@ def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError
 
 def _fit_scanners(
     sources: Mapping[str, list[Sample]],
-    reference: list[Sample],
+    reference: Sequence[Sample],
     classifier: Classifier | None,
     settings: ScannerSettings,
     mix: Mapping[str, float] | None,
@@ -154,7 +155,7 @@ def _fit_scanners(
 
 def _fit_gdce(
     source: list[Sample],
-    reference: list[Sample],
+    reference: Sequence[Sample],
     classifier: Classifier,
     settings: Any,
     seed: int,

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.foreground import Regions
 from isotone.mix import confusion, estimate_mix
 from isotone.population import Population
 from isotone.transport import Pool, free_curve
-from isotone.views import Views, take_views, windowed
+from isotone.views import Described, Views, windowed
 
 Floats = NDArray[np.float64]
 
@@ -68,15 +67,7 @@ class Match:
     limit: float
 
 
-def match_populations(
-    ours: Views,
-    reference: Sequence[Sample],
-    parts: Sequence[Regions],
-    air: bool,
-    known: dict[str, float],
-    known_from: str,
-    seed: int,
-) -> Match:
+def match_populations(ours: Views, reference: Described, known: dict[str, float], known_from: str, seed: int) -> Match:
     """Weigh the reference images; where the source shows less of the body, windows of them."""
 
     def compared(views: Views, window: float) -> tuple[Population, Match]:
@@ -88,16 +79,17 @@ def match_populations(
         gap = population.mismatch(ours, mix or population.mix(ours))
         return population, Match(views, np.ones(len(views)), mix, origin, window, gap, population.limit(ours))
 
-    population, match = compared(take_views(reference, parts, air), 1.0)
+    parts = reference.parts
+    population, match = compared(reference.views, 1.0)
     if match.mismatch > match.limit:
         some = np.random.default_rng(seed).permutation(len(reference))[:SEARCHED]
         tried = [
-            compared(windowed([reference[i] for i in some], [parts[i] for i in some], window, air), window)[1]
+            compared(windowed([reference[i] for i in some], [parts[i] for i in some], window, reference.air), window)[1]
             for window in WINDOWS
         ]
         best = min(tried, key=lambda m: m.mismatch)
         if best.mismatch < match.mismatch / 2:
-            population, match = compared(windowed(reference, parts, best.window, air), best.window)
+            population, match = compared(windowed(reference, parts, best.window, reference.air), best.window)
     alike = match.mismatch <= match.limit
     mix, origin = (match.mix, match.mix_from) if alike or known else ({}, "none")
     weights = population.weights(ours, mix, balanced=alike)

@@ -21,7 +21,7 @@ RESAMPLES = 20
 """Of the reference's residuals: none of them may look as much like several presets as the source does."""
 FEWEST = 10
 """Images that a preset must have for a curve of its own."""
-ROUNDS = 4
+ROUNDS = 3
 
 
 def find_presets(

@@ -18,7 +18,7 @@ from isotone.matching import FrozenClassifier, Match, classified, match_populati
 from isotone.stages import Affine
 from isotone.transport import Pool, free_curve
 from isotone.uncertainty import band, resampled, score_interval
-from isotone.views import Views, air_share, shows_air, take_views
+from isotone.views import Views, air_share, described, take_views
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +70,8 @@ def fit_scanner(
     Parameters
     ----------
     source, reference : sequence of Sample
-        Train and validation images of the source scanner and of the reference domain.
+        Train and validation images of the source scanner and of the reference domain; the latter `described` where
+        several scanners are fitted to it.
     classifier : Classifier, optional
         Frozen. Its confusion matrix is taken on the reference samples of split "val".
     labels : bool
@@ -89,12 +90,11 @@ def fit_scanner(
     for samples, name in ((source, "source"), (reference, "reference")):
         if not samples:
             raise UsageError(f"no image of the {name} domain can be used", code="E_DATA")
-    reference_parts = [regions(s) for s in reference]
-    air = shows_air(reference_parts)
-    ours = take_views(source, [regions(s) for s in source], air)
+    reference = described(reference)
+    ours = take_views(source, [regions(s) for s in source], reference.air)
     known, known_from = _known_mix(ours, reference, labels, mix)
-    match = match_populations(ours, reference, reference_parts, air, known, known_from, seed)
-    share = air_share(match.reference) if air else 0.0
+    match = match_populations(ours, reference, known, known_from, seed)
+    share = air_share(match.reference) if reference.air else 0.0
     if match.mix_from == "none" and match.mismatch <= match.limit and classifier is not None:
         match = classified(match, ours, share, source, reference, classifier, settings.rounds)
     pools = Pool(ours, share), Pool(match.reference, share)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,30 @@ def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -
         labels=np.array([s.label or "" for s in samples]),
         patients=np.unique([s.patient for s in samples], return_inverse=True)[1].astype(np.intp),
     )
+
+
+class Described(tuple[Sample, ...]):
+    """The reference's images, each looked at once however many scanners are fitted to them."""
+
+    @cached_property
+    def parts(self) -> list[Regions]:
+        """Anatomy and air of each image."""
+        return [regions(s) for s in self]
+
+    @cached_property
+    def air(self) -> bool:
+        """As `shows_air` has it."""
+        return shows_air(self.parts)
+
+    @cached_property
+    def views(self) -> Views:
+        """Of the whole images."""
+        return take_views(self, self.parts, self.air)
+
+
+def described(samples: Sequence[Sample]) -> Described:
+    """The samples themselves where they are described already."""
+    return samples if isinstance(samples, Described) else Described(samples)
 
 
 def air_share(views: Views) -> float:
