@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 from isotone.cli import app
+from isotone.errors import IsotoneError
+from isotone.files import MARKER
 from isotone.training import checkpoint as module
 from isotone.training.checkpoint import Checkpoint, fingerprint
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
@@ -294,6 +296,32 @@ def test_train_stopped_from_outside_goes_on_and_writes_the_same_files(
         assert "anew" not in done.stderr
     assert files_of(tmp_path / "resumed") == files_of(tmp_path / "whole")
     assert files_of(tmp_path / "whole").keys() == {"config.json", "model.safetensors", "log.csv"}
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (None, False),
+        (KeyboardInterrupt(), True),
+        (IsotoneError("E_WRITE", "full"), True),
+        (IsotoneError("E_DATA", "nothing to learn"), False),
+    ],
+)
+def test_the_state_is_kept_where_the_same_run_can_go_on(
+    tmp_path: Path, error: BaseException | None, kept: bool
+) -> None:
+    files = RunFiles(tmp_path)
+    assert files.checkpoint is not None
+    assert files.images is not None
+    files.images.mkdir()
+    for path in (files.images / "a", files.checkpoint, tmp_path / MARKER, tmp_path / "log.csv"):
+        path.write_text("")
+    with suppress(KeyboardInterrupt, IsotoneError), files.until_saved():
+        if error is not None:
+            raise error
+    assert files.checkpoint.exists() == files.images.exists() == kept
+    assert (tmp_path / MARKER).exists()
+    assert (tmp_path / "log.csv").exists()
 
 
 def test_what_cannot_be_trained_leaves_no_file(cohort: Path, tmp_path: Path) -> None:

@@ -43,8 +43,9 @@ def open_log(files: RunFiles, start: int) -> Iterator[Callable[[Sequence[dict[st
         write_text(table, text.getvalue())
         if board is not None:
             for row in rows[told:]:
-                for name in row.keys() - {"epoch"}:
-                    board.add_scalar(name, row[name], int(row["epoch"]))
+                for name, value in row.items():
+                    if name != "epoch":
+                        board.add_scalar(name, value, int(row["epoch"]))
         told = len(rows)
 
     try:
