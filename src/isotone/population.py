@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from isotone.brightness import Brightness, held_out
 from isotone.mix import estimate_mix
@@ -86,7 +86,7 @@ class Population:
         likelihood = self._honest.predict_proba(_log(self._class.predict_proba(source.structure))) / self._prior
         mix = estimate_mix(likelihood, np.ones(len(self.classes)))
         ratio = 2 * np.log((likelihood @ mix) / (likelihood @ self._prior)).sum()
-        if ratio < chi2.ppf(0.95, len(self.classes) - 1):
+        if ratio < chdtri(len(self.classes) - 1, 0.05):
             mix = self._prior
         return {c: float(v) for c, v in zip(self.classes, mix, strict=True)}
 
