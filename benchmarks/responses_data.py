@@ -14,7 +14,7 @@ from scipy import ndimage
 from isotone.data.cohorts.phantom_anatomy import CLASSES, FIELD_MM, Anatomy, draw_breast
 from isotone.data.cohorts.phantom_scanners import reference_presentation
 from isotone.data.manifest import Manifest
-from isotone.imaging.radiograph import Radiograph
+from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.read import read_radiograph
 
 Floats = NDArray[np.float64]
@@ -89,8 +89,10 @@ def radiograph(image: Image, response: str, number: int, domain: str) -> Radiogr
         grey = grey ** (0.7 if number % 2 else 1.5)
     elif response != "none":
         grey = RESPONSES[response](grey)
-    levels = 2**BITS - 1
-    return Radiograph.from_array(np.rint(np.rint(grey * levels) / levels * 65535).astype(np.uint16), domain=domain)
+    stored = np.rint(grey * (2**BITS - 1)).astype(np.uint16)
+    rows, columns = stored.shape
+    header = Header(path=Path("array"), format="array", domain=domain, bits_stored=BITS, rows=rows, columns=columns)
+    return Radiograph(stored, np.linspace(0, 1, 2**BITS), header)
 
 
 @dataclass(frozen=True, eq=False)
