@@ -134,7 +134,8 @@ def _level_sets(smooth: NDArray[np.uint16], inside: Mask) -> tuple[NDArray[np.ui
     if not len(ordered):
         return ordered, np.empty(0), np.empty(0)
     cuts = np.unique(ordered[np.arange(1, LEVELS) * len(ordered) // LEVELS])
-    below = np.searchsorted(cuts, np.arange(2**16))  # at most k exactly where the value is at most cuts[k]
+    # How many cuts lie below each value: at most k exactly where it is at most cuts[k].
+    below = np.cumsum(np.bincount(cuts.astype(np.intp) + 1, minlength=2**16 + 1))
     level = below[smooth]
     area = np.cumsum(np.bincount(level[inside], minlength=len(cuts) + 1))[:-1] / len(ordered)
     boundary = boundaries(level, inside, len(cuts))
