@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import torch
 
@@ -154,6 +155,24 @@ def test_images_are_read_reduced_where_a_trial_shows_that_it_makes_no_difference
     else:
         assert len(decoded) == TRIED
         assert np.abs(coefficients(report) - wanted).max() < 1e-3
+
+
+def test_another_table_of_the_same_images_travels_under_another_uid(harmonizer, tmp_path):
+    paths = write_many(tmp_path / "in", noise=0)
+    states(harmonizer, tmp_path / "in", tmp_path / "reduced")
+    for name in ("whole", "again"):
+        apply(harmonizer, Manifest.from_paths(paths[:1]), tmp_path / name, deliver="gsps", workers=0, quiet=True)
+    found = {
+        folder: {
+            state.SOPInstanceUID
+            for state in map(pydicom.dcmread, (tmp_path / folder).glob("*.dcm"))
+            if pydicom.dcmread(paths[0]).StudyInstanceUID == state.StudyInstanceUID
+        }
+        for folder in ("reduced", "whole", "again")
+    }
+    assert len(found["whole"]) == len(found["reduced"]) == 1
+    assert found["whole"] == found["again"]
+    assert not found["whole"] & found["reduced"]
 
 
 def test_images_that_were_read_reduced_are_not_compared_with_the_fit_and_that_is_said(harmonizer, tmp_path):

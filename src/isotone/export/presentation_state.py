@@ -108,7 +108,7 @@ def write_presentation_state(shown: Sequence[Shown], record: Record, number: int
         series_instance_uid=record.uid("series", str(first.dataset.StudyInstanceUID)),
         series_number=SERIES_OFFSET,
         series_description=series_description(),
-        sop_instance_uid=record.uid("instance", *sorted(str(i.dataset.SOPInstanceUID) for i in shown)),
+        sop_instance_uid=record.uid("instance", *sorted(map(_content, shown))),
         instance_number=number,
         manufacturer=NAME,
         manufacturer_model_name=NAME,
@@ -128,6 +128,11 @@ def write_presentation_state(shown: Sequence[Shown], record: Record, number: int
     if "Laterality" not in state:
         state.Laterality = ""  # type 2C in the General Series of every object
     write_dicom(state, ExplicitVRLittleEndian, target)
+
+
+def _content(image: Shown) -> str:
+    """Image and table: read reduced, an image may get another table, and that must not travel under the same UID."""
+    return f"{image.dataset.SOPInstanceUID} {hashlib.sha256(image.table.tobytes()).hexdigest()}"
 
 
 def _referable(dataset: Dataset, first: Dataset) -> Dataset:
