@@ -28,6 +28,7 @@ from isotone.stages import apply_steps
 WHAT = {
     "constant-curve": "one curve of Eq. 1 for the scanner, learned by the task loss",
     "constant-curve-bidirectional": "the same with every other step inverse",
+    "constant-curve-affine": "and with an affine stage before the steps",
     "curve-swap": "each image through another image's GDCE curve",
     "perceptual-off": "GDCE without the perceptual loss",
     "loss-sum": "GDCE by the plain sum of Eq. 4",
@@ -82,8 +83,9 @@ def _fit(variant: str, task: Task, base: Callable[[], NetworkMapping]) -> Mappin
         "loss-sum": lambda: _changed(task, loss="sum"),
         "perceptual-off": lambda: _changed(task, perceptual="none"),
         "pixel-wise": lambda: _pixel_wise(task),
-        "constant-curve": lambda: _constant(task, bidirectional=False),
+        "constant-curve": lambda: _constant(task),
         "constant-curve-bidirectional": lambda: _constant(task, bidirectional=True),
+        "constant-curve-affine": lambda: _constant(task, bidirectional=True, affine=True),
         "curve-swap": lambda: _swapped(task, base()),
         "8-bits": lambda: _eight_bits(task, base()),
     }
@@ -100,7 +102,7 @@ def _pixel_wise(task: Task) -> Mapping:
     return NetworkMapping(task.images, fit_enhancer(*parts(task), task.settings, **how(task))[0])
 
 
-def _constant(task: Task, *, bidirectional: bool) -> Mapping:
+def _constant(task: Task, *, bidirectional: bool = False, affine: bool = False) -> Mapping:
     from isotone.training.fit_curve import fit_curve_by_task
 
     curve = fit_curve_by_task(
@@ -109,6 +111,7 @@ def _constant(task: Task, *, bidirectional: bool) -> Mapping:
         task.classifier,
         num_iterations=task.settings.num_iterations,
         bidirectional=bidirectional,
+        affine=affine,
         seed=task.seed,
         quiet=True,
     )

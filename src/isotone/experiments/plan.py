@@ -23,6 +23,7 @@ Kind = Literal["cohort", "fold", "grid", "ablation"]
 VARIANTS = (
     "constant-curve",
     "constant-curve-bidirectional",
+    "constant-curve-affine",
     "curve-swap",
     "perceptual-off",
     "loss-sum",

@@ -26,7 +26,8 @@ BOUND = re.compile("(.+)_(low|high)")
 def write_report(study: Study) -> Path:
     """Write ``figures/`` and ``report.html`` from what the experiments left, and return the report's path."""
     predictions = study.predictions("fold")
-    grid = grid_table(study, study.predictions("grid"))
+    sizes = study.predictions("grid")
+    grid = grid_table(study, sizes)
     tables = {
         "table-1": ("Table 1: images", table_one(study)),
         "table-2": ("Table 2: results", table_two(study, predictions)),
@@ -53,7 +54,7 @@ def write_report(study: Study) -> Path:
         classifiers=[study.result(e.name)["classifier"] for e in study.plan.experiments() if e.kind == "fold"],
         tables={name: (title, _readable(table)) for name, (title, table) in tables.items()},
         figures=[(figure.name, figure.title, Markup(_inline(figure.svg))) for figure in drawn],
-        claims=claims(study, predictions, grid),
+        claims=claims(study, predictions, grid, sizes),
         cell=cell,
         style=style,
         policy=_policy(style),
