@@ -45,6 +45,7 @@ from isotone.scanner import fit_scanner
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.training.loop import seeded
 from isotone.training.train import TrainSettings, fit_classifier, fit_network
+from isotone.views import Described, described
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / "shared" / "data" / "nih"
@@ -170,7 +171,7 @@ def trained(architecture: str, reference: Sequence[Sample], settings: TrainSetti
 def fitted(
     method: str,
     source: list[Sample],
-    reference: list[Sample],
+    reference: Described,
     classifier: Classifier,
     settings: GDCESettings,
     seed: int,
@@ -204,7 +205,7 @@ class Part:
         self.cohort, self.seed, self.run = cohort, seed, run
         name = f"{cohort.pair.name}-{architecture}-{seed}"
         self.path = run.output / f"{name}.json"
-        self.reference = with_splits(cohort.reference.samples, seed)
+        self.reference = described(with_splits(cohort.reference.samples, seed))
         self.classifier = trained(architecture, self.reference, run.training, seed, run.output / "classifiers" / name)
         self.half = folds(cohort.source.samples, 2, seed)
         self.scores = json.loads(self.path.read_text()) if self.path.exists() else self._start(architecture)

@@ -15,6 +15,8 @@ from isotone.evaluation.bootstrap import DRAWS, holm, interval, p_value, patient
 from isotone.files import write_text
 
 MARK = "<!-- Written by benchmarks/nih.py from here on; what stands above is kept. -->"
+BEGIN, END = "<!-- written by benchmarks/nih.py -->", "<!-- to here -->"
+METRICS = ("AUC", "worst-group accuracy")
 RIVALS = ("none", "histogram-matching", "histogram-matching-all-pixels")
 SHORT = ("none", "matching, foreground", "matching, all pixels")
 BOTH = "both"
@@ -196,7 +198,22 @@ def tables(output: Path) -> str:
     return "\n".join(f"## {title}\n\n" + "\n".join(lines) + "\n" for title, lines in sections)
 
 
+def summary(output: Path) -> Iterator[str]:
+    """Both classifiers together, a row per method."""
+    found = {name: measured(name, output, CELLS) for name in METRICS}
+    columns = [(f"{pair}: {name}", found[name][pair, BOTH]) for pair in ("PA", "all") for name in METRICS]
+    yield "| method | " + " | ".join(head for head, _ in columns) + " |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for method in columns[0][1]:
+        yield f"| {method} | " + " | ".join(plain(values[method]) for _, values in columns) + " |"
+
+
 def write(output: Path, table: Path) -> None:
-    """Put the tables into a Markdown file, below what stands above `MARK` in it."""
+    """Put the tables into a Markdown file, below what stands above `MARK` in it, and a summary into results.md."""
     above = table.read_text(encoding="utf-8").partition(MARK)[0] if table.exists() else "# NIH\n\n"
     write_text(table, f"{above}{MARK}\n\n{tables(output)}")
+    results = table.parent / "results.md"
+    if results.exists():
+        before, begin, rest = results.read_text(encoding="utf-8").partition(BEGIN)
+        _, end, after = rest.partition(END)
+        write_text(results, "".join([before, begin, "\n\n", "\n".join(summary(output)), "\n\n", end, after]))

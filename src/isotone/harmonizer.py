@@ -51,7 +51,7 @@ class ToneCurveHarmonizer:
     --------
     >>> from isotone import Manifest, ToneCurveHarmonizer
     >>> manifest = Manifest.read("manifest.csv")  # doctest: +SKIP
-    >>> harmonizer = ToneCurveHarmonizer("Alder Mammo One", "Birch Clarity 5")
+    >>> harmonizer = ToneCurveHarmonizer("Alder Mammo One", "Birch Mammo Two")
     >>> harmonizer.fit(manifest)  # doctest: +SKIP
     """
 
