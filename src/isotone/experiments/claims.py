@@ -64,6 +64,8 @@ def _compared(study: Study, predictions: pd.DataFrame, claim: str, domain: str, 
     low, high = (found.get(f"auc_difference_{end}") for end in ("low", "high"))
     if value is None or (corrected and (low is None or high is None)):
         return Claim(claim, f"{domain}: cannot be compared", "undecided")
+    if value == low == high == 0:
+        return Claim(claim, f"{domain}: both leave the same images (no window, say)", "undecided")
     said = f"{domain}: AUC {value:+.3f}"
     if low is None or high is None:
         return Claim(claim, said + ", no interval", "holds" if value > 0 else "does not hold")
