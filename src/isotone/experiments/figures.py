@@ -113,7 +113,9 @@ def failure(study: Study, predictions: pd.DataFrame) -> Figure:
     curve = apply_steps(GRID, list(alphas))
     label = study.images.table["label"].loc[number]
     said = {m: _likely(predictions, source, m, number, fold) for m in ("none", "gdce")}
-    panel = Panel("its curve", "α " + " ".join(f"{a:+.2f}" for a in alphas[:6]), "grey level in", "grey level out")
+    panel = Panel(
+        "its curve", "α " + " ".join(f"{a:+.2f}" for a in alphas[:5]) + " …", "grey level in", "grey level out"
+    )
     panels = [
         _image(study.images.grey(numbers)[0], f"(a) full range, label {label}", f"probability {said['none']:.2f}"),
         _image(gdce(numbers)[0], "(b) GDCE", f"probability {said['gdce']:.2f}"),
