@@ -193,7 +193,7 @@ def fitted(
     notes = fit.notes | {"curve": json.loads(fit.curve.to_json())}
     if method not in ADAPTIVE:
         return ScannerMapper(fit.curve), notes
-    found = fit_adaptive(source, reference, fit.curve, classifier, seed=seed)
+    found = fit_adaptive(source, reference, fit, classifier, seed=seed)
     mapper = ScannerMapper(fit.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation)
     return mapper, notes | {"adaptive": found.notes}
 

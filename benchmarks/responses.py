@@ -39,7 +39,7 @@ from isotone.models.classifier import Classifier
 from isotone.models.gdce_mapper import GDCEMapper
 from isotone.models.prepare import Prepare
 from isotone.normalizers import baseline
-from isotone.scanner import ScannerSettings, fit_scanner
+from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.training.fit_curve import fit_curve_by_task
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.training.train import TrainSettings, fit_classifier
@@ -73,12 +73,13 @@ Predict = Callable[[Sequence[Radiograph]], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A world with its classifier and the baselines fitted on its reference."""
+    """A world with its classifier and the baselines fitted on its reference; `done` is what several cells share."""
 
     world: World
     classifier: Classifier
     reference: Described
     normalizers: list[Any]
+    done: dict[tuple[str, str], tuple[list[Radiograph], dict[str, np.ndarray]]]
 
     def source(self, population: str, response: str) -> list[Sample]:
         """What a fit sees of a population behind a response."""
@@ -112,7 +113,7 @@ def set_up(anatomy: str, seed: int, folder: Path, scale: float) -> Bench:
         fit_classifier(train, val, settings, seed=seed, quiet=True).save(kept)
     written = [radiograph(image, "none", i, "ref") for i, image in enumerate(world.train)]
     normalizers = [baseline(name).fit(written) for name in BASELINES]
-    return Bench(world, Classifier.load(kept), described([*train, *val]), normalizers)
+    return Bench(world, Classifier.load(kept), described([*train, *val]), normalizers, {})
 
 
 def mappers(bench: Bench, source: list[Sample], adaptive: bool, task: bool) -> dict[str, tuple[Any, float, Any]]:
@@ -129,7 +130,8 @@ def mappers(bench: Bench, source: list[Sample], adaptive: bool, task: bool) -> d
     def by_image() -> tuple[Any, dict[str, Any]]:
         curve, _, notes = result["scanner, no labels"]
         unlabelled = [replace(s, label=None) for s in source]
-        found = fit_adaptive(unlabelled, bench.reference, curve.scanner_curve, bench.classifier)
+        fit = ScannerFit(curve.scanner_curve, notes)
+        found = fit_adaptive(unlabelled, bench.reference, fit, bench.classifier)
         return AdaptiveMapper(found.presets, found.deviation), notes | {"adaptive": found.notes}
 
     def by_task() -> tuple[Any, dict[str, Any]]:
@@ -162,17 +164,26 @@ def mappers(bench: Bench, source: list[Sample], adaptive: bool, task: bool) -> d
     return result
 
 
-def run_cell(bench: Bench, population: str, response: str) -> dict[str, Any]:
-    """Probabilities of every method on the test images, and what the fits said."""
-    tested = bench.world.tests[bench.world.populations[population][1]]
+def unfitted(bench: Bench, test: str, response: str) -> tuple[list[Radiograph], dict[str, np.ndarray]]:
+    """The test images behind a response, and the scores of what needs no source images."""
+    tested = bench.world.tests[test]
     written = [radiograph(image, response, i, "src") for i, image in enumerate(tested)]
     plain = response if response in BEYOND else "none"
     # What no tone curve can mend stays in the oracle: the same images without the response alone.
     oracle = [radiograph(image, "none", i, "ref") for i, image in enumerate(_beyond(tested, plain))]
     scores = {"none": bench.predict(written), "oracle": bench.predict(oracle)}
-    seconds: dict[str, float] = {}
     for normalizer in bench.normalizers:
         scores[normalizer.name] = bench.predict([normalizer.transform(image) for image in written])
+    return written, scores
+
+
+def run_cell(bench: Bench, population: str, response: str) -> dict[str, Any]:
+    """Probabilities of every method on the test images, and what the fits said."""
+    key = bench.world.populations[population][1], response
+    if key not in bench.done:
+        bench.done[key] = unfitted(bench, *key)
+    written, scores = bench.done[key][0], dict(bench.done[key][1])
+    seconds: dict[str, float] = {}
     source = bench.source(population, response)
     task = response in CROSSED and population.startswith(WORKED)
     notes = {}

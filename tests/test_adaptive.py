@@ -14,6 +14,7 @@ from isotone.deviation import Deviation
 from isotone.errors import ModelError
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import AdaptiveMapper, load_mapper
+from isotone.scanner import ScannerFit
 
 
 def chest(seed, label, gamma=1.0):
@@ -30,6 +31,11 @@ def chest(seed, label, gamma=1.0):
 
 def cohort(start, gammas):
     return [chest(start + i, "sick" if i % 2 else "well", gamma) for i, gamma in enumerate(gammas)]
+
+
+def plain(*alphas, mismatch=0.0):
+    """A scanner's fit, on a source that is like the reference or not."""
+    return ScannerFit(ToneCurve(alphas), {"mismatch": mismatch, "mismatch_limit": 1.0})
 
 
 @dataclass
@@ -56,12 +62,12 @@ def jittered():
 
 @pytest.fixture(scope="module")
 def fitted(reference, jittered):
-    return fit_adaptive([replace(s, label=None) for s in jittered], reference, ToneCurve(), Threshold(), seed=3)
+    return fit_adaptive([replace(s, label=None) for s in jittered], reference, plain(), Threshold(), seed=3)
 
 
 @pytest.mark.parametrize("labels", [True, False])
 def test_settings_that_change_from_image_to_image_are_found_and_taken_back(reference, jittered, fitted, labels):
-    fit = fit_adaptive(jittered, reference, ToneCurve(), Threshold()) if labels else fitted
+    fit = fit_adaptive(jittered, reference, plain(), Threshold()) if labels else fitted
     assert fit.notes["validated_on"] == ("source" if labels else "reference")
     assert not fit.plain
     gaps = [
@@ -76,17 +82,22 @@ def test_settings_that_change_from_image_to_image_are_found_and_taken_back(refer
 def test_a_scanner_without_deviations_of_its_own_keeps_its_one_curve(reference, labels):
     source = cohort(2000, np.ones(60))
     fit = fit_adaptive(
-        source if labels else [replace(s, label=None) for s in source], reference, ToneCurve([0.1]), Threshold()
+        source if labels else [replace(s, label=None) for s in source], reference, plain(0.1), Threshold()
     )
     assert fit.plain
     assert fit.presets == [ToneCurve([0.1])]
     assert fit.notes["variance_ratio"] < 2
 
 
+def test_where_more_than_tone_differs_structure_is_not_trusted_without_labels(reference, jittered):
+    blank = [replace(s, label=None) for s in jittered]
+    assert fit_adaptive(blank, reference, plain(mismatch=2.0), Threshold()).plain
+
+
 def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(reference):
     even_dark = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
     blank = [replace(s, label=None) for s in even_dark]
-    fit = fit_adaptive(blank, reference, ToneCurve(), Threshold())
+    fit = fit_adaptive(blank, reference, plain(), Threshold())
     assert fit.notes["preset_images"] == [40, 40]
     x = np.linspace(0.4, 0.6, 20)
     for number, gamma in enumerate((0.6, 1.8)):
@@ -96,7 +107,7 @@ def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(ref
 
 def test_without_labels_no_label_of_the_source_is_read_and_a_seed_repeats_the_fit(reference, jittered, fitted):
     blank = [replace(s, label=None) for s in jittered]
-    again = fit_adaptive(blank, reference, ToneCurve(), Threshold(), seed=3)
+    again = fit_adaptive(blank, reference, plain(), Threshold(), seed=3)
     assert (again.notes, again.presets) == (fitted.notes, fitted.presets)
     assert again.deviation.to_dict() == fitted.deviation.to_dict()
 

@@ -16,6 +16,7 @@ from isotone.deviation import Deviation
 from isotone.foreground import regions
 from isotone.matching import FrozenClassifier
 from isotone.presets import find_presets
+from isotone.scanner import ScannerFit
 from isotone.views import Views, described, take_views
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,7 @@ class AdaptiveFit:
 def fit_adaptive(
     source: Sequence[Sample],
     reference: Sequence[Sample],
-    scanner: ToneCurve,
+    scanner: ScannerFit,
     classifier: FrozenClassifier,
     *,
     seed: int = 0,
@@ -68,14 +69,15 @@ def fit_adaptive(
     The frozen classifier's log-loss decides: on the labelled images of the source, or, without labels, on held-out
     images of the reference, each made to deviate as much further as the source's images do. A share above 0 is kept
     only where, on patients who had no say in its choice, it beats the preset's curve alone by more than a standard
-    error.
+    error. Where the source differs from the reference in more than tone, structure is no measure of what an image ought
+    to be: then there are no presets, and without labels no share.
 
     Parameters
     ----------
     source, reference : sequence of Sample
         With the classifier's input; source labels where they may be read.
-    scanner : ToneCurve
-        Source domain → reference domain.
+    scanner : ScannerFit
+        Of these samples.
     classifier : FrozenClassifier
     seed : int
     """
@@ -84,8 +86,11 @@ def fit_adaptive(
     ours = take_views(source, [regions(s) for s in source], air)
     level = Brightness(theirs, COMPONENTS, seed)
     residuals = level.scores(theirs.quantiles) - level.expected
-    model = _about(level, residuals, ours, scanner(ours.quantiles), air)
-    presets = find_presets(source, ours, reference, residuals, scanner, model, seed)
+    model = _about(level, residuals, ours, scanner.curve(ours.quantiles), air)
+    alike = scanner.notes["mismatch"] <= scanner.notes["mismatch_limit"]
+    presets = [scanner.curve]
+    if alike:
+        presets = find_presets(source, ours, reference, residuals, scanner.curve, model, seed)
     group = model.nearest(ours, presets)
     mapped = np.stack([presets[k](q) for k, q in zip(group, ours.quantiles, strict=True)])
     model = _about(level, residuals, ours, mapped, air)
@@ -109,6 +114,8 @@ def fit_adaptive(
     chosen = [samples[i] for i in kept]
     losses = np.stack([_losses(chosen, row, classifier) for row in curves], 1)
     strength, gain, error = _nested(losses, views.patients[kept], seed)
+    if origin == "reference" and not alike:
+        strength = 0.0
     notes = {
         "preset_images": np.bincount(group, minlength=len(presets)).tolist(),
         "strength": strength,

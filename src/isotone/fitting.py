@@ -92,7 +92,7 @@ def fit_mappers(
         notes = {domain: fit.notes for domain, fit in plain.items()}
     if method == "adaptive" and classifier is not None:
         for domain, source in sources.items():
-            found = fit_adaptive(source, reference, plain[domain].curve, classifier, seed=seed)
+            found = fit_adaptive(source, reference, plain[domain], classifier, seed=seed)
             notes[domain] = notes[domain] | {"method": "adaptive", "adaptive": found.notes}
             if not found.plain:
                 mappers[domain] = AdaptiveMapper(found.presets, found.deviation)

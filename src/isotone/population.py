@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import chdtri
 
 from isotone.brightness import Brightness, held_out
 from isotone.mix import estimate_mix
@@ -76,18 +75,11 @@ class Population:
         self._within = LedoitWolf(assume_centered=True).fit(residual / self._scale)
 
     def mix(self, source: Views) -> dict[str, float]:
-        """The source's class mix by its structure; empty where structure tells no classes.
-
-        That of the reference, where a likelihood ratio test at 5 % has nothing against it: an estimate from few images
-        would only add its noise to the tone.
-        """
+        """The source's class mix by its structure; empty where structure tells no classes."""
         if len(self.classes) < 2:
             return {}
         likelihood = self._honest.predict_proba(_log(self._class.predict_proba(source.structure))) / self._prior
         mix = estimate_mix(likelihood, np.ones(len(self.classes)))
-        ratio = 2 * np.log((likelihood @ mix) / (likelihood @ self._prior)).sum()
-        if ratio < chdtri(len(self.classes) - 1, 0.05):
-            mix = self._prior
         return {c: float(v) for c, v in zip(self.classes, mix, strict=True)}
 
     def mismatch(self, source: Views, mix: dict[str, float]) -> float:
