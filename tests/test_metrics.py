@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binned_statistic, false_discovery_control, norm, wasserstein_distance
+from scipy.stats import binned_statistic, brunnermunzel, false_discovery_control, norm, wasserstein_distance
 from sklearn import metrics as sk
 
 from isotone.evaluation import distance, metrics
@@ -141,6 +141,19 @@ def test_delong_is_its_definition() -> None:
     assert test.p == pytest.approx(naive_delong(labels == 1, scores[:, 1], other[:, 1]))
     assert test.auc[0] == pytest.approx(sk.roc_auc_score(labels, scores[:, 1]))
     assert test.interval[0] < test.difference < test.interval[1]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_delong_against_a_constant_score_is_scipys_brunner_munzel_test(seed: int) -> None:
+    """Its placements are DeLong's: the published test of whether an AUC is a half."""
+    rng = np.random.default_rng(seed)
+    positive = np.arange(40) < 15
+    score = rng.normal(size=40).round(1) + 0.5 * positive  # with ties
+    test = delong(positive, np.zeros(40), score)
+    published = brunnermunzel(score[~positive], score[positive], distribution="normal")
+    assert test is not None
+    assert test.difference / test.standard_error == pytest.approx(published.statistic)
+    assert test.p == pytest.approx(published.pvalue)
 
 
 def test_delong_on_doubled_images_of_one_patient_is_as_wide_as_on_single_ones() -> None:
