@@ -30,7 +30,8 @@ $(STAMP): requirements.lock requirements-torch.txt pyproject.toml
 lock:
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --unsafe-package torch --no-emit-options \
-	  --no-emit-index-url --no-emit-find-links --constraint requirements-torch.txt --all-extras \
+	  --no-emit-index-url --no-emit-find-links --constraint requirements-torch.txt \
+	  --extra train --extra test --extra lint --extra fuzz --extra docs \
 	  --output-file requirements.lock pyproject.toml
 
 clean:
