@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ HERE = Path(__file__).resolve().parent
 BASELINES = ("min-max", "z-score", "histogram-matching", "histogram-matching-all-pixels", "nyul")
 POPULATIONS = {"phantom": 8, "nih": 7, "kermany": 7}
 IMAGE_SIZE = {"phantom": 64, "nih": 96, "kermany": 64}
+EPOCHS = 40
+"""Of the paper's preset on so few images; the tables say which one was kept."""
+VGG = SHARED.parent / "weights" / "vgg16_features_conv2_2_caffe_rgb.safetensors"
 QUANTILES = np.linspace(0, 1, 513)
 """Of the plainest curve: all pixels of the source onto all pixels of the reference."""
 NOTED = ("mix", "mix_from", "window", "mismatch", "clipped_share", "warnings", "adaptive")
@@ -236,30 +240,35 @@ def run_paper(bench: Bench, target: Path) -> None:
         "labels": np.array([bench.world.classes.index(image.label) for image in test]),
         "patients": np.unique([image.patient for image in test], return_inverse=True)[1],
     }
-    said: dict[str, Any] = {}
-    weights = SHARED.parent / "weights" / "vgg16_features_conv2_2_caffe_rgb.safetensors"
-    for population in ("matched, 200", "C : D 1 : 3"):
-        for response in CROSSED:
-            source = bench.source(population, response)
-            order = np.random.default_rng(0).permutation(len(source))
-            held, fitted = [source[i] for i in order[: len(order) // 5]], [source[i] for i in order[len(order) // 5 :]]
-            start, best = time.process_time(), None
-            for rate in (1e-4, 1e-3):
-                settings = GDCESettings(input_size=64, perceptual_weights=weights, epochs=40, learning_rate=rate)
-                net, rows = fit_gdce(fitted, bench.reference, held, bench.classifier, settings, quiet=True)
-                reached = max(row["worst_group_accuracy"] for row in rows)
-                best = max(best or (-1.0, None), (reached, net), key=lambda pair: pair[0])
-            took = time.process_time() - start
-            mapper = GDCEMapper(best[1])
-            written = [radiograph(image, response, i, "src") for i, image in enumerate(test)]
-            scores = bench.predict([image.map_tone(mapper.curve(image)) for image in written])
-            key = f"{population}|{response}"
-            arrays[f"{key}|gdce"] = scores
-            said[key] = {"seconds": {"gdce": took}}
-            print(f"paper: {key}: {took:.0f} s", flush=True)
-    arrays["said"] = np.array(json.dumps(said))
-    with replace_file(target) as temporary:
-        np.savez_compressed(temporary, **arrays)
+    if target.exists():
+        with np.load(target) as done:
+            arrays = dict(done)
+    said = json.loads(str(arrays.pop("said", "{}")))
+    start = time.process_time()
+    assert len(bench.reference.views)  # described now, and once for all fits
+    described_in = time.process_time() - start
+    for population, response in product(("matched, 200", "C : D 1 : 3"), CROSSED):
+        key = f"{population}|{response}"
+        if key in said:
+            continue
+        source = bench.source(population, response)
+        order = np.random.default_rng(0).permutation(len(source))
+        held, fitted = [source[i] for i in order[: len(order) // 5]], [source[i] for i in order[len(order) // 5 :]]
+        start, fits = time.process_time(), []
+        for rate in (1e-4, 1e-3):
+            settings = GDCESettings(input_size=64, perceptual_weights=VGG, epochs=EPOCHS, learning_rate=rate)
+            net, rows = fit_gdce(fitted, bench.reference, held, bench.classifier, settings, quiet=True)
+            best = max(range(len(rows)), key=lambda i: (rows[i]["worst_group_accuracy"], i))
+            fits.append((rows[best]["worst_group_accuracy"], best + 1, rate, net))
+        took = time.process_time() - start
+        _, epoch, rate, net = max(fits, key=lambda fit: fit[0])
+        mapper = GDCEMapper(net)
+        written = [radiograph(image, response, i, "src") for i, image in enumerate(test)]
+        arrays[f"{key}|gdce"] = bench.predict([image.map_tone(mapper.curve(image)) for image in written])
+        said[key] = {"seconds": took, "described_in": described_in, "epoch": epoch, "rate": rate}
+        print(f"paper: {key}: {took:.0f} s, epoch {epoch}, rate {rate}", flush=True)
+        with replace_file(target) as temporary:
+            np.savez_compressed(temporary, said=np.array(json.dumps(said)), **arrays)
 
 
 def main() -> None:
@@ -277,7 +286,7 @@ def main() -> None:
             bench = None
             for number in ("paper",) if options.paper else range(POPULATIONS[anatomy]):
                 target = folder / f"{anatomy}-{seed}-{number}.npz"
-                if target.exists():
+                if target.exists() and not options.paper:
                     continue
                 bench = bench or set_up(anatomy, seed, folder, 0.1 if options.quick else 1.0)
                 if options.paper:

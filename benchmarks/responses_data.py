@@ -64,7 +64,7 @@ CROSSED = ("gamma 0.4", "gamma 2.5", "log", "narrow, lifted black")
 """Responses that are crossed with every population."""
 BEYOND = ("noise", "blur", "local contrast", "auto-window")
 """Shifts beyond tone, before the response "log"."""
-UNTARGETED = ("hard window", MIXTURE)
+UNTARGETED = ("hard window",)
 
 
 def beyond_tone(kind: str, grey: Floats, rng: np.random.Generator) -> Floats:
