@@ -36,10 +36,7 @@ def table_one(study: Study) -> pd.DataFrame:
         if published:
             row |= {f"paper_{name}": published.get((str(domain), str(label), name)) for name in ("train", "test")}
         rows.append(row)
-    order = [study.plan.about.reference, *study.plan.about.sources]
-    return pd.DataFrame(rows).sort_values(
-        by="domain", key=lambda d: d.map({name: k for k, name in enumerate(order)}), kind="stable", ignore_index=True
-    )
+    return _in_order(study, pd.DataFrame(rows))
 
 
 def table_two(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +54,7 @@ def table_two(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for views, part in parts:
         wanted = _reference_specificity(study, part) if corrected else None
-        for (domain, method), own in part.groupby(["domain", "method"], sort=False):
+        for (domain, method), own in _in_order(study, part).groupby(["domain", "method"], sort=False):
             row = {"domain": domain, "views": views, "method": method, "images": own["image"].nunique()}
             row |= {"patients": own["patient"].nunique()}
             found = summary(own, intervals=corrected, seed=study.plan.seed)
@@ -69,6 +66,12 @@ def table_two(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
                 row |= {f"paper_{name}": study.plan.about.published.get((*key, name)) for name in METRICS[:3]}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _in_order(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """The reference first, then the sources."""
+    order = {name: k for k, name in enumerate([study.plan.about.reference, *study.plan.about.sources])}
+    return table.sort_values("domain", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
 def _reference_specificity(study: Study, predictions: pd.DataFrame) -> float | None:
