@@ -33,7 +33,7 @@ ROOMS = [
     ("training",),
     ("fitting",),
     ("harmonizer",),
-    ("check",),
+    ("check", "fit_notes"),
     ("export", "evaluation", "curve_sheet"),
     ("apply", "demo"),
     ("experiments",),

@@ -61,13 +61,16 @@ def sheet(name: str, curve: ToneCurve, bits: int) -> str:
     return "\n".join(lines)
 
 
-def draw(curves: Mapping[str, ToneCurve], path: Path) -> None:
-    """Plot the curves into a file whose suffix names the format (svg, png, pdf)."""
+def draw(curves: Mapping[str, ToneCurve], path: Path, bands: Mapping[str, Mapping[str, list[float]]]) -> None:
+    """Plot the curves, and the bands of those that have one, into a file whose suffix names the format."""
     from matplotlib.figure import Figure  # half a second, and only here
 
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     plot_curves(axes, curves)
+    for name, line in zip(curves, axes.lines[1:], strict=True):
+        if band := bands.get(name):
+            axes.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.3, linewidth=0)
     if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
         raise UsageError(
             f"cannot draw {path.suffix or 'without a suffix'}", file=path, next_step="Name a .svg or .png."

@@ -144,13 +144,17 @@ def curve(
 ) -> None:
     """The curve, its numbers, its certificate, a plot."""
     from isotone.curve_sheet import curves_of, draw, sheet
+    from isotone.fit_notes import fit_sentences
     from isotone.harmonizer import ToneCurveHarmonizer
 
-    curves = curves_of(ToneCurveHarmonizer.load(harmonizer), image, domain)
+    model = ToneCurveHarmonizer.load(harmonizer)
+    curves = curves_of(model, image, domain)
     for name, tone_curve in curves.items():
         print(sheet(name, tone_curve, bits))
+        for sentence in fit_sentences(model.notes.get(name, {}), model.labels):
+            print(f"  {sentence}")
     if plot is not None:
-        draw(curves, plot)
+        draw(curves, plot, {name: model.notes.get(name, {}).get("band", {}) for name in curves})
         print(plot)
 
 

@@ -19,9 +19,11 @@ from isotone.evaluation.material import Material, add_distances, add_label_probe
 from isotone.evaluation.one_pass import Transform, Unchanged
 from isotone.evaluation.refit import refit_checks
 from isotone.evaluation.report import write_report
-from isotone.evaluation.results import Provenance, Results
+from isotone.evaluation.results import FitNote, Provenance, Results
 from isotone.evaluation.rows import NONE, ORACLE, Comparison, frozen_thresholds
 from isotone.evaluation.scores import Scores
+from isotone.fit_notes import fit_sentences
+from isotone.harmonizer import ToneCurveHarmonizer
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-image", "torch", "pydicom")
 
@@ -84,6 +86,13 @@ def evaluate(
         results.leakage, results.learning, failed = refit_checks(manifest, classifier, harmonizers, seed=seed, **run)
         notes += failed
     results.notes = [*notes, *_notes(manifest, tested, material, results, methods)]
+    results.fits = [
+        FitNote(domain=domain, method=name, sentences=sentences)
+        for name, harmonizer in harmonizers.items()
+        if isinstance(harmonizer, ToneCurveHarmonizer)
+        for domain, notes in harmonizer.notes.items()
+        if (sentences := fit_sentences(notes, harmonizer.labels))
+    ]
     results.provenance.harmonizers = _digests(harmonizers)
     material.scores.write(Path(output) / "scores.csv")
     results.write(Path(output) / "results.json")

@@ -152,6 +152,15 @@ class LearningPoint(BaseModel):
     worst_group_accuracy_ci: Interval = None
 
 
+class FitNote(BaseModel):
+    """What the fit of one scanner says of itself."""
+
+    model_config = _DOCUMENTED
+    domain: str
+    method: str
+    sentences: list[str]
+
+
 class Refused(BaseModel):
     """An image that could not be read."""
 
@@ -191,6 +200,8 @@ class Results(BaseModel):
     by_view: list[ViewRow] = []
     leakage: list[Leakage] = []
     learning: list[LearningPoint] = []
+    fits: list[FitNote] = []
+    """Per harmonizer and scanner, in words."""
     grey_statistics_auc: dict[str, Number] = {}
     """Per domain: what nine whole-image grey statistics alone reach, patient-grouped."""
     thresholds: dict[str, Number] = {}

@@ -1,0 +1,118 @@
+"""What a fit says of itself, in sentences: for the report, and for whoever prints a curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MIXES = {
+    "stated": "was stated by you",
+    "labels": "is that of its labels",
+    "structure": "was told from the structure of its images, which no response changes",
+    "classifier": "was estimated with the frozen classifier on the matched images",
+}
+
+
+def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
+    """Describe the fit of one scanner.
+
+    Parameters
+    ----------
+    notes : mapping
+        Of `ToneCurveHarmonizer.notes`, one domain's.
+    labels : str
+        "all", or "none": no label of the scanner was read.
+
+    Returns
+    -------
+    list of str
+        Sentences, warnings last; empty where the notes say nothing.
+    """
+    if "epochs" in notes:
+        return _network(notes["epochs"])
+    if "mix_from" not in notes:
+        return []
+    return [
+        *_images(notes, labels),
+        *_uncertainty(notes),
+        *_projection(notes),
+        *_company(notes),
+        *(_adaptive(notes["adaptive"]) if "adaptive" in notes else []),
+        *(f"Warning {warning}." for warning in notes["warnings"]),
+    ]
+
+
+def _network(epochs: list[dict[str, Any]]) -> list[str]:
+    kept = max(range(len(epochs)), key=lambda i: (epochs[i]["worst_group_accuracy"], i))
+    return [
+        f"The network was trained for {len(epochs)} epochs; the one kept, number {kept + 1}, had a worst-group accuracy "
+        f"of {epochs[kept]['worst_group_accuracy']:.2f} on this scanner's labelled validation images."
+    ]
+
+
+def _images(notes: Mapping[str, Any], labels: str) -> list[str]:
+    mix = ", ".join(f"{name} {share:.2f}" for name, share in (notes["mix"] or {}).items())
+    said = [
+        f"Fitted on {notes['images']} images of {notes['patients']} patients, against {notes['reference_images']} of the "
+        "reference.",
+        f"Its class mix ({mix}) {MIXES[notes['mix_from']]}."
+        if mix
+        else "The class mix was not corrected for: a scanner with another mix gets it into its tone.",
+    ]
+    if labels == "none":
+        said.append(
+            "No label of this scanner was read, so labelled test images, where there are some, judge a fit that knew "
+            "none; without them the gain can only be guessed from the reference."
+        )
+    if notes["window"] < 1:
+        said.append(
+            f"It shows less of the body than the reference, whose images were compared in windows of {notes['window']:.1f} "
+            "of each side."
+        )
+    return said
+
+
+def _uncertainty(notes: Mapping[str, Any]) -> list[str]:
+    band, scores = notes["band"], notes.get("score_interval")
+    if not band:
+        return []
+    half = sum(high - low for low, high in zip(band["low"], band["high"], strict=True)) / len(band["x"]) / 2
+    said = f"Patients resampled, the curve is known to ±{255 * half:.1f} of 255 grey levels on average (95 %)"
+    if scores:
+        said += (
+            f"; within that the probability of an image's likeliest class moves by {scores['width']:.2f} on average, and "
+            f"{100 * scores['decisions']:.0f} % of {scores['images']} images do not keep their class"
+        )
+    return [f"{said}."]
+
+
+def _projection(notes: Mapping[str, Any]) -> list[str]:
+    said = [
+        f"The steps are {notes['projection_rmse_levels_8bit']:.1f} of 255 levels (root mean square) away from the free "
+        "curve of the transport."
+    ]
+    if notes["clipped_share"] > 0:
+        said.append(f"{100 * notes['clipped_share']:.2g} % of the anatomy's grey levels are clipped.")
+    return said
+
+
+def _company(notes: Mapping[str, Any]) -> list[str]:
+    others = ", ".join(f"{name} ({weight:.2f})" for name, weight in notes.get("leans_on", {}).items())
+    return [f"The curve leans on {others}."] if others else []
+
+
+def _adaptive(found: Mapping[str, Any]) -> list[str]:
+    presets, strength = found["preset_images"], found["strength"]
+    if len(presets) == 1 and not strength:
+        return [
+            "Neither presets nor a share of each image's own deviation earned their place: one curve for all images."
+        ]
+    said = []
+    if len(presets) > 1:
+        said.append(f"Its images were made with {len(presets)} presets ({', '.join(map(str, presets))} images).")
+    if strength:
+        said.append(
+            f"{100 * strength:.0f} % of each image's own deviation is taken back: a gain in log-loss of {found['gain']:.2f} "
+            f"± {found['standard_error']:.2f} on {found['validation_images']} images of the {found['validated_on']}."
+        )
+    return said
