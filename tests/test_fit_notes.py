@@ -40,7 +40,8 @@ def test_it_says_on_what_the_curve_was_fitted_how_sure_it_is_and_what_the_steps_
         "0.3 of 255",
     ):
         assert part in text, part
-    assert "No label" not in text and "clipped" not in text and "leans" not in text
+    for absent in ("No label", "clipped", "leans"):
+        assert absent not in text, absent
 
 
 def test_without_labels_it_says_so_and_what_a_gain_is_worth():

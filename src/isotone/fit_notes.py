@@ -45,16 +45,16 @@ def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
 def _network(epochs: list[dict[str, Any]]) -> list[str]:
     kept = max(range(len(epochs)), key=lambda i: (epochs[i]["worst_group_accuracy"], i))
     return [
-        f"The network was trained for {len(epochs)} epochs; the one kept, number {kept + 1}, had a worst-group accuracy "
-        f"of {epochs[kept]['worst_group_accuracy']:.2f} on this scanner's labelled validation images."
+        f"The network was trained for {len(epochs)} epochs; the one kept, number {kept + 1}, had a worst-group "
+        f"accuracy of {epochs[kept]['worst_group_accuracy']:.2f} on this scanner's labelled validation images."
     ]
 
 
 def _images(notes: Mapping[str, Any], labels: str) -> list[str]:
     mix = ", ".join(f"{name} {share:.2f}" for name, share in (notes["mix"] or {}).items())
     said = [
-        f"Fitted on {notes['images']} images of {notes['patients']} patients, against {notes['reference_images']} of the "
-        "reference.",
+        f"Fitted on {notes['images']} images of {notes['patients']} patients, against {notes['reference_images']} of "
+        "the reference.",
         f"Its class mix ({mix}) {MIXES[notes['mix_from']]}."
         if mix
         else "The class mix was not corrected for: a scanner with another mix gets it into its tone.",
@@ -66,8 +66,8 @@ def _images(notes: Mapping[str, Any], labels: str) -> list[str]:
         )
     if notes["window"] < 1:
         said.append(
-            f"It shows less of the body than the reference, whose images were compared in windows of {notes['window']:.1f} "
-            "of each side."
+            "It shows less of the body than the reference, whose images were compared in windows of "
+            f"{notes['window']:.1f} of each side."
         )
     return said
 
@@ -80,8 +80,8 @@ def _uncertainty(notes: Mapping[str, Any]) -> list[str]:
     said = f"Patients resampled, the curve is known to ±{255 * half:.1f} of 255 grey levels on average (95 %)"
     if scores:
         said += (
-            f"; within that the probability of an image's likeliest class moves by {scores['width']:.2f} on average, and "
-            f"{100 * scores['decisions']:.0f} % of {scores['images']} images do not keep their class"
+            f"; within that the probability of an image's likeliest class moves by {scores['width']:.2f} on average, "
+            f"and {100 * scores['decisions']:.0f} % of {scores['images']} images do not keep their class"
         )
     return [f"{said}."]
 
@@ -112,7 +112,8 @@ def _adaptive(found: Mapping[str, Any]) -> list[str]:
         said.append(f"Its images were made with {len(presets)} presets ({', '.join(map(str, presets))} images).")
     if strength:
         said.append(
-            f"{100 * strength:.0f} % of each image's own deviation is taken back: a gain in log-loss of {found['gain']:.2f} "
-            f"± {found['standard_error']:.2f} on {found['validation_images']} images of the {found['validated_on']}."
+            f"{100 * strength:.0f} % of each image's own deviation is taken back: a gain in log-loss of "
+            f"{found['gain']:.2f} ± {found['standard_error']:.2f} on {found['validation_images']} images of the "
+            f"{found['validated_on']}."
         )
     return said
