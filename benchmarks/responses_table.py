@@ -99,11 +99,12 @@ def recovered(cells: Sequence[Cell], method: str) -> str:
     possible = {s: sum(c.accuracy["oracle"] - c.accuracy["none"] for c in usable if c.seed == s) for s in seeds}
     share = sum(gained[s][0] for s in seeds) / sum(possible[s][0] for s in seeds)
     rng = np.random.default_rng(0)
-    drawn = []
-    for draw in range(1, DRAWS + 1):
-        chosen = rng.choice(seeds, len(seeds))
-        drawn.append(sum(gained[s][draw] for s in chosen) / max(sum(possible[s][draw] for s in chosen), 1e-9))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    chosen = [(draw, rng.choice(seeds, len(seeds))) for draw in range(1, DRAWS + 1)]
+    gains = np.array([sum(gained[s][draw] for s in some) for draw, some in chosen])
+    gaps = np.array([sum(possible[s][draw] for s in some) for draw, some in chosen])
+    if np.quantile(gaps, 0.025) <= 0:  # a ratio to a gap that may be none has no interval
+        return f"{share:.2f}"
+    low, high = np.quantile(gains / np.maximum(gaps, 1e-9), [0.025, 0.975])
     return f"{share:.2f} [{low:.2f}, {high:.2f}]"
 
 

@@ -70,7 +70,8 @@ def fit_adaptive(
     images of the reference, each made to deviate as much further as the source's images do. A share above 0 is kept
     only where, on patients who had no say in its choice, it beats the preset's curve alone by more than a standard
     error. Where the source differs from the reference in more than tone, structure is no measure of what an image ought
-    to be: then there are no presets, and without labels no share.
+    to be: then there are no presets, and without labels no share. Nor is there one without labels where the source's
+    images deviate no further than the reference's do.
 
     Parameters
     ----------
@@ -100,13 +101,15 @@ def fit_adaptive(
     if len(labelled) >= FEWEST and len({source[i].label for i in labelled}) > 1:
         kept, origin, samples, views = labelled, "source", source, ours
         starts, before, found = [presets[k] for k in group], mapped, deviations
-        added = np.zeros_like(found)
+        added, trusted = np.zeros_like(found), True
     else:
         kept = [i for i, s in enumerate(reference) if s.label in classes and s.split != "train"]
         kept = kept or [i for i, s in enumerate(reference) if s.label in classes]
         origin, samples, views = "reference", reference, theirs
         starts, before, found = [ToneCurve()] * len(reference), theirs.quantiles, residuals
-        added = np.random.default_rng(seed).standard_normal(found.shape) @ _excess(residuals, deviations)
+        excess = _excess(residuals, deviations)
+        added = np.random.default_rng(seed).standard_normal(found.shape) @ excess
+        trusted = alike and bool(excess.any())
     curves = [
         [starts[i].then(model.correction(before[i], share * (found[i] + added[i]) - added[i])) for i in kept]
         for share in STRENGTHS
@@ -114,7 +117,7 @@ def fit_adaptive(
     chosen = [samples[i] for i in kept]
     losses = np.stack([_losses(chosen, row, classifier) for row in curves], 1)
     strength, gain, error = _nested(losses, views.patients[kept], seed)
-    if origin == "reference" and not alike:
+    if not trusted:
         strength = 0.0
     notes = {
         "preset_images": np.bincount(group, minlength=len(presets)).tolist(),
