@@ -122,6 +122,20 @@ def test_the_same_apply_resumes_and_another_is_refused(cohort: Path, harmonizer:
         (("fit", "COHORT", *FIT, "--classifier", "nothing", "-o", "OUT"), 2),
         (("fit", "COHORT", *FIT, "--set", "nonsense=1", "-o", "OUT"), 2),
         (("fit", "COHORT", *FIT, "--method", "gdce", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--method", "nonsense", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--nonsense", "-o", "OUT"), 2),
+        (("fit", "COHORT", "--reference", "ref", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--device", "nonsense", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--mix", "dark=most", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--mix", "dark=nan", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--mix", "dark=2", "--mix", "bright=-1", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--method", "gdce", "--mix", "dark=1", "-o", "OUT"), 2),
+        (("evaluate", "COHORT", "--predictions", "COHORT", "--harmonizer", "HARMONIZER", "-o", "OUT"), 2),
+        (("reproduce", "phantom", "--quick", "--device", "nonsense", "-o", "OUT"), 2),
+        (("nonsense",), 2),
+        (("--nonsense",), 2),
+        (("cohort",), 2),
+        (("cohort", "nonsense"), 2),
         (("train", "COHORT", "--reference", "nobody", "-o", "OUT", "--backbone", "small"), 2),
         (("apply", "nothing", "COHORT", "-o", "OUT"), 2),
         (("apply", "HARMONIZER", "nothing", "-o", "OUT"), 2),
@@ -140,6 +154,36 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
     assert result.exit_code == code, result.output
     one_line(result)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_setting_is_told_which_there_are(cohort: Path, tmp_path: Path) -> None:
+    result = run("fit", cohort, *FIT, "--set", "nonsense=1", "-o", tmp_path / "out")
+    assert "no setting 'nonsense'" in one_line(result)
+    assert "resamples" in one_line(result)
+
+
+def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_learned_and_judged(
+    cohort: Path, classifier: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(cohort)
+    table["path"] = [str(cohort.parent / p) for p in table["path"]]
+    for split in ("train", "test"):
+        table.loc[(table["split"] == split).idxmax(), "path"] = str(tmp_path / f"{split}-gone.png")
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    given, once = tmp_path / "manifest.csv", ("--workers", 1, "--quiet", "-o")
+    small = ("--backbone", "small", "--image-size", 32, "--epochs", 1)
+    for gone, result in (
+        ("train", run("train", given, "--reference", "ref", *small, *once, tmp_path / "classifier")),
+        ("train", run("fit", given, *FIT, "-o", tmp_path / "curve")),
+        ("test", run("evaluate", given, "--classifier", classifier, *once, tmp_path / "out")),
+    ):
+        assert result.exit_code == 1
+        (named,) = [line for line in result.stderr.splitlines() if line.startswith("isotone: ")]
+        assert f"{gone}-gone.png" in named
+        assert "E_READ" in named
+    assert (tmp_path / "classifier" / "config.json").exists()
+    assert (tmp_path / "curve" / "config.json").exists()
+    assert "gone" not in (tmp_path / "out" / "results.json").read_text()
 
 
 def test_a_non_empty_folder_is_left_alone_unless_forced(cohort: Path, tmp_path: Path) -> None:

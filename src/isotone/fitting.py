@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,9 +56,11 @@ def fit_mappers(
     device: str,
     workers: int,
     quiet: bool,
+    on_refusal: Callable[[IsotoneError], None] | None,
     files: RunFiles,
 ) -> Fitted:
     """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
+    _check_mix(mix, method)
     rows = with_splits(manifest, seed).select(domains=[*reference_domains, *source_domains])
     samples, refused = load_samples(
         list(rows.select(splits=("train", "val"))),
@@ -66,6 +69,9 @@ def fit_mappers(
         quiet=quiet,
         cache=files.images if method == "gdce" else None,
     )
+    for error in refused:
+        if on_refusal is not None:
+            on_refusal(error)
     reference = described([s for s in samples if s.domain in reference_domains])
     _enough(reference, "the reference domain", refused)
     sources: dict[str, list[Sample]] = {}
@@ -121,6 +127,15 @@ def settings_of(method: Method) -> type[BaseModel]:
 
         return GDCESettings
     return ScannerSettings
+
+
+def _check_mix(mix: Mapping[str, float] | None, method: Method) -> None:
+    if not mix:
+        return
+    if method == "gdce":
+        raise UsageError("gdce takes no class mix", next_step="Leave it out, or use --method scanner.")
+    if not (all(0 <= share < math.inf for share in mix.values()) and any(mix.values())):
+        raise UsageError("a class mix has a share that is negative or no number, or none above 0")
 
 
 def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError]) -> None:

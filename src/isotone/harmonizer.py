@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -15,7 +15,7 @@ from isotone._version import __version__
 from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.data.sample import TakeSample
-from isotone.errors import ModelError, RadiographError, UsageError
+from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
 from isotone.files import write_text
 from isotone.fitting import Labels, Method, fit_mappers, settings_of
 from isotone.gate import Gate
@@ -92,6 +92,7 @@ class ToneCurveHarmonizer:
         device: str = "cpu",
         workers: int = 1,
         quiet: bool = True,
+        on_refusal: Callable[[IsotoneError], None] | None = None,
         folder: str | Path | None = None,
         tensorboard: bool = False,
     ) -> Self:
@@ -113,6 +114,10 @@ class ToneCurveHarmonizer:
             Where the networks run, e.g. "cuda".
         workers : int
             Processes that read images.
+        quiet : bool
+            No progress bar.
+        on_refusal : callable, optional
+            Gets the error of each image that is left out; `notes` has their number.
         folder : path, optional
             Where the harmonizer is saved; with `method="gdce"` also a log of the epochs. Until then the folder keeps
             decoded images and checkpoints, so that the same call goes on after an interruption.
@@ -145,6 +150,7 @@ class ToneCurveHarmonizer:
                 device=device,
                 workers=workers,
                 quiet=quiet,
+                on_refusal=on_refusal,
                 files=files,
             )
             self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen

@@ -20,21 +20,42 @@ if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
 
 INTERRUPTED = 130
+# The parser's complaint about a command line; typer does not export it, and its own copy of click may be vendored.
+BAD_USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 
 class Commands(TyperGroup):
-    """Turns our errors into one line and an exit code."""
+    """Turns our errors and the parser's into one line and an exit code."""
+
+    def make_context(self, info_name: Any, args: Any, *rest: Any, **extra: Any) -> Any:
+        """Parse what stands before the command."""
+        given = list(args)
+        try:
+            return super().make_context(info_name, args, *rest, **extra)
+        except BAD_USAGE as error:
+            if not given:
+                raise  # nothing to complain about: the help is shown
+            raise _refused(error, self.name or "isotone") from None
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except BAD_USAGE as error:
+            raise _refused(error, ctx.command_path) from None
         except IsotoneError as error:
             complain(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             print("isotone: interrupted; the same command goes on from here", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _refused(error: Any, command: str) -> typer.Exit:
+    said = error.format_message().rstrip(".")
+    where = error.ctx.command_path if error.ctx else command
+    complain(UsageError(said[:1].lower() + said[1:], next_step=f"See {where} --help."))
+    return typer.Exit(UsageError.exit_code)
 
 
 app = typer.Typer(
@@ -46,7 +67,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-cohort = typer.Typer(help="Images or tables as published → a manifest and Table 1.", no_args_is_help=True)
+cohort = typer.Typer(help="Images or tables as published → a manifest and Table 1.")
 app.add_typer(cohort, name="cohort")
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Output folder.")]
@@ -59,7 +80,10 @@ Deliver = Literal["pixels", "voi-lut", "gsps"]
 FitMethod = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Device = Annotated[str, typer.Option(help="Where networks run, e.g. cpu or cuda.")]
+PlannedDevice = Annotated[str, typer.Option("--device", help="Where networks run, e.g. cpu or cuda.")]
+Device = Annotated[
+    str, typer.Option(help="Where networks run, e.g. cpu or cuda.", callback=lambda name: usable_device(name))
+]
 Workers = Annotated[int, typer.Option(help="Processes that read images.", min=1)]
 Force = Annotated[bool, typer.Option("--force", help="Use a non-empty output folder; overrule warnings.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
@@ -77,6 +101,27 @@ def version(
     if show:
         print(__version__)
         raise typer.Exit
+
+
+def usable_device(name: str) -> str:
+    """Refuse a device that is not here before anything is read or written.
+
+    Raises
+    ------
+    UsageError
+        torch has no such device, or cannot use it.
+    """
+    if name == "cpu":
+        return name
+    try:
+        import torch
+    except ImportError:
+        raise IsotoneError("E_EXTRA", f"the device {name!r} needs torch") from None
+    try:
+        torch.empty(1, device=name).cpu()
+    except (RuntimeError, AssertionError):  # the latter where torch was built without CUDA
+        raise UsageError(f"no device {name!r} can be used here", next_step="Use --device cpu.") from None
+    return name
 
 
 def run_in(output: Path, force: bool, command: str, *inputs: Any) -> AbstractContextManager[Path]:

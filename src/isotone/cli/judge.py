@@ -19,13 +19,14 @@ from isotone.cli.app import (
     Seed,
     Workers,
     app,
+    complain,
     load_classifier,
     print_results,
     print_table,
     read_manifest,
     run_in,
 )
-from isotone.errors import UsageError
+from isotone.errors import IsotoneError, UsageError
 
 if TYPE_CHECKING:
     from isotone.harmonizer import ToneCurveHarmonizer
@@ -101,7 +102,13 @@ def evaluate(
 
     if (classifier is None) == (predictions is None):
         raise UsageError("give either --classifier or --predictions")
+    if predictions is not None and (harmonizer or baseline or with_images or refit):
+        raise UsageError(
+            "--harmonizer, --baseline, --with-images and --refit need a classifier",
+            next_step="Give --classifier, or put each method's scores into the file of --predictions.",
+        )
     rows = read_manifest(manifest)
+    refused: list[IsotoneError] = []
     inputs = (manifest, classifier, predictions, reference, harmonizer, baseline, with_images, refit, seed)
     if predictions is not None:
         with run_in(output, force, "evaluate", *inputs):
@@ -120,7 +127,10 @@ def evaluate(
                 seed=seed,
                 workers=workers,
                 quiet=quiet,
+                on_refusal=refused.append,
             )
+    for error in refused:
+        complain(error)
     print_results(results)
     print(output / "report.html")
     raise typer.Exit(int(bool(results.refused)))

@@ -23,11 +23,12 @@ from isotone.cli.app import (
     Settings,
     Workers,
     app,
+    complain,
     load_classifier,
     read_manifest,
     run_in,
 )
-from isotone.errors import UsageError
+from isotone.errors import IsotoneError, UsageError
 
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too, beside log.csv.")]
 
@@ -62,6 +63,7 @@ def train(
     chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
     chosen_settings = validated(TrainSettings.small if backbone == "small" else TrainSettings, chosen)
     rows = with_splits(read_manifest(manifest), seed)
+    refused: list[IsotoneError] = []
     with run_in(output, force, "train", manifest, reference, chosen, seed):
         train_classifier(
             rows,
@@ -71,10 +73,11 @@ def train(
             device=device,
             workers=workers,
             quiet=quiet,
+            on_refusal=refused.append,
             folder=output,
             tensorboard=tensorboard,
         )
-    print(output)
+    _end(output, refused)
 
 
 @app.command()
@@ -114,24 +117,26 @@ def fit(
     harmonizer = ToneCurveHarmonizer(reference, source, method=method)
     harmonizer.settings = validated(settings_of(harmonizer.method), chosen)
     frozen = None if classifier is None else load_classifier(classifier, device)
-    rows = read_manifest(manifest)
+    rows, shares = read_manifest(manifest), _shares(mix)
+    refused: list[IsotoneError] = []
     with run_in(output, force, "fit", manifest, reference, source, classifier, method, labels, mix, chosen, seed):
         harmonizer.fit(
             rows,
             frozen,
             labels=labels,
-            mix={name: float(share) for name, share in assignments(mix).items()} or None,
+            mix=shares,
             seed=seed,
             device=device,
             workers=workers,
             quiet=quiet,
+            on_refusal=refused.append,
             folder=output,
             tensorboard=tensorboard,
         )
     for domain, notes in harmonizer.notes.items():
         for warning in notes.get("warnings", ()):
             print(f"{domain}: {warning}", file=sys.stderr)
-    print(output)
+    _end(output, refused)
 
 
 @app.command()
@@ -158,6 +163,21 @@ def curve(
         print(plot)
 
 
+def _end(output: Path, refused: list[IsotoneError]) -> None:
+    """Say what was left out, and where the rest is."""
+    for error in refused:
+        complain(error)
+    print(output)
+    raise typer.Exit(int(bool(refused)))
+
+
+def _shares(pairs: list[str] | None) -> dict[str, float] | None:
+    try:
+        return {name: float(share) for name, share in assignments(pairs).items()} or None
+    except ValueError:
+        raise UsageError("a share of --mix is no number", next_step="Write --mix LABEL=SHARE for each label.") from None
+
+
 def assignments(pairs: list[str] | None) -> dict[str, str]:
     for pair in pairs or ():
         if "=" not in pair:
@@ -174,4 +194,7 @@ def validated(build: Any, values: dict[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = getattr(build, "__self__", build).model_fields  # a class, or a constructor of it
+            raise UsageError(f"no setting {name!r}", next_step=f"Name one of: {', '.join(known)}.") from None
         raise UsageError(f"setting {name}: {first['msg'].lower()}") from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from isotone.cli.app import CPUS, Device, Force, Output, Quiet, Seed, Workers, app
+from isotone.cli.app import CPUS, Force, Output, PlannedDevice, Quiet, Seed, Workers, app, usable_device
 
 if TYPE_CHECKING:
     from isotone.experiments.plan import Plan
@@ -33,7 +33,7 @@ def reproduce(
     ] = None,
     perceptual_weights: Annotated[Path | None, typer.Option(help="VGG-16; default: the cache or a download.")] = None,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: PlannedDevice = "cpu",
     workers: Workers = CPUS,
     force: Force = False,
     quiet: Quiet = False,
@@ -59,7 +59,7 @@ def reproduce(
         if not quiet:
             print(line, flush=True)
 
-    print(run(plan, output, device=device, workers=workers, force=force, quiet=quiet, say=say))
+    print(run(plan, output, device=usable_device(device), workers=workers, force=force, quiet=quiet, say=say))
 
 
 def print_plan(plan: Plan, output: Path, device: str) -> None:

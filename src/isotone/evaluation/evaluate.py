@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def evaluate(
     seed: int = 0,
     workers: int = 1,
     quiet: bool = False,
+    on_refusal: Callable[[IsotoneError], None] | None = None,
 ) -> Results:
     """Score the rows of split test of every domain, by the frozen classifier after each method.
 
@@ -66,6 +67,8 @@ def evaluate(
         Processes that read images; 0: this one.
     quiet : bool
         No progress bar.
+    on_refusal : callable, optional
+        Gets the error of each image that could not be read; the results have its code alone.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def evaluate(
     manifest = with_splits(manifest, seed)
     methods, own, notes = _methods(names, harmonizers, manifest, classifier, seed, run)
     tested = manifest.select(splits=["test"], labelled=True)
-    material = gather(tested, classifier, methods, classifiers=own, seed=seed, **run)
+    material = gather(tested, classifier, methods, classifiers=own, seed=seed, on_refusal=on_refusal, **run)
     results = _judge(manifest, classifier, material, seed, run)
     if refit:
         results.leakage, results.learning, failed = refit_checks(manifest, classifier, harmonizers, seed=seed, **run)

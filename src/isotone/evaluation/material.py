@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def gather(
     seed: int = 0,
     workers: int = 1,
     quiet: bool = False,
+    on_refusal: Callable[[IsotoneError], None] | None = None,
 ) -> Material:
     """Score the rows of a manifest, each of which has a domain and a label.
 
@@ -83,6 +84,9 @@ def gather(
         workers=workers,
         quiet=quiet,
     )
+    for error in observed.refused.values():
+        if on_refusal is not None:
+            on_refusal(error)
     read = [i for i, seen in enumerate(observed.images) if seen is not None]
     if not read:
         raise next(iter(observed.refused.values()), IsotoneError("E_DATA", "no image to evaluate on"))
