@@ -143,6 +143,7 @@ def test_the_same_apply_resumes_and_another_is_refused(cohort: Path, harmonizer:
         (("curve", "nothing"), 2),
         (("curve", "COHORT_FOLDER"), 1),
         (("inspect", "nothing"), 2),
+        (("inspect", "EMPTY"), 2),
     ],
 )
 def test_wrong_usage_is_one_line_and_writes_nothing(
@@ -150,6 +151,8 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
 ) -> None:
     pytest.importorskip("torch")
     names = {"OUT": tmp_path / "out", "COHORT": cohort, "HARMONIZER": harmonizer, "COHORT_FOLDER": cohort.parent}
+    names["EMPTY"] = tmp_path / "empty"
+    names["EMPTY"].mkdir()
     result = run(*(names.get(a, a) for a in arguments))
     assert result.exit_code == code, result.output
     one_line(result)
@@ -160,6 +163,12 @@ def test_an_unknown_setting_is_told_which_there_are(cohort: Path, tmp_path: Path
     result = run("fit", cohort, *FIT, "--set", "nonsense=1", "-o", tmp_path / "out")
     assert "no setting 'nonsense'" in one_line(result)
     assert "resamples" in one_line(result)
+
+
+def test_an_unknown_baseline_is_told_all_there_are(cohort: Path, classifier: Path, tmp_path: Path) -> None:
+    result = run("evaluate", cohort, "--classifier", classifier, "--baseline", "nonsense", "-o", tmp_path / "out")
+    assert "histogram-matching, " in one_line(result)
+    assert "fine-tuning, " in one_line(result)
 
 
 def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_learned_and_judged(
@@ -175,12 +184,12 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_learned_and_judge
     for gone, result in (
         ("train", run("train", given, "--reference", "ref", *small, *once, tmp_path / "classifier")),
         ("train", run("fit", given, *FIT, "-o", tmp_path / "curve")),
+        ("train", run("audit", given, "--reference", "ref", *once[:3])),
         ("test", run("evaluate", given, "--classifier", classifier, *once, tmp_path / "out")),
     ):
         assert result.exit_code == 1
-        (named,) = [line for line in result.stderr.splitlines() if line.startswith("isotone: ")]
-        assert f"{gone}-gone.png" in named
-        assert "E_READ" in named
+        named = [line for line in result.stderr.splitlines() if line.startswith("isotone: ")]
+        assert any(f"{gone}-gone.png" in line and "E_READ" in line for line in named)
     assert (tmp_path / "classifier" / "config.json").exists()
     assert (tmp_path / "curve" / "config.json").exists()
     assert "gone" not in (tmp_path / "out" / "results.json").read_text()

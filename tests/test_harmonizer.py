@@ -155,3 +155,8 @@ def test_another_modality_intent_or_bit_depth_is_refused(fact: str, value: objec
 def test_a_mapper_of_one_curve_ignores_the_image() -> None:
     curve = ToneCurve([0.3])
     assert ScannerMapper(curve).curve(image("x")) is curve
+
+
+def test_a_bare_network_is_refused_with_the_way_to_wrap_it(manifest: Path) -> None:
+    with pytest.raises(UsageError, match="from_module"):
+        ToneCurveHarmonizer("ref", "src").fit(Manifest.read(manifest), classifier=object())

@@ -73,7 +73,7 @@ def draw(curves: Mapping[str, ToneCurve], path: Path, bands: Mapping[str, Mappin
             axes.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.3, linewidth=0)
     if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
         raise UsageError(
-            f"cannot draw {path.suffix or 'without a suffix'}", file=path, next_step="Name a .svg or .png."
+            f"cannot draw {path.suffix or 'without a suffix'}", file=path, next_step="Name a .svg, .png or .pdf."
         )
     with replace_file(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:])

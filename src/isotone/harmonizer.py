@@ -133,6 +133,11 @@ class ToneCurveHarmonizer:
         """
         from isotone.training.run_files import RunFiles
 
+        if classifier is not None and not hasattr(classifier, "prepare"):
+            raise UsageError(
+                "a bare network does not say how it wants its images",
+                next_step="Wrap it: isotone.Classifier.from_module(network, classes=…, image_size=…).",
+            )
         files = RunFiles(None if folder is None else Path(folder), tensorboard=tensorboard)
         with files.until_saved():
             fitted = fit_mappers(

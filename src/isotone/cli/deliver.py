@@ -41,11 +41,14 @@ def inspect(
     from isotone.imaging.inspect import inspect as look
 
     given = [item for path in paths for item in listed(path)]
-    refused = 0
+    found = refused = 0
     for finding in look(given, domain=domain, inverted=inverted, force=force, workers=workers):
+        found += 1
         refused += finding.error is not None
         if finding.error is not None or not quiet:
             print(finding.line())
+    if not found:
+        raise UsageError("no image here", code="E_READ", file=paths[0])
     raise typer.Exit(int(refused > 0))
 
 

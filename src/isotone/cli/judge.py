@@ -63,7 +63,11 @@ def audit(
     from isotone.evaluation.audit import audit as run
 
     frozen = None if classifier is None else load_classifier(classifier, device)
-    found = run(read_manifest(manifest), reference, frozen, seed=seed, workers=workers, quiet=quiet)
+    rows = read_manifest(manifest)
+    refused: list[IsotoneError] = []
+    found = run(rows, reference, frozen, seed=seed, workers=workers, quiet=quiet, on_refusal=refused.append)
+    for error in refused:
+        complain(error)
     print_table(found.table())
     for change in found.degradation:
         shown = [("–" if value is None else f"{value:.2f}") for value in (change.auc, change.worst_group_accuracy)]
@@ -71,6 +75,7 @@ def audit(
     for note in found.notes:
         print(note)
     print(found.recommendation)
+    raise typer.Exit(int(bool(refused)))
 
 
 @app.command()

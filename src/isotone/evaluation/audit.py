@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,7 @@ def audit(
     seed: int = 0,
     workers: int = 1,
     quiet: bool = False,
+    on_refusal: Callable[[IsotoneError], None] | None = None,
 ) -> Audit:
     """Compare every domain with the reference, without labels; with a classifier, see how it degrades.
 
@@ -124,6 +125,8 @@ def audit(
         Tried on labelled reference images outside split train under changed responses.
     seed : int
         Of the choice of images and of the folds.
+    on_refusal : callable, optional
+        Gets the error of each image that could not be read; the notes have their number.
 
     Raises
     ------
@@ -140,7 +143,10 @@ def audit(
     looked, patients, refused = _look(manifest, names, seed, workers, quiet)
     if not looked.get(""):
         raise IsotoneError("E_DATA", "no image of the reference could be read")
-    notes = [f"{refused} images could not be read and are left out."] if refused else []
+    for error in refused:
+        if on_refusal is not None:
+            on_refusal(error)
+    notes = [f"{len(refused)} images could not be read and are left out."] if refused else []
     degradation = []
     if classifier is not None:
         try:
@@ -156,8 +162,8 @@ def audit(
 
 def _look(
     manifest: Manifest, names: dict[str, str], seed: int, workers: int, quiet: bool
-) -> tuple[dict[str, list[Traits]], dict[str, list[int]], int]:
-    """Traits and patients of a sample of each group of domains, and how many images were refused."""
+) -> tuple[dict[str, list[Traits]], dict[str, list[int]], list[IsotoneError]]:
+    """Traits and patients of a sample of each group of domains, and what was refused."""
     table = manifest.table.dropna(subset=["domain"])
     order = np.random.default_rng(seed).permutation(len(table))
     group = table["domain"].map(names).iloc[order]
@@ -166,11 +172,11 @@ def _look(
     people = pd.factorize(sample.table["patient_id"].fillna("row " + sample.table["path"]))[0]
     looked: dict[str, list[Traits]] = {}
     patients: dict[str, list[int]] = {}
-    refused = 0
+    refused: list[IsotoneError] = []
     read = map_images(list(sample), traits, workers=workers, label="looking", quiet=quiet)
     for (row, seen), person in zip(read, people, strict=True):
         if isinstance(seen, IsotoneError):
-            refused += 1
+            refused.append(seen)
             continue
         looked.setdefault(names[row.domain or ""], []).append(seen)
         patients.setdefault(names[row.domain or ""], []).append(int(person))

@@ -24,8 +24,9 @@ def baseline_names(asked: Sequence[str]) -> list[str]:
     """
     names = [n for name in asked for n in ([*BASELINES, *ADAPTATIONS] if name == "all" else [name])]
     for name in names:
-        if name not in ADAPTATIONS:
-            baseline(name)
+        if name not in BASELINES and name not in ADAPTATIONS:
+            known = ", ".join([*BASELINES, *ADAPTATIONS, "all"])
+            raise UsageError(f"no baseline {name!r}", next_step=f"Name one of: {known}.")
     return list(dict.fromkeys(names))
 
 

@@ -98,7 +98,8 @@ def _cached() -> Path:
         raise IsotoneError(
             "E_WEIGHTS",
             f"the VGG-16 weights cannot be downloaded ({reason})",
-            next_step=f"Fetch {TORCHVISION_URL} elsewhere and give its path, or use --perceptual classifier.",
+            next_step=f"Fetch {TORCHVISION_URL} elsewhere and give it as --perceptual-weights, or fit with "
+            "--perceptual classifier.",
         ) from error
     network = VGG16Features()
     load_strictly(network, _read(archive), archive)
