@@ -195,6 +195,18 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_learned_and_judge
     assert "gone" not in (tmp_path / "out" / "results.json").read_text()
 
 
+def test_where_no_image_can_be_read_that_is_what_is_said(cohort: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    moved = shutil.copy(cohort, tmp_path / "manifest.csv")
+    out = tmp_path / "out"
+    result = run("train", moved, "--reference", "ref", "-o", out, "--backbone", "small", "--workers", 1, "--quiet")
+    assert result.exit_code == 1
+    *named, last = result.stderr.strip().splitlines()
+    assert named
+    assert all("E_READ" in line for line in named)
+    assert "could be read" in last
+
+
 def test_a_non_empty_folder_is_left_alone_unless_forced(cohort: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep me")
     refused = run("fit", cohort, *FIT, "-o", tmp_path)

@@ -134,6 +134,21 @@ def complain(error: IsotoneError) -> None:
     print(f"isotone: {error}", file=sys.stderr)
 
 
+class LeftOut:
+    """Names each image that is left out as soon as it is, so also where the command then fails; and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, error: IsotoneError) -> None:
+        complain(error)
+        self.count += 1
+
+    def end(self) -> typer.Exit:
+        """The end of a command that did the rest."""
+        return typer.Exit(int(self.count > 0))
+
+
 def read_manifest(path: Path) -> Manifest:
     from isotone.data.manifest import Manifest
 

@@ -12,6 +12,7 @@ from isotone.cli.app import (
     CPUS,
     Device,
     Force,
+    LeftOut,
     ManifestPath,
     Output,
     Quiet,
@@ -19,14 +20,13 @@ from isotone.cli.app import (
     Seed,
     Workers,
     app,
-    complain,
     load_classifier,
     print_results,
     print_table,
     read_manifest,
     run_in,
 )
-from isotone.errors import IsotoneError, UsageError
+from isotone.errors import UsageError
 
 if TYPE_CHECKING:
     from isotone.harmonizer import ToneCurveHarmonizer
@@ -64,10 +64,8 @@ def audit(
 
     frozen = None if classifier is None else load_classifier(classifier, device)
     rows = read_manifest(manifest)
-    refused: list[IsotoneError] = []
-    found = run(rows, reference, frozen, seed=seed, workers=workers, quiet=quiet, on_refusal=refused.append)
-    for error in refused:
-        complain(error)
+    left_out = LeftOut()
+    found = run(rows, reference, frozen, seed=seed, workers=workers, quiet=quiet, on_refusal=left_out)
     print_table(found.table())
     for change in found.degradation:
         shown = [("–" if value is None else f"{value:.2f}") for value in (change.auc, change.worst_group_accuracy)]
@@ -75,7 +73,7 @@ def audit(
     for note in found.notes:
         print(note)
     print(found.recommendation)
-    raise typer.Exit(int(bool(refused)))
+    raise left_out.end()
 
 
 @app.command()
@@ -113,7 +111,7 @@ def evaluate(
             next_step="Give --classifier, or put each method's scores into the file of --predictions.",
         )
     rows = read_manifest(manifest)
-    refused: list[IsotoneError] = []
+    left_out = LeftOut()
     inputs = (manifest, classifier, predictions, reference, harmonizer, baseline, with_images, refit, seed)
     if predictions is not None:
         with run_in(output, force, "evaluate", *inputs):
@@ -132,13 +130,11 @@ def evaluate(
                 seed=seed,
                 workers=workers,
                 quiet=quiet,
-                on_refusal=refused.append,
+                on_refusal=left_out,
             )
-    for error in refused:
-        complain(error)
     print_results(results)
     print(output / "report.html")
-    raise typer.Exit(int(bool(results.refused)))
+    raise left_out.end()
 
 
 @app.command()

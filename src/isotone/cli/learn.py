@@ -15,6 +15,7 @@ from isotone.cli.app import (
     FitMethod,
     Force,
     Labels,
+    LeftOut,
     ManifestPath,
     Output,
     Quiet,
@@ -23,12 +24,11 @@ from isotone.cli.app import (
     Settings,
     Workers,
     app,
-    complain,
     load_classifier,
     read_manifest,
     run_in,
 )
-from isotone.errors import IsotoneError, UsageError
+from isotone.errors import UsageError
 
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too, beside log.csv.")]
 
@@ -63,7 +63,7 @@ def train(
     chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
     chosen_settings = validated(TrainSettings.small if backbone == "small" else TrainSettings, chosen)
     rows = with_splits(read_manifest(manifest), seed)
-    refused: list[IsotoneError] = []
+    left_out = LeftOut()
     with run_in(output, force, "train", manifest, reference, chosen, seed):
         train_classifier(
             rows,
@@ -73,11 +73,12 @@ def train(
             device=device,
             workers=workers,
             quiet=quiet,
-            on_refusal=refused.append,
+            on_refusal=left_out,
             folder=output,
             tensorboard=tensorboard,
         )
-    _end(output, refused)
+    print(output)
+    raise left_out.end()
 
 
 @app.command()
@@ -118,7 +119,7 @@ def fit(
     harmonizer.settings = validated(settings_of(harmonizer.method), chosen)
     frozen = None if classifier is None else load_classifier(classifier, device)
     rows, shares = read_manifest(manifest), _shares(mix)
-    refused: list[IsotoneError] = []
+    left_out = LeftOut()
     with run_in(output, force, "fit", manifest, reference, source, classifier, method, labels, mix, chosen, seed):
         harmonizer.fit(
             rows,
@@ -129,14 +130,15 @@ def fit(
             device=device,
             workers=workers,
             quiet=quiet,
-            on_refusal=refused.append,
+            on_refusal=left_out,
             folder=output,
             tensorboard=tensorboard,
         )
     for domain, notes in harmonizer.notes.items():
         for warning in notes.get("warnings", ()):
             print(f"{domain}: {warning}", file=sys.stderr)
-    _end(output, refused)
+    print(output)
+    raise left_out.end()
 
 
 @app.command()
@@ -161,14 +163,6 @@ def curve(
     if plot is not None:
         draw(curves, plot, {name: model.notes.get(name, {}).get("band", {}) for name in curves})
         print(plot)
-
-
-def _end(output: Path, refused: list[IsotoneError]) -> None:
-    """Say what was left out, and where the rest is."""
-    for error in refused:
-        complain(error)
-    print(output)
-    raise typer.Exit(int(bool(refused)))
 
 
 def _shares(pairs: list[str] | None) -> dict[str, float] | None:

@@ -132,6 +132,8 @@ def train_classifier(
             splits[split], refused = load_samples(list(rows), prepare, workers=workers, quiet=quiet, cache=files.images)
             for error in refused:
                 (on_refusal or _warn)(error)
+            if refused and not splits[split]:
+                raise IsotoneError("E_DATA", f"no {split} image of the reference domain could be read")
         classifier = fit_classifier(
             splits["train"],
             splits["val"],
