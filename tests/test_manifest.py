@@ -155,3 +155,9 @@ def test_a_file_name_that_is_not_utf8_is_listed_like_any_other(tmp_path: Path) -
     except OSError:
         pytest.skip("this file system takes UTF-8 names alone")
     assert [row.path.name for row in Manifest.from_paths([tmp_path])] == [name]
+
+
+def test_a_selection_that_is_empty_says_what_was_sought() -> None:
+    manifest = Manifest(table(domain="X", split="train", label=None))
+    with pytest.raises(UsageError, match="no labelled row of split val or test in domain X"):
+        manifest.select(domains=["X"], splits=["val", "test"], labelled=True)

@@ -199,8 +199,10 @@ class Manifest:
         if labelled:
             table = table[table["label"].notna()]
         if table.empty:
-            wanted = " ".join([*(domains or ()), *(splits or ()), *(["labelled"] if labelled else [])])
-            raise UsageError(f"the manifest has no row that is {wanted}", code="E_MANIFEST")
+            what = ["labelled row" if labelled else "row"]
+            what += [f"of split {' or '.join(splits)}"] if splits else []
+            what += [f"in domain {' or '.join(domains)}"] if domains else []
+            raise UsageError(f"the manifest has no {' '.join(what)}", code="E_MANIFEST")
         return type(self)(table)
 
     def write(self, path: str | Path) -> None:
