@@ -259,6 +259,7 @@ def write(folder: Path, docs: Path) -> None:
         f"By `benchmarks/responses.py`: {len(cells)} cells (response × population × draw). Recovered shares of "
         "worst-group accuracy are ratios of sums, with 95 % intervals over draws and test patients; 1 is the oracle. "
         "Cells where the oracle is less than 0.10 better than none do not enter.",
+        "![Worst-group accuracy by response, phantom, matched populations](results_responses.svg)",
     ]
     for anatomy, group in by(cells, lambda c: c.anatomy).items():
         aimed = [c for c in group if targeted(c)]
