@@ -13,7 +13,6 @@ from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
-from isotone.foreground import regions
 from isotone.matching import FrozenClassifier
 from isotone.presets import find_presets
 from isotone.scanner import ScannerFit
@@ -84,17 +83,18 @@ def fit_adaptive(
     """
     reference = described(reference)
     air, theirs = reference.air, reference.views
-    ours = take_views(source, [regions(s) for s in source], air)
+    ours = take_views(source, described(source).parts, air)
     level = Brightness(theirs, COMPONENTS, seed)
     residuals = level.scores(theirs.quantiles) - level.expected
-    model = _about(level, residuals, ours, scanner.curve(ours.quantiles), air)
+    white = _whitening(residuals)
+    model = _about(level, white, ours, scanner.curve(ours.quantiles), air)
     alike = scanner.notes["mismatch"] <= scanner.notes["mismatch_limit"]
     presets = [scanner.curve]
     if alike:
         presets = find_presets(source, ours, reference, residuals, scanner.curve, model, seed)
     group = model.nearest(ours, presets)
     mapped = np.stack([presets[k](q) for k, q in zip(group, ours.quantiles, strict=True)])
-    model = _about(level, residuals, ours, mapped, air)
+    model = _about(level, white, ours, mapped, air)
     deviations = model.of(ours, mapped)
     classes = list(classifier.config.classes)
     labelled = [i for i, s in enumerate(source) if s.label in classes]
@@ -131,11 +131,19 @@ def fit_adaptive(
     return AdaptiveFit(presets, replace(model, strength=strength), notes)
 
 
-def _about(level: Brightness, residuals: Floats, ours: Views, mapped: Floats, air: bool) -> Deviation:
+def _whitening(residuals: Floats) -> Floats:
+    """Times it, the residuals have unit variances and no correlations."""
+    scale, axes = np.linalg.eigh(_covariance(residuals))
+    return np.asarray(axes / np.sqrt(np.maximum(scale, 1e-12)))
+
+
+def _covariance(numbers: Floats) -> Floats:
+    return np.cov(numbers.T).reshape(numbers.shape[1], -1)  # of a single number too
+
+
+def _about(level: Brightness, white: Floats, ours: Views, mapped: Floats, air: bool) -> Deviation:
     """The model of deviations, centred on the source's images behind their curves."""
     found = level.scores(mapped) - level.expect(ours.structure)
-    covariance = np.cov(residuals.T).reshape(len(level.axes), -1)
-    scale, axes = np.linalg.eigh(covariance)
     return Deviation(
         air=air,
         mean=level.mean,
@@ -143,7 +151,7 @@ def _about(level: Brightness, residuals: Floats, ours: Views, mapped: Floats, ai
         weights=level.weights,
         offset=level.offset + found.mean(0),
         limit=WIDEST * found.std(0),
-        whitening=axes / np.sqrt(np.maximum(scale, 1e-12)),
+        whitening=white,
         strength=0.0,
     )
 
@@ -157,11 +165,10 @@ def _excess(residuals: Floats, deviations: Floats) -> Floats:
     count = residuals.shape[1]
     ours, theirs = (min(count / len(each), 0.9) for each in (deviations, residuals))
     edge = ((1 + np.sqrt(ours + theirs - ours * theirs)) / (1 - theirs)) ** 2
-    scale, axes = np.linalg.eigh(np.cov(residuals.T).reshape(count, count))
-    white = axes / np.sqrt(np.maximum(scale, 1e-12))
-    ratio, directions = np.linalg.eigh(white.T @ np.cov(deviations.T).reshape(count, count) @ white)
+    white = _whitening(residuals)
+    ratio, directions = np.linalg.eigh(_covariance(deviations @ white))
     beyond = np.sqrt(np.where(ratio > edge, ratio - 1, 0))
-    return np.asarray((directions * beyond).T @ (axes * np.sqrt(np.maximum(scale, 1e-12))).T)
+    return np.asarray((directions * beyond).T @ np.linalg.inv(white))
 
 
 def _losses(samples: Sequence[Sample], curves: Sequence[ToneCurve], classifier: FrozenClassifier) -> Floats:

@@ -48,8 +48,7 @@ def lean(fits: Mapping[str, ScannerFit], settings: ScannerSettings) -> dict[str,
         for other in variance.keys() - {domain}:
             apart = float(np.mean((fits[other].curve(x) - own.curve(x)) ** 2))
             differ = max(apart - variance[domain] - variance[other], 0.0)
-            # What two noisy curves seem to agree in may be chance: half of what is unexplained by the other's own
-            # error is taken for a difference.
+            # Two noisy curves may agree by chance: of what they are seen to be apart, half is taken for real at least.
             precision[other] = 1 / (variance[other] + max(differ, 0.5 * apart))
         total = sum(precision.values())
         weights = {other: precision[other] / total for other in sorted(precision)}

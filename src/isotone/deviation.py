@@ -2,8 +2,9 @@
 
 A scanner's curve maps all of its images alike. Where each image was also exposed, windowed or processed by itself,
 what remains is a deviation from image to image. Structure (`isotone.structure`), which no response changes, says how
-bright an image ought to be on the reference; the rest is anatomy that structure does not see, and tone. How much of
-the rest to take back is for validation to say (`isotone.adaptive`).
+bright an image ought to be on the reference; the rest is anatomy that structure does not see, and tone. It tells
+which of several presets an image was made with (`isotone.presets`); how much of what then remains to take back is for
+validation to say (`isotone.adaptive`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from isotone.look import look, through
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
 from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
-from isotone.views import described
+from isotone.views import Described, described
 
 if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Method = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
+Fit = tuple[Mapper, dict[str, Any]]
+"""A scanner's curves, and what the fit says of itself."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def fit_mappers(
     files: RunFiles,
 ) -> Fitted:
     """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
-    _check_mix(mix, method)
+    _check(method, classifier, labels, mix)
     rows = with_splits(manifest, seed).select(domains=[*reference_domains, *source_domains])
     samples, refused = load_samples(
         list(rows.select(splits=("train", "val"))),
@@ -74,49 +76,27 @@ def fit_mappers(
             on_refusal(error)
     reference = described([s for s in samples if s.domain in reference_domains])
     _enough(reference, "the reference domain", refused)
-    sources: dict[str, list[Sample]] = {}
+    sources: dict[str, Described] = {}
     for domain in source_domains:
-        sources[domain] = [s for s in samples if s.domain == domain]
-        _enough(sources[domain], repr(domain), refused)
-        if labels == "none":
-            sources[domain] = [replace(s, label=None) for s in sources[domain]]
-    if method == "gdce":
-        if classifier is None or labels == "none":
-            raise UsageError("gdce needs a classifier and source labels", next_step="Use --method scanner.")
-        networks = {
+        own = [s for s in samples if s.domain == domain]
+        _enough(own, repr(domain), refused)
+        sources[domain] = described([replace(s, label=None) for s in own] if labels == "none" else own)
+    if method == "gdce" and classifier is not None:
+        found = {
             domain: _fit_gdce(source, reference, classifier, settings, seed, device, quiet, files.of(str(number)))
             for number, (domain, source) in enumerate(sources.items())
         }
-        plain = _fit_scanners(sources, reference, None, ScannerSettings(resamples=0), None, seed)
-        mappers: dict[str, Mapper] = {domain: network for domain, (network, _) in networks.items()}
-        notes = {domain: log for domain, (_, log) in networks.items()}
+        plain = _fit_scanners(sources, reference, None, ScannerSettings(resamples=0), None, seed)  # for the gates
     else:
-        if classifier is None and method == "adaptive":
-            raise UsageError("adaptive needs a classifier", next_step="Use --method scanner, or give --classifier.")
         plain = _fit_scanners(sources, reference, classifier, settings or ScannerSettings(), mix, seed)
-        mappers = {domain: ScannerMapper(fit.curve) for domain, fit in plain.items()}
-        notes = {domain: fit.notes for domain, fit in plain.items()}
+        found = {domain: (ScannerMapper(fit.curve), fit.notes) for domain, fit in plain.items()}
     if method == "adaptive" and classifier is not None:
-        for domain, source in sources.items():
-            found = fit_adaptive(source, reference, plain[domain], classifier, seed=seed)
-            notes[domain] = notes[domain] | {"method": "adaptive", "adaptive": found.notes}
-            if not found.plain:
-                mappers[domain] = AdaptiveMapper(found.presets, found.deviation)
-    looks = np.stack([look(s) for s in reference])
+        found = {d: _fit_adaptive(source, reference, plain[d], classifier, seed) for d, source in sources.items()}
     return Fitted(
-        mappers,
-        {domain: said | {"refused": len(refused)} for domain, said in notes.items()},
+        {domain: mapper for domain, (mapper, _) in found.items()},
+        {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
         {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
-        {
-            domain: Gate.fit(
-                np.stack([look(s) for s in source]),
-                [s.patient for s in source],
-                through(looks, plain[domain].curve.inverse()),
-                [s.label for s in reference],
-                seed,
-            )
-            for domain, source in sources.items()
-        },
+        _gates(sources, reference, plain, seed),
     )
 
 
@@ -129,7 +109,12 @@ def settings_of(method: Method) -> type[BaseModel]:
     return ScannerSettings
 
 
-def _check_mix(mix: Mapping[str, float] | None, method: Method) -> None:
+def _check(method: Method, classifier: Classifier | None, labels: Labels, mix: Mapping[str, float] | None) -> None:
+    """Refuse, before an image is read, what the method cannot do."""
+    if method == "gdce" and (classifier is None or labels == "none"):
+        raise UsageError("gdce needs a classifier and source labels", next_step="Use --method scanner.")
+    if method == "adaptive" and classifier is None:
+        raise UsageError("adaptive needs a classifier", next_step="Use --method scanner, or give --classifier.")
     if not mix:
         return
     if method == "gdce":
@@ -149,9 +134,25 @@ def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError
         )
 
 
+def _gates(
+    sources: Mapping[str, Described], reference: Described, plain: Mapping[str, ScannerFit], seed: int
+) -> dict[str, Gate]:
+    looks = np.stack([look(s) for s in reference])
+    return {
+        domain: Gate.fit(
+            np.stack([look(s) for s in source]),
+            [s.patient for s in source],
+            through(looks, plain[domain].curve.inverse()),
+            [s.label for s in reference],
+            seed,
+        )
+        for domain, source in sources.items()
+    }
+
+
 def _fit_scanners(
-    sources: Mapping[str, list[Sample]],
-    reference: Sequence[Sample],
+    sources: Mapping[str, Described],
+    reference: Described,
     classifier: Classifier | None,
     settings: ScannerSettings,
     mix: Mapping[str, float] | None,
@@ -168,16 +169,24 @@ def _fit_scanners(
     return lean(fits, settings)
 
 
+def _fit_adaptive(
+    source: Described, reference: Described, scanner: ScannerFit, classifier: Classifier, seed: int
+) -> Fit:
+    found = fit_adaptive(source, reference, scanner, classifier, seed=seed)
+    notes = scanner.notes | {"method": "adaptive", "adaptive": found.notes}
+    return ScannerMapper(scanner.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation), notes
+
+
 def _fit_gdce(
-    source: list[Sample],
-    reference: Sequence[Sample],
+    source: Described,
+    reference: Described,
     classifier: Classifier,
     settings: Any,
     seed: int,
     device: str,
     quiet: bool,
     files: RunFiles,
-) -> tuple[Mapper, dict[str, Any]]:
+) -> Fit:
     from isotone.models.gdce_mapper import GDCEMapper
     from isotone.training.fit_gdce import GDCESettings, fit_gdce
 

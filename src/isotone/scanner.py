@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import UsageError
-from isotone.foreground import regions
 from isotone.matching import FrozenClassifier, Match, classified, match_populations
 from isotone.stages import Affine
 from isotone.transport import Pool, free_curve
@@ -70,8 +69,8 @@ def fit_scanner(
     Parameters
     ----------
     source, reference : sequence of Sample
-        Train and validation images of the source scanner and of the reference domain; the latter `described` where
-        several scanners are fitted to it.
+        Train and validation images of the source scanner and of the reference domain; `described` where they serve
+        several fits.
     classifier : Classifier, optional
         Frozen. Its confusion matrix is taken on the reference samples of split "val".
     labels : bool
@@ -91,7 +90,7 @@ def fit_scanner(
         if not samples:
             raise UsageError(f"no image of the {name} domain can be used", code="E_DATA")
     reference = described(reference)
-    ours = take_views(source, [regions(s) for s in source], reference.air)
+    ours = take_views(source, described(source).parts, reference.air)
     known, known_from = _known_mix(ours, reference, labels, mix)
     match = match_populations(ours, reference, known, known_from, seed)
     share = air_share(match.reference) if reference.air else 0.0

@@ -47,14 +47,6 @@ class Views:
         return len(self.structure)
 
 
-def shows_air(reference: Sequence[Regions]) -> bool:
-    """Whether air can be told from anatomy (breasts: yes; most chests: no).
-
-    The reference decides for all scanners: how clear the cut is depends on noise and sharpness too.
-    """
-    return bool(np.median([r.clearness for r in reference]) >= CLEAR)
-
-
 def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -> Views:
     """Describe a scanner's images; without `air` all pixels but padding and collimation are anatomy."""
     rows = []
@@ -80,7 +72,7 @@ def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -
 
 
 class Described(tuple[Sample, ...]):
-    """The reference's images, each looked at once however many scanners are fitted to them."""
+    """A scanner's images, each looked at once however many fits they serve."""
 
     @cached_property
     def parts(self) -> list[Regions]:
@@ -89,8 +81,11 @@ class Described(tuple[Sample, ...]):
 
     @cached_property
     def air(self) -> bool:
-        """As `shows_air` has it."""
-        return shows_air(self.parts)
+        """Whether air can be told from anatomy (breasts: yes; most chests: no).
+
+        The reference decides for all scanners: how clear the cut is depends on noise and sharpness too.
+        """
+        return bool(np.median([r.clearness for r in self.parts]) >= CLEAR)
 
     @cached_property
     def views(self) -> Views:
