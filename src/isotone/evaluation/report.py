@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from isotone.evaluation.adapted import ADAPTATIONS
@@ -19,6 +15,7 @@ from isotone.evaluation.answer import gains, headline, hurt, primary_method
 from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
 from isotone.evaluation.material import Material
 from isotone.evaluation.one_pass import GRID, Transform
+from isotone.evaluation.page import content_policy, environment, template_text
 from isotone.evaluation.results import Results
 from isotone.evaluation.rows import NONE, ORACLE
 from isotone.evaluation.svg import STYLE, Panel
@@ -61,8 +58,8 @@ def write_report(
         viewer = payload(
             material, methods or {}, primary, results.reference_domains, with_images=with_images, workers=workers
         )
-    template = _environment().get_template("report.html.j2")
-    style, script = Markup(STYLE + _source("report.css")), Markup(_source("report.js"))
+    template = environment("isotone.evaluation").get_template("report.html.j2")
+    style, script = Markup(STYLE + template_text("report.css")), Markup(template_text("report.js"))
     page = template.render(
         results=results,
         headline=headline(results),
@@ -81,7 +78,7 @@ def write_report(
         untested=UNTESTED if results.leakage else (*UNTESTED, *WITHOUT_REFIT),
         style=style,
         script=script,
-        policy=_policy(style, script),
+        policy=content_policy(style, script),
         **_panels(results, material),
     )
     write_text(folder / "report.html", page)
@@ -148,30 +145,7 @@ def _panels(results: Results, material: Material | None) -> dict[str, list[Marku
     }
 
 
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("isotone.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _source(name: str) -> str:
-    return files("isotone.evaluation").joinpath("templates", name).read_text(encoding="utf-8")
-
-
 def _viewer_methods(viewer: Mapping[str, Any], primary: str | None) -> list[str]:
     """Those that are maps of grey levels on any image shown, the primary one first."""
     names = dict.fromkeys(m for shown in viewer.get("images", ()) for m in shown["curves"])
     return sorted(names, key=lambda name: name != primary)
-
-
-def _policy(style: str, script: str) -> str:
-    """Only this page's own style and script, by their hashes; data URLs for the empty icon."""
-    sources = [f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in (style, script)]
-    return (
-        f"default-src 'none'; style-src {sources[0]}; script-src {sources[1]}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from isotone._version import __version__
+from isotone.evaluation.page import content_policy, environment, template_text
 from isotone.evaluation.svg import STYLE
 from isotone.experiments.claims import claims
 from isotone.experiments.figures import Figure, cell, figures, table_svg
@@ -38,26 +35,23 @@ def write_report(study: Study) -> Path:
         _write(study.folder / "figures", Figure(name, "", table, table_svg(_readable(table))))
     for figure in drawn:
         _write(study.folder / "figures", figure)
-    style = Markup(STYLE + files("isotone.evaluation").joinpath("templates/report.css").read_text(encoding="utf-8"))
-    environment = Environment(
-        loader=PackageLoader("isotone.experiments"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("reproduction.html.j2").render(
-        version=__version__,
-        plan=study.plan,
-        about=study.plan.about,
-        notes=study.result("cohort")["notes"],
-        classifiers=[study.result(e.name)["classifier"] for e in study.plan.experiments() if e.kind == "fold"],
-        tables={name: (title, _readable(table)) for name, (title, table) in tables.items()},
-        figures=[(figure.name, figure.title, Markup(_inline(figure.svg))) for figure in drawn],
-        claims=claims(study, predictions, grid, sizes),
-        cell=cell,
-        style=style,
-        policy=_policy(style),
+    style = Markup(STYLE + template_text("report.css"))
+    page = (
+        environment("isotone.experiments")
+        .get_template("reproduction.html.j2")
+        .render(
+            version=__version__,
+            plan=study.plan,
+            about=study.plan.about,
+            notes=study.result("cohort")["notes"],
+            classifiers=[study.result(e.name)["classifier"] for e in study.plan.experiments() if e.kind == "fold"],
+            tables={name: (title, _readable(table)) for name, (title, table) in tables.items()},
+            figures=[(figure.name, figure.title, Markup(_inline(figure.svg))) for figure in drawn],
+            claims=claims(study, predictions, grid, sizes),
+            cell=cell,
+            style=style,
+            policy=content_policy(style),
+        )
     )
     write_text(study.folder / "report.html", page)
     return study.folder / "report.html"
@@ -83,9 +77,3 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
 def _inline(svg: str) -> str:
     """Without the style, which the page has once."""
     return re.sub("<style>.*?</style>", "", svg, flags=re.DOTALL)
-
-
-def _policy(style: str) -> str:
-    """Only this page's own style, by its hash, and images inside the page."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
