@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from isotone.evaluation.bootstrap import MARGIN
+from isotone.evaluation.metrics import recalls
 from isotone.experiments.measure import classes_of, difference, matrix
 from isotone.experiments.study import Study
 
@@ -95,10 +96,9 @@ def _missing_classes(study: Study, predictions: pd.DataFrame, domain: str) -> Cl
 
 
 def _recalls(rows: pd.DataFrame) -> dict[str, float]:
-    counts = matrix(rows)
-    names = classes_of(rows)
-    shares = counts.diagonal() / np.maximum(counts.sum(1), 1)
-    return {name: float(shares[k]) for k, name in enumerate(names) if counts[k].any()}
+    """Of the classes that are present."""
+    each = zip(classes_of(rows), recalls(matrix(rows)), strict=True)
+    return {name: float(recall) for name, recall in each if not np.isnan(recall)}
 
 
 def _opposed(grid: pd.DataFrame) -> Claim:

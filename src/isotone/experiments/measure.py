@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isotone.evaluation.bootstrap import interval, patient_weights
 from isotone.evaluation.metrics import confusion, macro_auc, precisions, recalls, worst_group_accuracy
+from isotone.evaluation.rows import known
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,7 +78,7 @@ def measured(rows: pd.DataFrame, weights: NDArray[np.generic] | None = None) -> 
 
 def summary(rows: pd.DataFrame, *, intervals: bool, seed: int) -> dict[str, float | None]:
     """Each metric and, with `intervals`, the ends of its 95 % interval (``_low``, ``_high``), patients resampled."""
-    found = {name: _number(value[0]) for name, value in measured(rows).items()}
+    found = {name: known(value[0]) for name, value in measured(rows).items()}
     if intervals:
         weights = patient_weights(rows["patient"].tolist(), draws=DRAWS, seed=seed)
         for name, draws in measured(rows, weights).items():
@@ -96,7 +97,7 @@ def difference(
     if not keys[0].equals(keys[1]):
         return {}
     name = f"{metric}_difference"
-    found = {name: _number(measured(pair[0])[metric][0] - measured(pair[1])[metric][0])}
+    found = {name: known(measured(pair[0])[metric][0] - measured(pair[1])[metric][0])}
     if intervals:
         weights = patient_weights(pair[0]["patient"].tolist(), draws=DRAWS, seed=seed)
         found |= _ends(name, measured(pair[0], weights)[metric] - measured(pair[1], weights)[metric])
@@ -135,7 +136,3 @@ def _mean(values: Floats, axis: int) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # nothing but NaN has the mean NaN
         return np.asarray(np.nanmean(values, axis=axis))
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

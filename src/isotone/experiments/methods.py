@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from isotone.experiments.images import Grey, Images, Indices
 from isotone.imaging.radiograph import Radiograph
 from isotone.normalizers import baseline
 from isotone.scanner import ScannerSettings, fit_scanner
+from isotone.views import Described, described
 
 if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
@@ -63,6 +65,11 @@ class Task:
         known = table["label"].isin(self.classifier.config.classes) & (table["domain"] == domain)
         return np.asarray(table.index[known.to_numpy() & np.isin(self.split, splits)], np.intp)
 
+    @cached_property
+    def population(self) -> Described:
+        """The reference's images as every curve is fitted to them."""
+        return described(self.samples(self.reference, "train", "val"))
+
     def samples(self, domain: str, *splits: str) -> list[Sample]:
         """The same, ready for a fit."""
         numbers = self.numbers(domain, *splits)
@@ -95,7 +102,7 @@ def scanner(task: Task, *, labels: bool = True) -> Mapping:
     source = task.samples(task.source, "train", "val")
     fit = fit_scanner(
         source if labels else [replace(s, label=None) for s in source],
-        task.samples(task.reference, "train", "val"),
+        task.population,
         classifier=task.classifier,
         labels=labels,
         settings=ScannerSettings(resamples=0),  # the band is not reported here

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from isotone.evaluation.rows import known
 from isotone.experiments.ablations import WHAT
 from isotone.experiments.measure import by_projection, classes_of, difference, measured, recall_at, summary
 from isotone.experiments.study import Study
@@ -78,8 +79,7 @@ def _reference_specificity(study: Study, predictions: pd.DataFrame) -> float | N
     own = predictions[(predictions["domain"] == study.plan.about.reference) & (predictions["method"] == "none")]
     if len(classes_of(predictions)) != 2 or own.empty:
         return None
-    value = float(measured(own)["specificity"][0])
-    return None if np.isnan(value) else value
+    return known(measured(own)["specificity"][0])
 
 
 def grid_table(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
