@@ -89,10 +89,13 @@ def regions(sample: Sample, slack: float = SLACK) -> Regions:
     best = taken = int(np.argmin(ratio))
     while taken > 0 and boundary[taken - 1] <= slack * boundary[best]:
         taken -= 1
-    pieces, _ = ndimage.label((smooth <= cuts[taken]) & inside)
+    pieces, count = ndimage.label((smooth <= cuts[taken]) & inside)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    edge = np.concatenate([pieces[rows[[0, -1]]].ravel(), pieces[:, columns[[0, -1]]].ravel()])
-    background = np.isin(pieces, np.setdiff1d(edge, 0))
+    at_edge = np.zeros(count + 1, bool)
+    for edge in (pieces[rows[[0, -1]]], pieces[:, columns[[0, -1]]]):
+        at_edge[edge] = True
+    at_edge[0] = False  # what is brighter
+    background = at_edge[pieces]
     return Regions(inside & ~background, background, float(np.median(ratio) / max(ratio[best], 1e-12)))
 
 
@@ -122,22 +125,23 @@ def boundaries(level: NDArray[np.intp], inside: Mask, count: int) -> Floats:
     """
     total = np.zeros(count + 1)
     for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        both = inside[a] & inside[b]
-        low, high = np.minimum(level[a], level[b])[both], np.maximum(level[a], level[b])[both]
-        total += np.bincount(low, minlength=count + 1) - np.bincount(high, minlength=count + 1)
+        low, high = np.minimum(level[a], level[b]), np.maximum(level[a], level[b])
+        apart = ~(inside[a] & inside[b])
+        low[apart] = high[apart] = count
+        total += np.bincount(low.ravel(), minlength=count + 1) - np.bincount(high.ravel(), minlength=count + 1)
     return np.cumsum(total)[:-1]
 
 
 def _level_sets(smooth: NDArray[np.uint16], inside: Mask) -> tuple[NDArray[np.uint16], Floats, Floats]:
     """Thresholds, and the share of the area and the boundary's length of each of their level sets."""
-    ordered = np.sort(smooth[inside])
-    if not len(ordered):
-        return ordered, np.empty(0), np.empty(0)
-    cuts = np.unique(ordered[np.arange(1, LEVELS) * len(ordered) // LEVELS])
+    up_to = np.cumsum(np.bincount(smooth[inside], minlength=2**16))
+    size = int(up_to[-1])
+    if not size:
+        return np.empty(0, np.uint16), np.empty(0), np.empty(0)
+    cuts = np.unique(np.searchsorted(up_to, np.arange(1, LEVELS) * size // LEVELS, side="right"))
     # How many cuts lie below each value: at most k exactly where it is at most cuts[k].
-    below = np.cumsum(np.bincount(cuts.astype(np.intp) + 1, minlength=2**16 + 1))
-    level = below[smooth]
-    area = np.cumsum(np.bincount(level[inside], minlength=len(cuts) + 1))[:-1] / len(ordered)
-    boundary = boundaries(level, inside, len(cuts))
+    below = np.cumsum(np.bincount(cuts + 1, minlength=2**16 + 1))
+    boundary = boundaries(below[smooth], inside, len(cuts))
+    area = up_to[cuts] / size
     usable = (area > 0.02) & (area < 0.98)
-    return cuts[usable], area[usable], boundary[usable]
+    return cuts[usable].astype(np.uint16), area[usable], boundary[usable]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isotone.data.sample import Sample
-from isotone.foreground import Regions, frame, regions
+from isotone.foreground import Regions, regions
 
 Floats = NDArray[np.float64]
 
@@ -45,8 +45,7 @@ def look(sample: Sample) -> Floats:
         five of the anatomy, two of the whole frame. Last the depth: the logarithm (base 2) of how many
         values occur between the 2nd and 98th percentile. It tells 8-bit data in a 12-bit file, shifted or not.
     """
-    inside = frame(sample.pixels, sample.valid)
-    parts = regions(sample) if inside.any() else Regions(inside, inside, 1.0)
+    parts = regions(sample)
     return np.concatenate([_layout(sample, parts), _tone(sample, parts), [_depth(sample)]])
 
 
@@ -103,8 +102,10 @@ def _step(ranks: Floats, lag: int) -> float:
 
 
 def _depth(sample: Sample) -> float:
-    levels = np.sort(sample.pixels[sample.valid])
-    if not len(levels):
+    counts = np.bincount(sample.pixels[sample.valid], minlength=2**16)
+    up_to = np.cumsum(counts)
+    size = int(up_to[-1])
+    if not size:
         return 0.0
-    inner = levels[len(levels) // 50 : len(levels) - len(levels) // 50]
-    return float(np.log2(1 + np.count_nonzero(np.diff(inner))))
+    inner = (up_to > size // 50) & (up_to - counts < size - size // 50)
+    return float(np.log2(np.count_nonzero(counts[inner])))
