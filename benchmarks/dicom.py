@@ -33,7 +33,7 @@ from isotone.data.manifest import Manifest
 from isotone.data.sample import TakeSample
 from isotone.export.deliver import Delivery, Job
 from isotone.export.deliver_states import Survey
-from isotone.export.reduced import AGREED, Trial, read_for_curve
+from isotone.export.reduced import Trial, agreed, read_for_curve
 from isotone.export.write import write_dicom
 from isotone.gate import Gate
 from isotone.harmonizer import ToneCurveHarmonizer
@@ -141,17 +141,22 @@ def per_image_curves(folder: Path, rounds: int, fitted: Path | None) -> None:
             harmonizer = ToneCurveHarmonizer("reference", "any", method="gdce")
             harmonizer.mappers = {"any": GDCEMapper(network)}
             job = Job(path, "any", "state.dcm", "key")
-            small = read_for_curve(harmonizer, job, force=False, reduced=True)
-            difference = Trial(harmonizer)(job)
+            changes = Trial(harmonizer)(job)
+            reduced = agreed([(job, changes)])
+            if not reduced:
+                tried = ", ".join(f"{change:.1e}" for change in changes.values())
+                print(f"{image:32}{name:24}{'decoded whole; coefficients differ by':>47} {tried}")
+                continue
+            finer = reduced["any"]
+            small = read_for_curve(harmonizer, job, force=False, finer=finer)
             ways = {
                 "full": lambda h=harmonizer, j=job: Survey(h)(j),
-                "reduced": lambda h=harmonizer, j=job: Survey(h, reduced=frozenset({"any"}))(j),
+                "reduced": lambda h=harmonizer, j=job, r=reduced: Survey(h, reduced=r)(j),
             }
             seconds, ratios = medians(ways, rounds)
             print(
                 f"{image:32}{name:24}{seconds['full'] * 1e3:8.0f}{seconds['reduced'] * 1e3:9.0f}"
-                f"{ratios['reduced']:7.2f}{small.step:5}{'-' if difference is None else f'{difference:.1e}':>24}"
-                + ("" if difference is None or difference <= AGREED else "   decoded whole")
+                f"{ratios['reduced']:7.2f}{small.step:5}{changes[finer]:>24.1e}"
             )
 
 

@@ -17,7 +17,7 @@ from isotone.apply import apply
 from isotone.data.manifest import Manifest
 from isotone.errors import RadiographError
 from isotone.export.plan import plan
-from isotone.export.reduced import AGREED, TRIED, WORTH, Trial, agreed, to_try
+from isotone.export.reduced import AGREED, FINER, TRIED, WORTH, Trial, agreed, to_try
 from isotone.gate import Gate
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom import read_dicom, read_dicom_reduced
@@ -53,7 +53,7 @@ def curves(network: GDCE, path: Path, side: int) -> tuple[np.ndarray, np.ndarray
 
 
 @pytest.mark.parametrize("syntax", JPEG_2000)
-@pytest.mark.parametrize(("shape", "step"), [((256, 320), 4), ((250, 322), 2), ((131, 140), 2)])
+@pytest.mark.parametrize(("shape", "step"), [((256, 320), 4), ((250, 322), 2), ((131, 140), 2), ((261, 259), 4)])
 def test_a_reduced_image_is_the_whole_one_smoothed_at_every_second_or_fourth_pixel(tmp_path, syntax, shape, step):
     y, x = np.mgrid[: shape[0], : shape[1]]
     stored = np.rint(2000 + 900 * np.sin(x / 40) + 900 * np.cos(y / 30)).astype(np.uint16)
@@ -190,8 +190,15 @@ def test_few_images_are_decoded_whole_without_a_trial(harmonizer, tmp_path):
     jobs = plan(Manifest.from_paths([tmp_path / "in"]), tmp_path / "out", (REFERENCE,), "gsps")
     assert to_try(harmonizer, jobs) == []
     assert len(to_try(harmonizer, [*jobs, jobs[0]])) == TRIED
-    change = Trial(harmonizer)(jobs[0])
-    assert change < AGREED
-    assert agreed([(jobs[0], change)]) == {HOLOGIC}
-    assert agreed([(jobs[0], change), (jobs[1], 2e-3)]) == frozenset()
-    assert agreed([(jobs[0], None), (jobs[1], RadiographError("E_DECODE", "damaged"))]) == frozenset()
+
+
+def test_the_smallest_image_is_read_at_which_all_that_were_tried_agree(harmonizer, tmp_path):
+    paths = write_many(tmp_path / "in", noise=0)
+    first, second = plan(Manifest.from_paths(paths[:2]), tmp_path / "out", (REFERENCE,), "gsps")
+    changes = Trial(harmonizer)(first)
+    assert list(changes) == list(FINER)
+    assert max(changes.values()) < AGREED
+    assert agreed([(first, changes)]) == {HOLOGIC: 1}
+    assert agreed([(first, changes), (second, {1: 2e-3, 2: 1e-4})]) == {HOLOGIC: 2}
+    assert agreed([(first, changes), (second, {1: 2e-3, 2: 1e-3})]) == {}
+    assert agreed([(first, {}), (second, RadiographError("E_DECODE", "damaged"))]) == {}

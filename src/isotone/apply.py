@@ -205,7 +205,7 @@ def _done_before(jobs: list[Job], entries: Entries, delivery: Delivery) -> set[s
 def _deliver_states(delivery: StateDelivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
     """Presentation states: a curve for each image, then a file for each group of images."""
     trials = to_try(delivery.harmonizer, jobs)
-    reduced: frozenset[str | None] = frozenset()
+    reduced: dict[str | None, int] = {}
     if trials:
         with closing(run(Trial(delivery.harmonizer, delivery.force), trials, "comparing", time_limit)) as tried:
             reduced = agreed(tried)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -32,13 +33,14 @@ class Planned(NamedTuple):
 class Survey:
     """Finds the curve and the group of one image.
 
-    A scanner's curve needs no pixel, so none is decoded, and the images of the domains `reduced` are read reduced. The
-    looks (`isotone.gate`) of these images are not compared; what the header tells is refused all the same.
+    A scanner's curve needs no pixel, so none is decoded, and the images of the domains in `reduced` are read reduced
+    (`isotone.export.reduced.agreed`). The looks (`isotone.gate`) of these images are not compared; what the header
+    tells is refused all the same.
     """
 
     harmonizer: ToneCurveHarmonizer
     force: bool = False
-    reduced: frozenset[str | None] = frozenset()
+    reduced: Mapping[str | None, int] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Planned:
         """Read the header, and the pixels where the curve depends on them.
@@ -62,8 +64,8 @@ class Survey:
             refuse_ours(shown.header)
             group = group_of(shown.dataset, shown.header)
             if self.harmonizer.needs_pixels:
-                reduced = job.domain in self.reduced
-                image = read_for_curve(self.harmonizer, job, force=self.force, reduced=reduced)
+                finer = self.reduced.get(job.domain)
+                image = read_for_curve(self.harmonizer, job, force=self.force, finer=finer)
                 radiograph = image.with_domain(domain)
             seen = self.harmonizer.look(radiograph)
             curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)

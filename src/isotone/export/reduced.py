@@ -1,7 +1,7 @@
 """Which images may be read reduced: where each has a curve of its own that a smaller image tells as well.
 
 Nothing but the network knows how much it depends on fine detail, so it is asked: some images of each domain are
-decoded whole and reduced, and only where the coefficients agree are the others read reduced.
+decoded whole and reduced, and only where the coefficients agree are the others read as much reduced.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isotone.errors import IsotoneError
 from isotone.export.deliver import Job
@@ -24,14 +25,14 @@ TRIED = 4
 """Images of each domain."""
 WORTH = 5
 """Fewer images than this many times `TRIED` are simply decoded whole."""
-FINER = 2
-"""Pixels of a reduced image for each one that the network sees, along a side, at least."""
+FINER = (1, 2)
+"""Pixels of a reduced image for each one that the network sees, along a side, at least; the first one that does."""
 
 
-def read_for_curve(harmonizer: ToneCurveHarmonizer, job: Job, *, force: bool, reduced: bool) -> Radiograph:
-    """An image for the sake of its curve, reduced where that is allowed and can be had."""
-    side = _side(harmonizer, job.domain)
-    image = read_dicom_reduced(job.path, side, force=force) if reduced and side else None
+def read_for_curve(harmonizer: ToneCurveHarmonizer, job: Job, *, force: bool, finer: int | None) -> Radiograph:
+    """An image for the sake of its curve, reduced where that can be had; None: whole."""
+    side = _seen(harmonizer, job.domain) * (finer or 0)
+    image = read_dicom_reduced(job.path, side, force=force) if side else None
     return read_dicom(job.path, force=force)[0] if image is None else image
 
 
@@ -42,8 +43,8 @@ class Trial:
     harmonizer: ToneCurveHarmonizer
     force: bool = False
 
-    def __call__(self, job: Job) -> float | None:
-        """The largest change; None where the image cannot be read reduced.
+    def __call__(self, job: Job) -> dict[int, float]:
+        """The largest change by each of `FINER` at which the image can be read reduced.
 
         Raises
         ------
@@ -51,22 +52,23 @@ class Trial:
             The image is refused.
         """
         with caught_warnings():
-            small = read_for_curve(self.harmonizer, job, force=self.force, reduced=True)
-            if small.step == 1:
-                return None
-            whole = read_for_curve(self.harmonizer, job, force=self.force, reduced=False)
-            before, after = (
-                np.array(self.harmonizer.curve(image.with_domain(job.domain), force=True).coefficients)
-                for image in (whole, small)
-            )
-            return float(np.abs(after - before).max())
+            whole = self._coefficients(job, read_for_curve(self.harmonizer, job, force=self.force, finer=None))
+            changes = {}
+            for finer in FINER:
+                small = read_for_curve(self.harmonizer, job, force=self.force, finer=finer)
+                if small.step > 1:
+                    changes[finer] = float(np.abs(self._coefficients(job, small) - whole).max())
+            return changes
+
+    def _coefficients(self, job: Job, image: Radiograph) -> NDArray[np.float64]:
+        return np.array(self.harmonizer.curve(image.with_domain(job.domain), force=True).coefficients)
 
 
 def to_try(harmonizer: ToneCurveHarmonizer, jobs: Iterable[Job]) -> list[Job]:
     """Some images, evenly spread, of each domain that has enough of them."""
     by_domain: dict[str | None, list[Job]] = {}
     for job in jobs:
-        if _side(harmonizer, job.domain):
+        if _seen(harmonizer, job.domain):
             by_domain.setdefault(job.domain, []).append(job)
     return [
         images[k * (len(images) - 1) // (TRIED - 1)]
@@ -76,15 +78,22 @@ def to_try(harmonizer: ToneCurveHarmonizer, jobs: Iterable[Job]) -> list[Job]:
     ]
 
 
-def agreed(results: Iterable[tuple[Job, float | IsotoneError | None]]) -> frozenset[str | None]:
-    """The domains of which every image that was tried gave the same curve, reduced or not; and one did."""
-    worst: dict[str | None, float] = {}
-    for job, change in results:
-        if isinstance(change, float):
-            worst[job.domain] = max(change, worst.get(job.domain, 0.0))
-    return frozenset(domain for domain, change in worst.items() if change <= AGREED)
+def agreed(results: Iterable[tuple[Job, dict[int, float] | IsotoneError]]) -> dict[str | None, int]:
+    """By domain the first of `FINER` at which every image that was tried, and could be, gave the same curve."""
+    worst: dict[tuple[str | None, int], float] = {}
+    for job, changes in results:
+        if not isinstance(changes, IsotoneError):
+            for finer, change in changes.items():
+                worst[job.domain, finer] = max(change, worst.get((job.domain, finer), 0.0))
+    return {
+        domain: finer
+        for finer in reversed(FINER)
+        for (domain, tried), change in worst.items()
+        if tried == finer and change <= AGREED
+    }
 
 
-def _side(harmonizer: ToneCurveHarmonizer, domain: str | None) -> int:
+def _seen(harmonizer: ToneCurveHarmonizer, domain: str | None) -> int:
+    """Side in pixels of what a network sees; 0 without one."""
     mapper = None if domain is None else harmonizer.mappers.get(domain)
-    return FINER * int(getattr(mapper, "input_size", 0))
+    return int(getattr(mapper, "input_size", 0))

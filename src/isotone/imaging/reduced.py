@@ -40,8 +40,6 @@ def decode_reduced(dataset: Dataset, layout: Layout, path: Path, side: int) -> t
     """
     sides = layout.rows, layout.columns
     times = max(min(sides) // side, 1).bit_length() - 1
-    while times and _rounded_up(sides, 2**times) != _rounded(sides, 2**times):
-        times -= 1
     # Two's complement in an unsigned codestream cannot be averaged.
     if times == 0 or layout.syntax not in JPEG_2000 or layout.signed:
         return None
@@ -57,13 +55,7 @@ def decode_reduced(dataset: Dataset, layout: Layout, path: Path, side: int) -> t
 
 
 def _rounded_up(sides: tuple[int, int], step: int) -> tuple[int, ...]:
-    """As the codec has it."""
     return tuple(-(-n // step) for n in sides)
-
-
-def _rounded(sides: tuple[int, int], step: int) -> tuple[int, ...]:
-    """As Pillow has it, which then refuses what the codec gives where the two differ."""
-    return tuple((n + step // 2) // step for n in sides)
 
 
 def _low_pass(frame: bytes, times: int) -> NDArray[np.uint16]:
@@ -71,6 +63,8 @@ def _low_pass(frame: bytes, times: int) -> NDArray[np.uint16]:
     with Image.open(BytesIO(frame), formats=["JPEG2000"]) as image:
         if image.mode not in ("L", "I;16"):
             raise ValueError("not one channel of at most 16 bits")
+        # The codec rounds the sides up and Pillow to the nearest, which then refuses what the codec gives.
+        image._size = tuple(n << times for n in _rounded_up(image.size, 2**times))  # type: ignore[assignment]
         image.reduce = times  # type: ignore[method-assign, assignment]
         words = np.asarray(image)
     spread = 8 * words.dtype.itemsize - jpeg2000_size(frame).precision  # Pillow uses all bits of a word

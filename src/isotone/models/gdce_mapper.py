@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from isotone.curves import ToneCurve
 from isotone.errors import ModelError
 from isotone.imaging.radiograph import Radiograph
@@ -24,6 +26,8 @@ class GDCEMapper:
 
     def __init__(self, network: GDCE) -> None:
         self.network = network.eval()
+        # In place. Two thirds of the time on a CPU, for the same coefficients up to rounding.
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def input_size(self) -> int:
