@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
 import signal
@@ -165,6 +167,34 @@ def codes_of_run(tmp_path: Path, out: Path) -> set[str]:
         return {error.code for error in in_process(tmp_path, out).refused}
     except IsotoneError as error:
         return {error.code}
+
+
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("fsync", errno.EIO), ("replace", errno.EIO), ("replace", errno.ESTALE), ("fsync", errno.EDQUOT)],
+    ids=["EIO when flushed", "EIO when renamed", "NFS handle gone", "quota told late, as NFS does"],
+)
+def test_a_disk_that_fails_now_and_then_costs_those_files_and_the_same_command_does_them(
+    tmp_path, monkeypatch, call, number
+):
+    write_images(tmp_path / "in", 9)
+    whole, calls = getattr(os, call), itertools.count()
+
+    def failing(*arguments):
+        # The images alone: the table is written last.
+        if getattr(arguments[0], "suffix", ".dcm") == ".dcm" and next(calls) % 3 == 1:
+            raise OSError(number, os.strerror(number))
+        return whole(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing)
+        assert codes_of_run(tmp_path, tmp_path / "out") == {"E_WRITE"}
+    assert not [*(tmp_path / "out").glob(f"{TEMPORARY}*")]
+    done = outputs(tmp_path)
+    assert 0 < len(done) < 9
+    report = in_process(tmp_path, tmp_path / "out")
+    assert (report.harmonized, report.resumed, report.refused) == (9 - len(done), len(done), [])
+    assert done.items() <= outputs(tmp_path).items()
 
 
 def test_a_read_only_folder_is_one_line(tmp_path):
