@@ -78,6 +78,24 @@ def test_from_files_to_report(cohort: Path, classifier: Path, tmp_path: Path) ->
     assert set(rows["src", "curve"]["accuracy_per_class"]) == {"bright", "dark"}
 
 
+def test_another_seed_tests_the_same_patients_where_the_manifest_states_no_split(
+    cohort: Path, classifier: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(cohort).drop(columns="split")
+    table["path"] = [str(cohort.parent / path) for path in table["path"]]
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    tested = []
+    for seed in (0, 1):
+        out = tmp_path / str(seed)
+        done = run(
+            *("evaluate", tmp_path / "manifest.csv", "--classifier", classifier, "-o", out, "--seed", seed),
+            *("--workers", 1, "--baseline", "full-range", "--quiet"),
+        )
+        assert done.exit_code == 0, done.output
+        tested.append(set(pd.read_csv(out / "scores.csv")["image"]))
+    assert tested[0] == tested[1]
+
+
 def test_apply_mirrors_the_tree_and_says_what_it_did(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
     result = run("apply", harmonizer, cohort, "-o", tmp_path / "out", "--workers", 1)
     assert result.exit_code == 0, result.output

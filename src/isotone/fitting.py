@@ -63,7 +63,7 @@ def fit_mappers(
 ) -> Fitted:
     """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
     _check(method, classifier, labels, mix)
-    rows = with_splits(manifest, seed).select(domains=[*reference_domains, *source_domains])
+    rows = with_splits(manifest).select(domains=[*reference_domains, *source_domains])
     samples, refused = load_samples(
         list(rows.select(splits=("train", "val"))),
         None if classifier is None else classifier.prepare,

@@ -62,7 +62,7 @@ def train(
     }
     chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
     chosen_settings = validated(TrainSettings.small if backbone == "small" else TrainSettings, chosen)
-    rows = with_splits(read_manifest(manifest), seed)
+    rows = with_splits(read_manifest(manifest))
     left_out = LeftOut()
     with run_in(output, force, "train", manifest, reference, chosen, seed):
         train_classifier(

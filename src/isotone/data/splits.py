@@ -24,7 +24,8 @@ def with_splits(manifest: Manifest, seed: int = 0) -> Manifest:
     ----------
     manifest : Manifest
     seed : int
-        Of the shuffle; the same seed and rows give the same splits.
+        Of the shuffle; the same seed and rows give the same splits. Only whoever writes the split down may choose it:
+        were it a run's seed, then `evaluate` could test on patients that `train` or `fit` had seen.
     """
     table = manifest.table.copy()
     stated = table.dropna(subset=["patient_id", "split"]).groupby("patient_id")["split"].first()

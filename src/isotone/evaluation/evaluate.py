@@ -80,7 +80,7 @@ def evaluate(
     names = baseline_names(baselines)
     run: dict[str, Any] = {"workers": workers, "quiet": quiet}
     _refuse_names([*harmonizers, *names])
-    manifest = with_splits(manifest, seed)
+    manifest = with_splits(manifest)
     methods, own, notes = _methods(names, harmonizers, manifest, classifier, seed, run)
     tested = manifest.select(splits=["test"], labelled=True)
     material = gather(tested, classifier, methods, classifiers=own, seed=seed, on_refusal=on_refusal, **run)

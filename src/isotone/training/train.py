@@ -123,7 +123,7 @@ def train_classifier(
     """
     settings = settings or TrainSettings()
     files = RunFiles(None if folder is None else Path(folder), tensorboard=tensorboard)
-    manifest = with_splits(manifest, seed)
+    manifest = with_splits(manifest)
     prepare = Prepare(settings.image_size)
     splits: dict[str, list[Sample]] = {}
     with files.until_saved():
