@@ -150,9 +150,7 @@ def audit(
     degradation = []
     if classifier is not None:
         try:
-            rows = with_splits(manifest).select(
-                domains=list(reference_domains), splits=["val", "test"], labelled=True
-            )
+            rows = with_splits(manifest).select(domains=list(reference_domains), splits=["val", "test"], labelled=True)
             degradation = degrade(rows, classifier, seed=seed, workers=workers, quiet=quiet)
         except IsotoneError as error:
             notes.append(f"The classifier was not tried under changed responses: {error.what}.")
