@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from isotone.errors import IsotoneError, UsageError
 from isotone.files import replace_file
+from isotone.imaging.folder import images_in
+from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
 from isotone.imaging.read import read_header
 
 COLUMNS = ("path", "domain", "label", "patient_id", "split")
@@ -22,8 +24,6 @@ TEXT = pd.StringDtype("python")
 """Strings as Python has them: a file name that is not UTF-8 fits in no Arrow string."""
 SPLITS = ("train", "val", "test")
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
-SUFFIXES = {".dcm", ".dicom", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ""}
-"""What a folder is searched for; DICOM files often have no suffix."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Manifest:
 
     @classmethod
     def from_paths(cls, paths: Iterable[str | Path], *, domain: str | None = None, inverted: bool = False) -> Self:
-        """Files, folders (searched in depth, by suffix) and manifests, in one table.
+        """Files, folders (searched in depth: `isotone.imaging.folder.images_in`) and manifests, in one table.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class Manifest:
         tables = []
         for given in map(Path, paths):
             if given.is_dir():
-                found = [str(p) for p in sorted(given.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
+                found = [str(path) for path in images_in(given)]
                 if not found:
                     raise UsageError("no image in this folder", code="E_READ", file=given)
                 tables.append(_listing(found, given))
@@ -252,7 +252,7 @@ def _with_header_facts(table: pd.DataFrame, domain: str | None) -> pd.DataFrame:
     facts = {name: table[name].to_numpy(object) for name in ("domain", "patient_id")}
     for index in lacking.nonzero()[0]:
         path = Path(str(table["path"].iloc[index]))
-        if path.suffix.lower() not in {".dcm", ".dicom", ""}:
+        if path.suffix.lower() in RASTER_SUFFIXES:
             continue
         try:
             header = read_header(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import NamedTuple
 from pydicom.uid import UID
 
 from isotone.errors import IsotoneError, RadiographError
+from isotone.imaging.folder import images_in
 from isotone.imaging.radiograph import Header
-from isotone.imaging.read import SUFFIXES, read_header, read_radiograph
+from isotone.imaging.read import read_header, read_radiograph
 from isotone.workers import map_isolated
 
 SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
@@ -96,8 +96,8 @@ def inspect(
     Parameters
     ----------
     paths : iterable of path or Listed
-        Files and folders; of a folder, all that is named like an image, links and pipes included. What a manifest says
-        of a file goes before what its header says.
+        Files and folders; of a folder, what `isotone.imaging.folder.images_in` finds. What a manifest says of a file
+        goes before what its header says.
     domain, inverted, force
         As for `isotone.imaging.read.read_radiograph`.
     decode : bool
@@ -136,11 +136,8 @@ def _files(given: str | Path | Listed) -> Iterator[Listed]:
     if given.is_symlink() or not given.is_dir():
         yield Listed(given)
         return
-    for folder, subfolders, names in os.walk(given):
-        subfolders.sort()
-        for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES:
-                yield Listed(Path(folder, name))
+    for path in images_in(given):
+        yield Listed(path)
 
 
 def _seconds(item: Listed) -> float:

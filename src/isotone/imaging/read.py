@@ -9,9 +9,6 @@ from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
 from isotone.imaging.raster import read_raster, read_raster_header
 
-SUFFIXES = {".dcm", ".dicom", "", *RASTER_SUFFIXES}
-"""What images are called, in lower case; DICOM files often have no suffix."""
-
 
 def read_header(path: str | Path, *, domain: str | None = None, inverted: bool = False, force: bool = False) -> Header:
     """What a file says of its image; no pixel is decoded.
