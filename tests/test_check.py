@@ -65,7 +65,7 @@ def test_another_response_under_the_same_name_differs(
 
 def test_too_few_images_are_no_batch_and_the_line_says_so(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     verdict = check(harmonizer, today(tmp_path, n=BATCH - 1, response=2.8), workers=0).verdicts[0]
-    assert verdict.found is None
+    assert (verdict.layout, verdict.chance) == (None, None)
     assert f"below {BATCH} images" in verdict.line
 
 
@@ -97,13 +97,15 @@ def test_one_odd_image_in_a_batch_is_named_and_does_not_make_the_batch_differ(
 
 def test_a_new_fact_of_the_headers_is_a_difference(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     looks = [x for x in (harmonizer.look(image) for image in _radiographs(today(tmp_path))) if x is not None]
-    verdict = judge("src", harmonizer.gates["src"], looks, facts=["3 images with W_SEEN_SOFTWARE"])
+    verdict = judge(
+        "src", harmonizer.gates["src"], harmonizer.drifts["src"], looks, facts=["3 images with W_SEEN_SOFTWARE"]
+    )
     assert verdict.differences == ("3 images with W_SEEN_SOFTWARE",)
 
 
 def test_many_refused_images_make_a_batch_differ(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     looks = [x for x in (harmonizer.look(image) for image in _radiographs(today(tmp_path))) if x is not None]
-    verdict = judge("src", harmonizer.gates["src"], looks, refused=12)
+    verdict = judge("src", harmonizer.gates["src"], harmonizer.drifts["src"], looks, refused=12)
     assert "unlike those of the fit" in verdict.differences[0]
 
 

@@ -25,7 +25,7 @@ ROOMS = [
     ("foreground", "mix"),
     ("structure", "views"),
     ("brightness", "population", "transport", "look"),
-    ("matching", "gate", "deviation"),
+    ("matching", "gate", "deviation", "drift"),
     ("normalizers",),
     ("models",),
     ("losses",),

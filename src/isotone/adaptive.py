@@ -12,22 +12,18 @@ from numpy.typing import NDArray
 from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.deviation import Deviation
+from isotone.deviation import COMPONENTS, Deviation, covariance, whitening
 from isotone.matching import FrozenClassifier
 from isotone.presets import find_presets
 from isotone.scanner import ScannerFit
-from isotone.views import Views, described, take_views
+from isotone.views import described, take_views
 
 Floats = NDArray[np.float64]
 
-COMPONENTS = 6
-"""Directions in which an image may deviate."""
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 5
 FEWEST = 20
 """Labelled source images below which the reference's held-out images validate instead."""
-WIDEST = 3.0
-"""Corrections beyond this many standard deviations of the source's images are cut to it."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +82,14 @@ def fit_adaptive(
     ours = take_views(source, described(source).parts, air)
     level = Brightness(theirs, COMPONENTS, seed)
     residuals = level.scores(theirs.quantiles) - level.expected
-    white = _whitening(residuals)
-    model = _about(level, white, ours, scanner.curve(ours.quantiles), air)
+    model = Deviation.fit(level, residuals, ours, scanner.curve(ours.quantiles), air)
     alike = scanner.notes["mismatch"] <= scanner.notes["mismatch_limit"]
     presets = [scanner.curve]
     if alike:
         presets = find_presets(source, ours, reference, residuals, scanner.curve, model, seed)
     group = model.nearest(ours, presets)
     mapped = np.stack([presets[k](q) for k, q in zip(group, ours.quantiles, strict=True)])
-    model = _about(level, white, ours, mapped, air)
+    model = Deviation.fit(level, residuals, ours, mapped, air)
     deviations = model.of(ours, mapped)
     classes = list(classifier.config.classes)
     labelled = [i for i, s in enumerate(source) if s.label in classes]
@@ -131,31 +126,6 @@ def fit_adaptive(
     return AdaptiveFit(presets, replace(model, strength=strength), notes)
 
 
-def _whitening(residuals: Floats) -> Floats:
-    """Times it, the residuals have unit variances and no correlations."""
-    scale, axes = np.linalg.eigh(_covariance(residuals))
-    return np.asarray(axes / np.sqrt(np.maximum(scale, 1e-12)))
-
-
-def _covariance(numbers: Floats) -> Floats:
-    return np.cov(numbers.T).reshape(numbers.shape[1], -1)  # of a single number too
-
-
-def _about(level: Brightness, white: Floats, ours: Views, mapped: Floats, air: bool) -> Deviation:
-    """The model of deviations, centred on the source's images behind their curves."""
-    found = level.scores(mapped) - level.expect(ours.structure)
-    return Deviation(
-        air=air,
-        mean=level.mean,
-        axes=level.axes,
-        weights=level.weights,
-        offset=level.offset + found.mean(0),
-        limit=WIDEST * found.std(0),
-        whitening=white,
-        strength=0.0,
-    )
-
-
 def _excess(residuals: Floats, deviations: Floats) -> Floats:
     """A root of the covariance that the source's deviations have beyond the reference's, and beyond chance.
 
@@ -165,8 +135,8 @@ def _excess(residuals: Floats, deviations: Floats) -> Floats:
     count = residuals.shape[1]
     ours, theirs = (min(count / len(each), 0.9) for each in (deviations, residuals))
     edge = ((1 + np.sqrt(ours + theirs - ours * theirs)) / (1 - theirs)) ** 2
-    white = _whitening(residuals)
-    ratio, directions = np.linalg.eigh(_covariance(deviations @ white))
+    white = whitening(residuals)
+    ratio, directions = np.linalg.eigh(covariance(deviations @ white))
     beyond = np.sqrt(np.where(ratio > edge, ratio - 1, 0))
     return np.asarray((directions * beyond).T @ np.linalg.inv(white))
 

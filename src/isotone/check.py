@@ -18,10 +18,12 @@ from scipy import special
 
 from isotone.data.images import map_images
 from isotone.data.manifest import Manifest
+from isotone.drift import Drift
 from isotone.errors import IsotoneError, RadiographError, UsageError
-from isotone.gate import BATCH, LAYOUT_LIMIT, TONE_LIMIT, Distance, Gate
+from isotone.gate import BATCH, LAYOUT_LIMIT, Gate
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
+from isotone.look import SIZE
 from isotone.seen import refuse_other_data
 
 Floats = NDArray[np.float64]
@@ -29,7 +31,7 @@ Floats = NDArray[np.float64]
 OUTSIDE = 0.05
 """Share of images outside the limit that is still ordinary."""
 CHANCE = 0.01
-"""That so many lie outside by accident, below which a batch differs."""
+"""That so many lie outside by accident, or that a batch deviates so far, below which it differs."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,10 @@ class Verdict:
     domain : str
     images, outside : int
         Compared; of these, unlike the fit one by one.
-    found : Distance or None
-        Of the rest as a batch; None: too few, or no gate.
+    layout, chance : float or None
+        Of the rest as a batch: how far its layout is from that of the fit (`isotone.gate`), and the probability that
+        the same response makes it deviate so far in tone (`isotone.drift`). None: too few images, or nothing to
+        compare them with.
     differences : tuple of str
         In plain words; empty where nothing differs.
     """
@@ -50,15 +54,17 @@ class Verdict:
     domain: str
     images: int
     outside: int
-    found: Distance | None = None
+    layout: float | None = None
+    chance: float | None = None
     differences: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         """One line for people."""
         batch = f"no batch test below {BATCH} images"
-        if self.found is not None:
-            batch = f"tone {self.found.tone:.1f} of {TONE_LIMIT}, layout {self.found.layout:.1f} of {LAYOUT_LIMIT}"
+        if self.layout is not None:
+            tone = "not compared" if self.chance is None else f"chance {self.chance:.2g}, limit {CHANCE}"
+            batch = f"tone {tone}, layout {self.layout:.1f} of {LAYOUT_LIMIT}"
         verdict = f"DIFFERENT: {'; '.join(self.differences)}" if self.differences else "as in the fit"
         return f"{self.domain}: {verdict} ({self.images} images, {self.outside} outside, {batch})"
 
@@ -114,7 +120,7 @@ class Watch:
     """Collects what is seen of each source domain, one image after the other."""
 
     def __init__(self, harmonizer: ToneCurveHarmonizer) -> None:
-        self._gates = {domain: harmonizer.gates.get(domain) for domain in harmonizer.source_domains}
+        self._harmonizer = harmonizer
         self._looks: dict[str | None, list[Floats]] = {}
         self._facts: dict[str | None, Counter[str]] = {}
         self._outside: Counter[str | None] = Counter()
@@ -134,27 +140,37 @@ class Watch:
         return [
             judge(
                 domain,
-                gate,
+                self._harmonizer.gates.get(domain),
+                self._harmonizer.drifts.get(domain),
                 self._looks.get(domain, []),
                 refused=self._outside[domain],
                 facts=[f"{n} images with {code}" for code, n in sorted(self._facts.get(domain, Counter()).items())],
             )
-            for domain, gate in self._gates.items()
+            for domain in self._harmonizer.source_domains
             if domain in self._looks or self._outside[domain]
         ]
 
 
 def judge(
-    domain: str, gate: Gate | None, looks: Sequence[Floats], *, refused: int = 0, facts: Sequence[str] = ()
+    domain: str,
+    gate: Gate | None,
+    drift: Drift | None,
+    looks: Sequence[Floats],
+    *,
+    refused: int = 0,
+    facts: Sequence[str] = (),
 ) -> Verdict:
-    """Compare the looks of a domain's images with its gate.
+    """Compare the looks of a domain's images with those of its fit.
 
     Parameters
     ----------
     domain : str
     gate : Gate or None
         None: the facts alone are judged.
+    drift : Drift or None
+        None: tone is not compared.
     looks : sequence of float64 arrays
+        As `ToneCurveHarmonizer.look` gives them.
     refused : int
         Images known to be unlike the fit, whose looks are not among `looks`.
     facts : sequence of str
@@ -172,12 +188,14 @@ def judge(
         differences.insert(0, f"{outside} of {images} images look unlike those of the fit")
     if len(inside) < BATCH // 2:
         return Verdict(domain, images, outside, differences=tuple(differences))
-    found = gate.batch(np.stack(inside))
-    if found.layout > LAYOUT_LIMIT:
+    batch = np.stack(inside)
+    layout = gate.layout(batch)
+    if layout > LAYOUT_LIMIT:
         differences.insert(0, "another anatomy, view, field of view or processing")
-    if found.tone > TONE_LIMIT:
+    chance = None if drift is None else drift.chance(batch[:, SIZE + 1 :])
+    if chance is not None and chance < CHANCE:
         differences.insert(0, "another response")
-    return Verdict(domain, images, outside, found, tuple(differences))
+    return Verdict(domain, images, outside, layout, chance, tuple(differences))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import ModelError
@@ -26,6 +27,10 @@ from isotone.views import QUANTILES, Views, take_views
 Floats = NDArray[np.float64]
 
 NUMBERS = ("mean", "axes", "weights", "offset", "limit", "whitening")
+COMPONENTS = 6
+"""Directions in which an image may deviate."""
+WIDEST = 3.0
+"""Corrections beyond this many standard deviations of the source's images are cut to it."""
 KNOTS = 16
 """Straight pieces of the curve that takes a deviation back."""
 
@@ -62,6 +67,34 @@ class Deviation:
     limit: Floats
     whitening: Floats
     strength: float
+
+    @classmethod
+    def fit(cls, level: Brightness, residuals: Floats, ours: Views, mapped: Floats, air: bool) -> Self:
+        """The model of deviations, centred on a source's images; of strength 0.
+
+        Parameters
+        ----------
+        level : Brightness
+            Of the reference, with at most `COMPONENTS` axes.
+        residuals : float64 array of shape (m, k)
+            Deviations of the reference's own images, held out.
+        ours : Views
+            Of the source.
+        mapped : float64 array of shape (n, q)
+            Its quantiles behind the scanner's curve.
+        air : bool
+        """
+        found = level.scores(mapped) - level.expect(ours.structure)
+        return cls(
+            air=air,
+            mean=level.mean,
+            axes=level.axes,
+            weights=level.weights,
+            offset=level.offset + found.mean(0),
+            limit=WIDEST * found.std(0),
+            whitening=whitening(residuals),
+            strength=0.0,
+        )
 
     def of(self, views: Views, mapped: Floats) -> Floats:
         """Deviations, shape (n, k), of images whose quantiles, shape (n, q), a curve has mapped."""
@@ -127,3 +160,14 @@ class Deviation:
         if not (fits and 0 <= strength <= 1 and all(np.isfinite(a).all() for a in arrays.values())):
             raise ModelError("E_MODEL", "the per-image part of the model is damaged")
         return cls(air=bool(entry["air"]), strength=strength, **arrays)
+
+
+def whitening(residuals: Floats) -> Floats:
+    """Times it, the residuals have unit variances and no correlations."""
+    scale, axes = np.linalg.eigh(covariance(residuals))
+    return np.asarray(axes / np.sqrt(np.maximum(scale, 1e-12)))
+
+
+def covariance(numbers: Floats) -> Floats:
+    """Of the columns, shape (k, k), also where there is one."""
+    return np.cov(numbers.T).reshape(numbers.shape[1], -1)

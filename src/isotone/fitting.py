@@ -8,13 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from isotone.adaptive import fit_adaptive
 from isotone.bank import lean
+from isotone.brightness import Brightness
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
+from isotone.deviation import COMPONENTS
+from isotone.drift import FEWEST, Drift
 from isotone.errors import IsotoneError, UsageError
 from isotone.gate import Gate
 from isotone.look import look, through
@@ -42,6 +46,7 @@ class Fitted:
     notes: dict[str, dict[str, Any]]
     seen: dict[str, dict[str, dict[str, int]]]
     gates: dict[str, Gate]
+    drifts: dict[str, Drift]
 
 
 def fit_mappers(
@@ -97,6 +102,7 @@ def fit_mappers(
         {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
         {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
         _gates(sources, reference, plain, seed),
+        _drifts(sources, reference, plain, seed),
     )
 
 
@@ -137,10 +143,10 @@ def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError
 def _gates(
     sources: Mapping[str, Described], reference: Described, plain: Mapping[str, ScannerFit], seed: int
 ) -> dict[str, Gate]:
-    looks = np.stack([look(s) for s in reference])
+    looks = _looks(reference)
     return {
         domain: Gate.fit(
-            np.stack([look(s) for s in source]),
+            _looks(source),
             [s.patient for s in source],
             through(looks, plain[domain].curve.inverse()),
             [s.label for s in reference],
@@ -148,6 +154,19 @@ def _gates(
         )
         for domain, source in sources.items()
     }
+
+
+def _looks(samples: Described) -> NDArray[np.float64]:
+    return np.stack([look(s, parts) for s, parts in zip(samples, samples.parts, strict=True)])
+
+
+def _drifts(
+    sources: Mapping[str, Described], reference: Described, plain: Mapping[str, ScannerFit], seed: int
+) -> dict[str, Drift]:
+    if len(np.unique(reference.views.patients)) < FEWEST:
+        return {}
+    level = Brightness(reference.views, COMPONENTS, seed)
+    return {domain: Drift.fit(source, reference, plain[domain].curve, level) for domain, source in sources.items()}
 
 
 def _fit_scanners(

@@ -1,4 +1,4 @@
-"""Does an image, or a batch of them, look like those of the fit? A number, and the limit that it should keep.
+"""Does an image, or the layout of a batch, look like those of the fit? A number, and the limit that it should keep.
 
 A source domain is described on the scale of its own presentation values: by the looks (`isotone.look`) of its own
 images, and by those of the reference domain taken back through the inverse of the curve. So the reference lends its
@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from isotone.look import LAYOUT, SIZE
+from isotone.mix import nearest_mix
 
 Floats = NDArray[np.float64]
 
@@ -31,33 +31,16 @@ ALLOWANCE = 1.25
 """The limit is this many times the quantile above of the fit's own images, held out, where that is more."""
 BATCH = 20
 """Fewer images are no batch."""
-TONE_LIMIT, LAYOUT_LIMIT = 1.6, 1.9
-"""Of a batch; what was measured at these limits is in docs/results_gate.md."""
-DRIFT = 0.01
+LAYOUT_LIMIT = 1.9
+"""Of a batch; what was measured at this limit is in docs/results_gate.md."""
+MARGIN = 0.01
 """Variance that the mean of a batch may have of its own, in units of the variance within a class."""
-CURVE = 0.005
-"""Standard deviation of the curve, in presentation values, where it lends the reference's classes to the source."""
 NOISE = 0.004
 """Standard deviation that every number of a look has at least."""
 COMB = 1.5
 """How many bits of depth an image may lack beside those of the fit."""
-SMOOTH = 4
-"""A change of response is looked for among the cubic polynomials: offset, gain, gamma, contrast."""
 FOLDS = 5
 NUMBERS = ("patients", "per_patient", "depth", "limit")
-
-
-class Distance(NamedTuple):
-    """How far the look of an image is from the classes: 1 is ordinary.
-
-    Attributes
-    ----------
-    layout, tone : float
-        Root mean squares of standard deviations; `tone` is the brightness given the layout.
-    """
-
-    layout: float
-    tone: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,21 +147,17 @@ class Gate:
             return f"its grey levels lack {lacking:.1f} bits beside those of the fit, limit {COMB}"
         return None
 
-    def batch(self, looks: Floats) -> Distance:
-        """Distance of the mean look of a batch; its limits are `TONE_LIMIT` and `LAYOUT_LIMIT`.
+    def layout(self, looks: Floats) -> float:
+        """How far the mean layout of a batch is from the classes; its limit is `LAYOUT_LIMIT`.
 
         Parameters
         ----------
         looks : float64 array of shape (n, `SIZE` + 1)
         """
-        spread = self.own * (self.per_patient / len(looks) + 1 / self.patients) + DRIFT * self.within
-        spread[LAYOUT:, LAYOUT:] += CURVE**2 * np.eye(SIZE - LAYOUT)
-        factor = np.linalg.cholesky(spread)
-        z = np.linalg.solve(factor, self._beyond(looks[:, :SIZE].mean(0)))
-        powers = np.vander(self.centres.mean(0)[LAYOUT:], SMOOTH, increasing=True)
-        smooth = np.linalg.qr(np.linalg.solve(factor[LAYOUT:, LAYOUT:], powers))[0]
-        tone = smooth.T @ z[LAYOUT:]  # how far along each direction that a smooth change of response can take
-        return Distance(float(np.sqrt((z[:LAYOUT] ** 2).mean())), float(np.sqrt((tone**2).mean())))
+        spread = self.own * (self.per_patient / len(looks) + 1 / self.patients) + MARGIN * self.within
+        beyond = self._beyond(looks[:, :SIZE].mean(0))[:LAYOUT]
+        z = np.linalg.solve(np.linalg.cholesky(spread[:LAYOUT, :LAYOUT]), beyond)
+        return float(np.sqrt((z**2).mean()))
 
     def to_json(self) -> dict[str, Any]:
         """Numbers for JSON; no image can be made of them."""
@@ -212,12 +191,8 @@ class Gate:
         return np.asarray(np.linalg.solve(self._factor, looks.T).T)
 
     def _beyond(self, look: Floats) -> Floats:
-        """What of a look no mix of classes explains: least squares in the simplex."""
-        design = self._whiten(self.centres)
-        heavy = 1e3 * (1 + np.abs(design).max())  # makes the shares add up to one
-        equations = np.vstack([design.T, np.full(len(design), heavy)])
-        mix = optimize.nnls(equations, np.append(self._whiten(look), heavy))[0]
-        return np.asarray(look - mix @ self.centres / mix.sum())
+        """What of a look no mix of classes explains."""
+        return np.asarray(look - nearest_mix(self.centres, look, self._factor) @ self.centres)
 
 
 def _regular(covariance: Floats, images: int) -> Floats:

@@ -15,9 +15,11 @@ from isotone._version import __version__
 from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.data.sample import TakeSample
+from isotone.drift import Drift
 from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
 from isotone.files import write_text
 from isotone.fitting import Labels, Method, fit_mappers, settings_of
+from isotone.foreground import regions
 from isotone.gate import Gate
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.look import look
@@ -77,6 +79,7 @@ class ToneCurveHarmonizer:
         self.notes: dict[str, dict[str, Any]] = {}
         self.seen: dict[str, dict[str, dict[str, int]]] = {}
         self.gates: dict[str, Gate] = {}
+        self.drifts: dict[str, Drift] = {}
         self.labels: Labels = "all"
         self.seed = 0
         self._digest: str | None = None
@@ -159,7 +162,7 @@ class ToneCurveHarmonizer:
                 files=files,
             )
             self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
-            self.gates = fitted.gates
+            self.gates, self.drifts = fitted.gates, fitted.drifts
             self.labels, self.seed, self._digest = labels, seed, None
             if files.folder is not None:
                 self.save(files.folder)
@@ -171,10 +174,17 @@ class ToneCurveHarmonizer:
         return not all(isinstance(mapper, ScannerMapper) for mapper in self.mappers.values())
 
     def look(self, radiograph: Radiograph) -> NDArray[np.float64] | None:
-        """What the gate of its domain looks at (`isotone.look`); None without a gate, or without all its pixels."""
-        if radiograph.header.domain not in self.gates or radiograph.stored.size == 0 or radiograph.step > 1:
+        """What an image is compared with the fit by; None where its domain has no gate, or without all its pixels.
+
+        Its look (`isotone.look`), which the gate judges, then its deviation, of batches of which `isotone.drift` does.
+        """
+        domain = radiograph.header.domain
+        if domain not in self.gates or radiograph.stored.size == 0 or radiograph.step > 1:
             return None
-        return look(TakeSample()(radiograph))
+        sample = TakeSample()(radiograph)
+        parts = regions(sample)
+        drift = self.drifts.get(domain)
+        return np.concatenate([look(sample, parts), np.empty(0) if drift is None else drift.of(sample, parts)])
 
     def curve(
         self, radiograph: Radiograph, *, force: bool = False, seen: NDArray[np.float64] | None = None
@@ -281,6 +291,7 @@ class ToneCurveHarmonizer:
             harmonizer.mappers = {domain: load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
             harmonizer.notes, harmonizer.seen = body["notes"], body["seen"]
             harmonizer.gates = {domain: Gate.from_json(entry) for domain, entry in body["gates"].items()}
+            harmonizer.drifts = {domain: Drift.from_json(entry) for domain, entry in body["drifts"].items()}
             harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
         except OSError as error:
             raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder) from error
@@ -307,6 +318,7 @@ class ToneCurveHarmonizer:
             "mappers": dict(entries),
             "seen": self.seen,
             "gates": {domain: gate.to_json() for domain, gate in self.gates.items()},
+            "drifts": {domain: drift.to_json() for domain, drift in self.drifts.items()},
             "notes": self.notes,
         }
 

@@ -29,12 +29,14 @@ SIZE = LAYOUT + len(FOREGROUND) + len(FRAME)
 """How many numbers in all; the depth comes after them."""
 
 
-def look(sample: Sample) -> Floats:
+def look(sample: Sample, parts: Regions | None = None) -> Floats:
     """Describe an image.
 
     Parameters
     ----------
     sample : Sample
+    parts : Regions, optional
+        Its regions, where they are known already.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def look(sample: Sample) -> Floats:
         five of the anatomy, two of the whole frame. Last the depth: the logarithm (base 2) of how many
         values occur between the 2nd and 98th percentile. It tells 8-bit data in a 12-bit file, shifted or not.
     """
-    parts = regions(sample)
+    parts = parts or regions(sample)
     return np.concatenate([_layout(sample, parts), _tone(sample, parts), [_depth(sample)]])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 Floats = NDArray[np.float64]
 
@@ -54,3 +55,24 @@ def estimate_mix(likelihood: Floats, prior: Floats, strength: float = 2.0) -> Fl
             break
         mix = new
     return np.asarray(mix)
+
+
+def nearest_mix(centres: Floats, point: Floats, factor: Floats) -> Floats:
+    """The shares of classes whose mean lies nearest to a point: least squares in the simplex.
+
+    Parameters
+    ----------
+    centres : float64 array of shape (c, k)
+        Mean of each class.
+    point : float64 array of shape (k,)
+    factor : float64 array of shape (k, k)
+        Cholesky factor of the covariance in whose units distances are.
+
+    Returns
+    -------
+    float64 array of shape (c,)
+    """
+    design, wanted = np.linalg.solve(factor, centres.T), np.linalg.solve(factor, point)
+    heavy = 1e3 * (1 + np.abs(design).max())  # makes the shares add up to one
+    shares = optimize.nnls(np.vstack([design, np.full(len(centres), heavy)]), np.append(wanted, heavy))[0]
+    return np.asarray(shares / shares.sum())

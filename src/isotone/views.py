@@ -52,13 +52,12 @@ def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -
     rows = []
     for sample, part in zip(samples, parts, strict=True):
         anatomy = part.foreground if air and part.foreground.any() else part.foreground | part.background
-        fore = sample.pixels[anatomy] / 65535
-        back = sample.pixels[part.background & ~anatomy] / 65535
+        fore, back = sample.pixels[anatomy], sample.pixels[part.background & ~anatomy]
         rows.append(
             (
                 structure(sample.pixels, anatomy),
-                np.quantile(fore, QUANTILES) if len(fore) else np.zeros(len(QUANTILES)),
-                np.quantile(back, AIR) if len(back) else np.full(len(AIR), np.nan),
+                _quantiles(fore, QUANTILES) if len(fore) else np.zeros(len(QUANTILES)),
+                _quantiles(back, AIR) if len(back) else np.full(len(AIR), np.nan),
             )
         )
     described, quantiles, air_quantiles = (np.stack(column) for column in zip(*rows, strict=True))
@@ -69,6 +68,11 @@ def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -
         labels=np.array([s.label or "" for s in samples]),
         patients=np.unique([s.patient for s in samples], return_inverse=True)[1].astype(np.intp),
     )
+
+
+def _quantiles(values: NDArray[np.uint16], shares: Floats) -> Floats:
+    """As np.quantile has them, in [0, 1]; integers are sorted several times faster."""
+    return np.interp(shares * (len(values) - 1), np.arange(len(values)), np.sort(values)) / 65535
 
 
 class Described(tuple[Sample, ...]):

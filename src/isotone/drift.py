@@ -1,0 +1,142 @@
+"""Is a batch of images still behind the response of the fit? Their mean deviation from what structure lets expect.
+
+Structure (`isotone.structure`), which no response changes, says how bright an image ought to be on the reference. The
+mean of what is left, image by image behind the scanner's curve, is the same in every batch of the scanner, up to
+chance and up to the class mix: structure does not explain classes wholly, so any mix of the reference's classes is
+allowed for. What remains is another response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from isotone.brightness import Brightness
+from isotone.curves import ToneCurve
+from isotone.data.sample import Sample
+from isotone.deviation import Deviation, covariance
+from isotone.foreground import Regions
+from isotone.mix import nearest_mix
+from isotone.views import Described, take_views
+
+Floats = NDArray[np.float64]
+
+FEWEST = 10
+"""Patients of the reference, at least: of fewer, structure learns nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """What the deviations of one source domain's images are like.
+
+    Attributes
+    ----------
+    deviation : Deviation
+        Centred on the source's images.
+    curve : ToneCurve
+        The scanner's, behind which they deviate.
+    centres : float64 array of shape (c, k)
+        Mean deviation of each class of the reference, shifted so that the nearest mix of them is the source's mean.
+    spread : float64 array of shape (k, k)
+        Covariance of the source's deviations, leaning on the reference's where its images are few.
+    patients, per_patient : float
+        Of the source, and images of each; they count for one.
+    """
+
+    deviation: Deviation
+    curve: ToneCurve
+    centres: Floats
+    spread: Floats
+    patients: float
+    per_patient: float
+
+    @classmethod
+    def fit(cls, source: Described, reference: Described, curve: ToneCurve, level: Brightness) -> Self:
+        """Describe a source domain.
+
+        Parameters
+        ----------
+        source, reference : Described
+        curve : ToneCurve
+            Source → reference.
+        level : Brightness
+            Of the reference.
+        """
+        theirs = reference.views
+        ours = take_views(source, source.parts, reference.air)
+        residuals = level.scores(theirs.quantiles) - level.expected
+        mapped = curve(ours.quantiles)
+        deviation = Deviation.fit(level, residuals, ours, mapped, reference.air)
+        found = deviation.of(ours, mapped)
+        group = np.unique(theirs.labels, return_inverse=True)[1]
+        centres = np.stack([residuals[group == g].mean(0) for g in range(group.max() + 1)])
+        within = residuals - centres[group]
+        share = len(found) / (len(found) + 2 * found.shape[1])
+        lent = within.T @ within / max(len(within) - len(centres), 1)
+        spread = share * covariance(found) + (1 - share) * lent
+        patients = len(np.unique(ours.patients))
+        mean = level.scores(mapped).mean(0) - level.expect(ours.structure).mean(0)
+        mix = nearest_mix(centres, mean, np.linalg.cholesky(spread))
+        # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
+        centres, spread = np.round(centres - mix @ centres, 9), np.round(spread, 12)
+        return cls(deviation, curve, centres, spread, patients, len(found) / patients)
+
+    def of(self, sample: Sample, parts: Regions) -> Floats:
+        """Deviation of one image, shape (k,)."""
+        views = take_views([sample], [parts], self.deviation.air)
+        return np.asarray(self.deviation.of(views, self.curve(views.quantiles))[0])
+
+    def chance(self, deviations: Floats) -> float:
+        """Probability that images behind the same response, of whatever class mix, deviate at least so far in the mean.
+
+        Hotelling's two-sample test (Anderson 2003, 5.3.4) of what no mix explains.
+
+        Parameters
+        ----------
+        deviations : float64 array of shape (n, k)
+        """
+        patients = len(deviations) / self.per_patient
+        spread = self.spread * (1 / patients + 1 / self.patients)
+        mean: Floats = deviations.mean(0)
+        factor = np.asarray(np.linalg.cholesky(spread), np.float64)
+        rest = mean - nearest_mix(self.centres, mean, factor) @ self.centres
+        k, freedom = len(rest), self.patients + patients - 2
+        if freedom < k:
+            return 1.0
+        statistic = float(rest @ np.linalg.solve(spread, rest)) * (freedom - k + 1) / (freedom * k)
+        return float(special.fdtrc(k, freedom - k + 1, statistic))
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers for JSON; no image can be made of them."""
+        return {
+            "deviation": self.deviation.to_dict(),
+            "curve": self.curve.to_json(),
+            "centres": self.centres.tolist(),
+            "spread": self.spread.tolist(),
+            "patients": self.patients,
+            "per_patient": self.per_patient,
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        ModelError, ValueError, KeyError, TypeError
+            The numbers are not those of a drift.
+        """
+        deviation = Deviation.from_dict(entry["deviation"])
+        centres, spread = np.array(entry["centres"], float), np.array(entry["spread"], float)
+        patients, per_patient = float(entry["patients"]), float(entry["per_patient"])
+        k = len(deviation.offset)
+        numbers = [patients, per_patient, *centres.flat]
+        if centres.shape[1:] != (k,) or spread.shape != (k, k) or not np.isfinite(numbers).all() or patients <= 0:
+            raise ValueError("not the numbers of a drift")
+        np.linalg.cholesky(spread)  # LinAlgError is a ValueError
+        return cls(deviation, ToneCurve.from_json(entry["curve"]), centres, spread, patients, per_patient)

@@ -1,0 +1,80 @@
+"""A batch behind another response is told from chance and from another class mix."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from isotone.brightness import Brightness
+from isotone.curves import ToneCurve
+from isotone.data.sample import Sample
+from isotone.deviation import COMPONENTS
+from isotone.drift import Drift
+from isotone.foreground import regions
+from isotone.views import described
+from test_gate import breast, toned
+
+LIMIT = 0.01
+BATCH = 20
+
+
+def darker(sample: Sample, tone: object = lambda x: x) -> Sample:
+    """As the source scanner writes it, perhaps behind a further response."""
+    written = toned(sample, tone)
+    return toned(written, ToneCurve([0.6, -0.3, 0.4]).inverse())
+
+
+@cache
+def drift(classes: str = "BC", n: int = 60) -> Drift:
+    reference = described([breast(1000 + i, "ABCD"[i % 4]) for i in range(80)])
+    source = described([darker(breast(i, classes[i % len(classes)])) for i in range(n)])
+    return Drift.fit(source, reference, ToneCurve([0.6, -0.3, 0.4]), Brightness(reference.views, COMPONENTS))
+
+
+def batch(classes: str, start: int, tone: object = lambda x: x) -> np.ndarray:
+    samples = [darker(breast(start + i, classes[i % len(classes)]), tone) for i in range(BATCH)]
+    return np.stack([drift().of(s, regions(s)) for s in samples])
+
+
+@pytest.mark.parametrize("classes", ["ABCD", "BC", "A", "D"])
+@pytest.mark.parametrize("fitted", ["BC", "B"])
+def test_another_class_mix_is_not_another_response_not_even_of_classes_that_the_fit_never_saw(
+    classes: str, fitted: str
+) -> None:
+    found = drift(fitted)
+    samples = [darker(breast(9000 + i, classes[i % len(classes)])) for i in range(BATCH)]
+    assert found.chance(np.stack([found.of(s, regions(s)) for s in samples])) > LIMIT
+
+
+@pytest.mark.parametrize(
+    "tone", [lambda x: x**1.3, lambda x: x**0.77, lambda x: 0.08 + 0.92 * x, lambda x: 0.05 + 0.7 * x]
+)
+@pytest.mark.parametrize("classes", ["BC", "ABCD"])
+def test_a_batch_behind_another_response_is_no_chance(tone: object, classes: str) -> None:
+    assert drift().chance(batch(classes, 9000, tone)) < LIMIT
+
+
+def test_few_batches_of_the_same_response_are_called_another() -> None:
+    found = np.concatenate([batch("BC", start) for start in range(20_000, 20_200, BATCH)])
+    rng = np.random.default_rng(0)
+    draws = [drift().chance(found[rng.choice(len(found), BATCH, replace=False)]) for _ in range(200)]
+    assert np.mean(np.array(draws) < LIMIT) <= 0.05
+
+
+def test_images_of_one_patient_count_for_one() -> None:
+    one = drift()
+    several = replace(one, per_patient=4.0)
+    found = batch("BC", 9000, lambda x: x**1.15)
+    assert several.chance(found) > one.chance(found)
+
+
+def test_a_drift_survives_json_and_damage_is_found() -> None:
+    entry = drift().to_json()
+    again = Drift.from_json(entry)
+    found = batch("BC", 9000)
+    assert again.chance(found) == drift().chance(found)
+    assert again.to_json() == entry
+    for damage in ({"centres": [[0.0]]}, {"spread": (-np.eye(6)).tolist()}, {"patients": float("nan")}):
+        with pytest.raises(ValueError, match=r"drift|positive"):
+            Drift.from_json(entry | damage)
