@@ -70,6 +70,19 @@ def test_markup_and_formulas_in_the_header_are_but_text(tmp_path):
     assert header.domain == "<script>alert(1)</script> =cmd|' /C calc'!A0"  # whoever prints it escapes it
 
 
+@pytest.mark.parametrize(
+    ("tag", "planted"),
+    [(b"MONOCHROME2 ", b"DOE JANE  19"), (b"1.2.840.10008.1.2.4.80", b"1.2.840.10008.DOE.JANE")],
+)
+def test_a_refusal_names_terms_of_the_standard_and_quotes_nothing_else(tmp_path, tag, planted):
+    path = write(encoded(radiograph(), LOSSLESS["jpeg-ls"]), tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(tag, planted))
+    with pytest.raises(RadiographError) as caught:
+        read_header(path)
+    assert caught.value.code in ("E_UNSUPPORTED", "E_CODEC")
+    assert "DOE" not in str(caught.value)
+
+
 def _said_within(memory, paths, send):
     import resource  # not on Windows
 

@@ -152,6 +152,20 @@ def test_another_modality_intent_or_bit_depth_is_refused(fact: str, value: objec
         refuse_other_data(replace(HEADER, **{fact: value}), seen)
 
 
+def test_what_a_model_keeps_of_headers_holds_no_free_text() -> None:
+    header = replace(HEADER, software="Doe^Jane 1.0")
+    seen = seen_in([header])
+    assert "Doe" not in str(seen)
+    assert differences(header, seen) == ()
+    assert differences(header, {"software": {"Doe^Jane 1.0": 3}}) == ()  # a model of an earlier version
+
+
+def test_a_refusal_shows_terms_of_the_standard_alone() -> None:
+    with pytest.raises(RadiographError) as caught:
+        refuse_other_data(replace(HEADER, modality="DOE JANE"), {"modality": {"MG": 3, "ROE RICHARD": 1}})
+    assert caught.value.what == "modality is an unknown value, the curve was fitted on MG and an unknown value"
+
+
 def test_a_mapper_of_one_curve_ignores_the_image() -> None:
     curve = ToneCurve([0.3])
     assert ScannerMapper(curve).curve(image("x")) is curve

@@ -221,6 +221,34 @@ def test_the_header_names_scanner_and_acquisition_and_hashes_the_detector(tmp_pa
     assert "P-1" not in repr(header)
 
 
+@pytest.mark.parametrize("stated", [None, "", "FOR PRESENTATION", "DOE^JANE"])
+@pytest.mark.parametrize("modality", ["MG", "DX"])
+def test_the_sop_class_says_what_an_image_is_for_whatever_the_attribute_says(tmp_path, modality, stated):
+    ds = radiograph(modality=modality, intent="FOR PROCESSING", PresentationIntentType=stated)
+    header = read_header(write(ds, tmp_path / "a.dcm"))
+    assert header.intent == "FOR PROCESSING"
+    contradicted = any(line.startswith("W_INTENT") for line in header.warnings)
+    assert contradicted == (stated == "FOR PRESENTATION")
+
+
+@pytest.mark.parametrize(("stated", "read"), [(None, None), ("FOR PROCESSING", "FOR PROCESSING"), ("DOE^JANE", None)])
+def test_where_the_sop_class_does_not_say_it_the_attribute_counts_if_it_is_one_of_the_two_terms(tmp_path, stated, read):
+    ds = radiograph(modality="CR")
+    ds.PresentationIntentType = stated
+    assert read_header(write(ds, tmp_path / "a.dcm")).intent == read
+
+
+def test_codes_that_are_none_are_replaced_by_marks_that_tell_them_apart(tmp_path):
+    planted = {"Modality": "DOE JANE", "BodyPartExamined": "Doe^Jane", "ViewPosition": "b. 1950", "Laterality": "J."}
+    header = read_header(write(radiograph(ImageLaterality=None, **planted), tmp_path / "a.dcm"))
+    found = (header.modality, header.body_part, header.view, header.laterality)
+    assert all(value.startswith("an unknown value (") for value in found)
+    assert len({*found}) == 4
+    assert not any(text in repr(header) for text in planted.values())
+    again = read_header(write(radiograph(seed=1, **planted), tmp_path / "b.dcm"))
+    assert (again.modality, again.view) == (header.modality, header.view)
+
+
 def test_the_users_domain_counts_only_where_the_header_has_none(tmp_path):
     named = write(radiograph(), tmp_path / "a.dcm")
     unnamed = write(radiograph(Manufacturer="", ManufacturerModelName=""), tmp_path / "b.dcm")

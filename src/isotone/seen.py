@@ -3,6 +3,9 @@
 The rule, for an image of a known domain: another modality, intent or bit depth is refused, since the curve was never
 meant for such data; another software version, detector, view, body part or window is warned of, since it may change the
 response but often does not. What the fit did not know (a raster file has no header) is not compared.
+
+A model travels farther than its images, so it holds codes and numbers alone (`isotone.imaging.coded`), and of what may
+be free text, such as the software version, a hash.
 """
 
 from __future__ import annotations
@@ -11,9 +14,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from isotone.errors import RadiographError
+from isotone.imaging.coded import INTENTS, MODALITIES, hashed
 from isotone.imaging.radiograph import Header
 
 REFUSED = {"intent": "E_INTENT", "modality": "E_OOD", "bits_stored": "E_OOD"}
+SAYABLE = {"intent": INTENTS, "modality": MODALITIES, "bits_stored": [str(bits) for bits in range(1, 17)]}
+"""Values of these that messages show."""
 WARNED = ("software", "detector", "view", "body_part", "window")
 
 Seen = Mapping[str, Mapping[str, int]]
@@ -27,7 +33,7 @@ def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
         for name, counter in counts.items():
             value = getattr(header, name)
             if value is not None:
-                counter[str(value)] += 1
+                counter[_recorded(name, value)] += 1
     return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
 
 
@@ -43,7 +49,8 @@ def refuse_other_data(header: Header, seen: Seen) -> None:
         if _is_new(header, name, seen):
             raise RadiographError(
                 REFUSED[name],
-                f"{name} is {getattr(header, name)}, the curve was fitted on {' and '.join(seen[name])}",
+                f"{name} is {_said(name, getattr(header, name))}, "
+                f"the curve was fitted on {' and '.join(_said(name, value) for value in seen[name])}",
                 file=header.path,
             )
 
@@ -58,4 +65,17 @@ def differences(header: Header, seen: Seen) -> tuple[str, ...]:
 
 def _is_new(header: Header, name: str, seen: Seen) -> bool:
     value = getattr(header, name)
-    return value is not None and name in seen and str(value) not in seen[name]
+    if value is None or name not in seen:
+        return False
+    # Models of earlier versions hold the software version itself.
+    return _recorded(name, value) not in seen[name] and str(value) not in seen[name]
+
+
+def _recorded(name: str, value: object) -> str:
+    """A value as the model holds it."""
+    return hashed(str(value)) if name == "software" else str(value)
+
+
+def _said(name: str, value: object) -> str:
+    """A value as a message shows it: headers hold anything, and so do models of earlier versions."""
+    return str(value) if str(value) in SAYABLE[name] else "an unknown value"

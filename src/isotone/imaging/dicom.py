@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
 
+from isotone.imaging.coded import INTENT_OF_CLASS, INTENTS, MODALITIES, coded, hashed
 from isotone.imaging.frame import Layout, decode, read_layout, refuse_empty
 from isotone.imaging.ours import is_ours
 from isotone.imaging.part10 import Part10File, open_part10
@@ -136,19 +136,31 @@ def _facts(
         "signed": layout.signed,
         "inverted": presentation.inverted,
         "window": presentation.window,
-        "modality": _text(header, "Modality", warned),
-        "body_part": _text(header, "BodyPartExamined", warned),
-        "view": _text(header, "ViewPosition", warned),
-        "laterality": _text(header, "ImageLaterality", warned) or _text(header, "Laterality", warned),
-        "intent": _text(header, "PresentationIntentType", warned),
+        "modality": coded(_text(header, "Modality", warned), MODALITIES),
+        "body_part": coded(_text(header, "BodyPartExamined", warned)),
+        "view": coded(_text(header, "ViewPosition", warned)),
+        "laterality": coded(_text(header, "ImageLaterality", warned) or _text(header, "Laterality", warned)),
+        "intent": _intent(header, warned),
         "photometric": _text(header, "PhotometricInterpretation", warned),
         "transfer_syntax": str(layout.syntax),
         "software": _text(header, "SoftwareVersions", warned),
-        "detector": None if serial is None else hashlib.sha256(serial.encode()).hexdigest()[:16],
+        "detector": None if serial is None else hashed(serial),
         "patient_id": _text(header, "PatientID", warned),
         "study_uid": _text(header, "StudyInstanceUID", warned),
         "instance_uid": _text(header, "SOPInstanceUID", warned),
     }
+
+
+def _intent(header: Dataset, warned: Warned) -> str | None:
+    """What the image is for: by its SOP class where that says it, since it decides which modules there may be."""
+    stated = _text(header, "PresentationIntentType", warned)
+    if stated not in (None, *INTENTS):
+        warned.add("W_HEADER")
+        stated = None
+    by_class = INTENT_OF_CLASS.get(_text(header, "SOPClassUID", warned) or "")
+    if stated and by_class and stated != by_class:
+        warned.add("W_INTENT")
+    return by_class or stated
 
 
 def _text(header: Dataset, keyword: str, warned: Warned) -> str | None:

@@ -20,6 +20,7 @@ from pydicom.uid import (
 
 from isotone.errors import RadiographError
 from isotone.imaging.codecs import CODECS
+from isotone.imaging.coded import PHOTOMETRIC, coded
 from isotone.imaging.part10 import UNDEFINED, Part10File
 from isotone.imaging.radiograph import Stored
 from isotone.imaging.warned import Warned
@@ -84,7 +85,7 @@ def read_layout(file: Part10File) -> Layout:
     if syntax not in NATIVE and syntax not in CODECS:
         raise RadiographError(
             "E_CODEC",
-            f"no decoder for transfer syntax {syntax.name if not syntax.is_private else 'of this vendor'}",
+            f"no decoder for {syntax.name if syntax.name != syntax else 'a transfer syntax without a name'}",
             file=path,
             next_step="Decompress it first, for example with gdcmconv --raw.",
         )
@@ -108,10 +109,10 @@ def read_layout(file: Part10File) -> Layout:
 def _refuse_unsupported(header: Dataset, tag: int, path: Path) -> None:
     if tag != PIXEL_DATA:
         raise RadiographError("E_UNSUPPORTED", "floating-point pixel data", file=path)
-    photometric = str(header.get("PhotometricInterpretation", "") or "unnamed").strip()
+    photometric = str(header.get("PhotometricInterpretation") or "").strip()
     if _integer(header, "SamplesPerPixel", path, default=1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        kind = photometric if photometric.replace("_", "").replace(" ", "").isalnum() else "unknown"
-        raise RadiographError("E_UNSUPPORTED", f"photometric interpretation {kind[:16]}, not greyscale", file=path)
+        kind = coded(photometric, PHOTOMETRIC) if photometric else "unnamed"
+        raise RadiographError("E_UNSUPPORTED", f"photometric interpretation {kind}, not greyscale", file=path)
 
 
 def _integer(header: Dataset, keyword: str, path: Path, default: int | None = None) -> int:

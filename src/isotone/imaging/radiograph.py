@@ -43,8 +43,12 @@ class Header:
         MONOCHROME1, PresentationLUTShape INVERSE, or what the user said of a raster image.
     window : str or None
         The display window or table in words; None: none, full range.
+    modality, body_part, view, laterality : str or None
+        Codes; what is not one is replaced by a mark (`isotone.imaging.coded`).
     intent : str or None
-        "FOR PRESENTATION" or "FOR PROCESSING" (DX, MG).
+        "FOR PRESENTATION" or "FOR PROCESSING", by the SOP class or PresentationIntentType (DX, MG).
+    software : str or None
+        Free text; a model holds its SHA-256 alone.
     detector : str or None
         SHA-256, first 16 hexadecimals, of the device's or detector's serial number.
     patient_id, study_uid, instance_uid : str or None
@@ -69,7 +73,7 @@ class Header:
     intent: str | None = None
     photometric: str | None = None
     transfer_syntax: str | None = None
-    software: str | None = None
+    software: str | None = field(default=None, repr=False)
     detector: str | None = None
     patient_id: str | None = field(default=None, repr=False)
     study_uid: str | None = field(default=None, repr=False)

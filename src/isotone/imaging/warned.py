@@ -15,6 +15,7 @@ WARNINGS = {
     "W_HARMONIZED": "isotone made this image; it is not harmonized again",
     "W_HEADER": "a header value breaks the rules of its type",
     "W_HIGHBITS": "bits above BitsStored are set and were ignored",
+    "W_INTENT": "PresentationIntentType contradicts the SOP class, which was followed",
     "W_OVERSHOOT": "lossy values beyond BitsStored were clipped",
     "W_PADDING": "PixelPaddingValue is not a possible stored value and was ignored",
     "W_POLARITY": "PresentationLUTShape contradicts the photometric interpretation and was followed",
