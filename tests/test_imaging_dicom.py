@@ -49,6 +49,21 @@ def test_every_lossless_encoding_gives_the_stored_values(tmp_path, name, bits):
     assert image.header.warnings == ()
 
 
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_an_odd_number_of_bytes_is_read_without_its_padding(tmp_path, name):
+    stored = pixels(8, rows=33, columns=35).astype(np.uint8)
+    path = write(encoded(radiograph(stored, bits=8), LOSSLESS[name]), tmp_path / "a.dcm")
+    np.testing.assert_array_equal(read_radiograph(path).stored, stored)
+
+
+def test_big_endian_bytes_in_words_are_swapped_and_read_without_their_padding(tmp_path):
+    stored = pixels(8, rows=33, columns=35).astype(np.uint8)
+    ds = encoded(radiograph(stored, bits=8), LOSSLESS["big-endian"])
+    ds["PixelData"].VR = "OW"
+    ds.PixelData = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
+    np.testing.assert_array_equal(read_radiograph(write(ds, tmp_path / "a.dcm")).stored, stored)
+
+
 @pytest.mark.parametrize("name", LOSSY)
 def test_every_lossy_encoding_comes_near_the_stored_values(tmp_path, name):
     bits = 8 if LOSSY[name] == JPEGBaseline8Bit else 12

@@ -186,12 +186,12 @@ def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stor
 
 
 def _native(dataset: Dataset, layout: Layout) -> NDArray[np.unsignedinteger]:
-    data = dataset.PixelData
+    data, count = dataset.PixelData, layout.rows * layout.columns  # an odd number of bytes is padded
     if layout.syntax == ExplicitVRBigEndian:
         if layout.allocated == 8 and dataset["PixelData"].VR == "OW":  # pairs of bytes are swapped too
-            return np.frombuffer(data, ">u2").astype(np.uint16).view(np.uint8)[: layout.length]
-        return np.frombuffer(data, f">u{layout.allocated // 8}").astype(f"u{layout.allocated // 8}")
-    return np.frombuffer(data, f"<u{layout.allocated // 8}", layout.rows * layout.columns)
+            return np.frombuffer(data, ">u2").astype(np.uint16).view(np.uint8)[:count]
+        return np.frombuffer(data, f">u{layout.allocated // 8}", count).astype(f"u{layout.allocated // 8}")
+    return np.frombuffer(data, f"<u{layout.allocated // 8}", count)
 
 
 def _decompressed(dataset: Dataset, layout: Layout, path: Path) -> NDArray[np.unsignedinteger]:
