@@ -153,6 +153,14 @@ def _huge_png() -> bytes:
     return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
 
 
+def _planted_header() -> bytes:
+    """A JP2 file whose image is larger than the object says, behind a box that holds a header of the right size."""
+    right = imagecodecs.jpeg2k_encode(pixels(), codecformat="j2k")[:200]
+    data = imagecodecs.jpeg2k_encode(pixels(rows=200, columns=300), codecformat="jp2")
+    at = data.index(b"jp2c") - 4
+    return data[:at] + struct.pack(">I", 8 + len(right)) + b"free" + right + data[at:]
+
+
 GREY = pixels(8).astype(np.uint8)
 NOISE = np.random.default_rng(0).integers(0, 4096, (48, 64)).astype(np.uint16)
 EVIL = b"../../../../tmp/evil"
@@ -188,6 +196,7 @@ FAULTS: dict[str, Fault] = {
         _frame(JPEGLosslessSV1, imagecodecs.jpeg8_encode(pixels(rows=200), lossless=True, bitspersample=12)),
     ),
     "no-codestream": Fault("E_DECODE", _frame(JPEG2000Lossless, bytes(400) + b"\xff\xd9")),
+    "other-size-behind-a-planted-header": Fault("E_GEOMETRY", _frame(JPEG2000Lossless, _planted_header())),
     # Rows 7 to 9: bombs
     "deflate-bomb": Fault("E_BOMB", _deflated_bomb),
     "element-of-4-gb": Fault(

@@ -1,15 +1,27 @@
-"""The size that a compressed frame claims for itself, read before any decoder allocates for it."""
+"""The size that a compressed frame claims for itself, read before any decoder allocates for it.
+
+It is read where the decoder will read it: on the way through markers and boxes, never by searching, which would find
+what somebody has planted in a comment.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from struct import error as StructError
 from struct import unpack_from
 
 SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Start-of-frame markers of JPEG (ITU-T T.81 table B.1) and JPEG-LS (T.87 C.1.1)."""
-STANDALONE = {0x01, *range(0xD0, 0xD9)}
+STANDALONE = {0x01, *range(0xD0, 0xD8)}
 """Markers without a segment."""
+SEGMENTS = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xF8, 0xFE}
+"""Markers of segments that may come before the frame header: tables, applications' own, JPEG-LS parameters, comments.
+
+No other: some decoders look on right behind what they do not know, instead of skipping a segment.
+"""
+CODESTREAM, SIGNATURE = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"
+"""First bytes of a JPEG 2000 codestream (T.800 A.4.1, A.5.1) and of a file with one in a box (T.800 I.5.1)."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,10 @@ def jpeg_size(frame: bytes) -> FrameSize:
             elif code in SOF:
                 precision, rows, columns, components = unpack_from(">BHHB", frame, at + 4)
                 return FrameSize(rows, columns, components, precision)
-            else:
+            elif code in SEGMENTS:
                 at += 2 + max(2, unpack_from(">H", frame, at + 2)[0])
+            else:
+                raise ValueError("a marker that has no place before the start of frame")
     except StructError:
         raise ValueError("no start of frame") from None
 
@@ -59,8 +73,8 @@ def jpeg2000_size(frame: bytes) -> FrameSize:
     ValueError
         No SIZ segment, or one that describes no image.
     """
-    start = 0 if frame[:4] == b"\xff\x4f\xff\x51" else frame.find(b"\xff\x4f\xff\x51")
-    if start < 0:
+    start = _codestream_in_boxes(frame) if frame.startswith(SIGNATURE) else 0
+    if frame[start : start + 4] != CODESTREAM:
         raise ValueError("no codestream")
     try:
         right, bottom, left, top = unpack_from(">4I", frame, start + 8)
@@ -68,3 +82,20 @@ def jpeg2000_size(frame: bytes) -> FrameSize:
     except StructError:
         raise ValueError("the codestream ends within its header") from None
     return FrameSize(bottom - top, right - left, components, (depth & 0x7F) + 1)
+
+
+def _codestream_in_boxes(frame: bytes) -> int:
+    """Offset of the contents of the first codestream box (T.800 I.4)."""
+    at = 0
+    with suppress(StructError):
+        while at < len(frame):
+            length, kind = unpack_from(">I4s", frame, at)
+            head = 8
+            if length == 1:
+                (length,), head = unpack_from(">Q", frame, at + 8), 16
+            if kind == b"jp2c":
+                return at + head
+            if length < head:  # 0: to the end of the file
+                break
+            at += length
+    raise ValueError("no box with a codestream")
