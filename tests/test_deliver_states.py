@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
+import pydicom
 import pytest
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
+from pydicom.uid import ImplicitVRLittleEndian
 
 from bad_dicoms import FAULTS
 from dicoms import radiograph, write
@@ -61,3 +69,166 @@ def test_nothing_is_said_of_looks_where_there_is_no_gate_or_force(gated, tmp_pat
     write(radiograph(), tmp_path / "a.dcm")
     assert states(gated, [tmp_path / "a.dcm"], tmp_path / "forced", force=True).warnings == []
     assert states(scanner_harmonizer(HOLOGIC), [tmp_path / "a.dcm"], tmp_path / "out").warnings == []
+
+
+STUDY = {"modality": "CR", "StudyInstanceUID": "1.2.9", "SeriesInstanceUID": "1.2.9.1"}
+
+
+def one_of_study(path: Path, number: int, **attributes: object) -> Path:
+    """An image of a study that all of these share."""
+    return write(radiograph(**STUDY, **attributes, SOPInstanceUID=f"1.2.9.9.{number}"), path / f"{number}.dcm")
+
+
+def written(folder: Path) -> list[pydicom.Dataset]:
+    return [pydicom.dcmread(path) for path in sorted(folder.glob("gsps-*.dcm"))]
+
+
+def shown_in(state: pydicom.Dataset) -> list[str]:
+    return sorted(i.ReferencedImageSequence[0].ReferencedSOPInstanceUID for i in state.SoftcopyVOILUTSequence)
+
+
+ODD = [
+    ("PatientSex", b"U "),
+    ("PatientSex", b"Female"),
+    ("PatientBirthDate", b"1950-01-01"),
+    ("PatientBirthDate", b"\xff\xfe"),
+    ("PatientID", b"A\\B "),
+    ("PatientName", b"A^B\\C^D "),
+    ("PatientName", b"a=b=c=d=e "),
+    ("StudyDate", b"20250132"),
+    ("StudyTime", b"99:99 "),
+    ("StudyTime", b"09:00:00"),
+    ("StudyID", b"x" * 40),
+    ("AccessionNumber", b"x" * 40),
+    ("ReferringPhysicianName", b"\xff^\xfe "),
+    ("SpecificCharacterSet", b"utf8"),
+    ("SpecificCharacterSet", b"ISO_IR 100\\ISO_IR 192 "),
+    ("SOPClassUID", b"1.2.3\0"),
+]
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
+@pytest.mark.parametrize(("keyword", "value"), ODD)
+def test_a_state_says_of_patient_and_study_what_its_image_says_odd_or_not(tmp_path, keyword, value, syntax):
+    ds = radiograph(modality="CR")
+    if syntax == "implicit":
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    path = write(ds, tmp_path / "a.dcm")
+    ds, tag = pydicom.dcmread(path), Tag(tag_for_keyword(keyword))
+    ds[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, syntax == "implicit", True)
+    write(ds, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # they would quote patient data
+        report = states(scanner_harmonizer(HOLOGIC), [path], tmp_path / "out")
+    assert report.refused == []
+    [state] = written(tmp_path / "out")
+    if keyword == "SOPClassUID":
+        [item] = state.ReferencedSeriesSequence[0].ReferencedImageSequence
+        assert item.ReferencedSOPClassUID == "1.2.3"
+    elif keyword == "SpecificCharacterSet":
+        assert state.SpecificCharacterSet == pydicom.dcmread(path).SpecificCharacterSet
+    else:
+        assert state.get_item(tag).value == value
+
+
+UNREFERABLE = [
+    ("SOPInstanceUID", b"1.2.3\\1.2.4 "),
+    ("SOPInstanceUID", b"1.2.x "),
+    ("SOPClassUID", b""),
+    ("SeriesInstanceUID", b"1.2.3\\1.2.4 "),
+    ("StudyInstanceUID", b"1.2\\1.3 "),
+]
+
+
+@pytest.mark.parametrize(("keyword", "value"), UNREFERABLE)
+def test_an_image_that_cannot_be_referred_to_is_refused_and_the_others_of_its_study_are_not(tmp_path, keyword, value):
+    paths = [one_of_study(tmp_path, number) for number in (1, 2, 3)]
+    ds, tag = pydicom.dcmread(paths[2]), Tag(tag_for_keyword(keyword))
+    ds[tag] = RawDataElement(tag, "UI", len(value), value, 0, False, True)
+    write(ds, paths[2])
+    report = states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
+    assert [(error.code, error.file) for error in report.refused] == [("E_UNSUPPORTED", str(paths[2]))]
+    assert keyword in report.refused[0].what
+    assert [shown_in(state) for state in written(tmp_path / "out")] == [["1.2.9.9.1", "1.2.9.9.2"]]
+
+
+ASPECTS = [
+    ({}, [1, 1]),
+    ({"PixelAspectRatio": [2, 1]}, [2, 1]),
+    ({"PixelSpacing": [0.2, 0.1]}, [2, 1]),
+    ({"ImagerPixelSpacing": ["0.139", "0.143"]}, [139, 143]),
+    ({"PixelSpacing": ["0.1", "0.1"], "PixelAspectRatio": [2, 1]}, [1, 1]),
+    ({"PixelSpacing": ["0", "0.1"], "PixelAspectRatio": [4, 3]}, [4, 3]),
+    ({"PixelSpacing": ["1e300", "1e-300"]}, [1, 1]),
+    ({"PixelAspectRatio": [0, 1]}, [1, 1]),
+]
+
+
+@pytest.mark.parametrize(("attributes", "ratio"), ASPECTS)
+def test_a_state_shows_pixels_in_the_shape_they_have(tmp_path, attributes, ratio):
+    path = one_of_study(tmp_path, 1, **attributes)
+    assert states(scanner_harmonizer(HOLOGIC), [path], tmp_path / "out").refused == []
+    [[area]] = [state.DisplayedAreaSelectionSequence for state in written(tmp_path / "out")]
+    assert area.PresentationPixelAspectRatio == ratio
+
+
+def test_images_of_one_state_with_pixels_of_two_shapes_are_shown_each_in_its_own(tmp_path):
+    kinds = {1: {}, 2: {"PixelAspectRatio": [2, 1]}, 3: {"PixelSpacing": [0.4, 0.2]}}
+    paths = [one_of_study(tmp_path, number, **kind) for number, kind in kinds.items()]
+    states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
+    [state] = written(tmp_path / "out")
+    found = {
+        tuple(area.PresentationPixelAspectRatio): [i.ReferencedSOPInstanceUID for i in area.ReferencedImageSequence]
+        for area in state.DisplayedAreaSelectionSequence
+    }
+    assert found == {(1, 1): ["1.2.9.9.1"], (2, 1): ["1.2.9.9.2", "1.2.9.9.3"]}
+
+
+RECTANGLE = {
+    "ShutterShape": "RECTANGULAR",
+    "ShutterLeftVerticalEdge": 10,
+    "ShutterRightVerticalEdge": 50,
+    "ShutterUpperHorizontalEdge": 8,
+    "ShutterLowerHorizontalEdge": 40,
+}
+CIRCLE = {"CenterOfCircularShutter": [20, 30], "RadiusOfCircularShutter": 15}
+POLYGON = {"VerticesOfThePolygonalShutter": [1, 1, 1, 40, 30, 20]}
+
+
+def test_a_shutter_of_the_images_is_one_of_their_state(tmp_path):
+    kinds = [
+        {},
+        RECTANGLE,
+        {**RECTANGLE, "ShutterPresentationValue": 0},  # black is what a shutter without a value shows
+        {**RECTANGLE, **CIRCLE, **POLYGON, "ShutterShape": ["RECTANGULAR", "CIRCULAR", "POLYGONAL"]},
+        {**CIRCLE, "ShutterShape": "CIRCULAR", "ShutterPresentationValue": 4711},
+        {**CIRCLE, "ShutterShape": "RECTANGULAR"},  # without its edges
+        {**CIRCLE, "ShutterShape": "BITMAP"},
+    ]
+    paths = [one_of_study(tmp_path, number, **kind) for number, kind in enumerate(kinds)]
+    assert states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out").refused == []
+    keywords = ["ShutterShape", "ShutterPresentationValue", *RECTANGLE, *CIRCLE, *POLYGON]
+    found = {
+        tuple(int(uid[-1]) for uid in shown_in(state)): {k: state.get(k) for k in keywords if k in state}
+        for state in written(tmp_path / "out")
+    }
+    black = {"ShutterPresentationValue": 0}
+    assert found == {
+        (0, 5, 6): {},
+        (1, 2): {**RECTANGLE, **black},
+        (3,): {**kinds[3], **black},
+        (4,): kinds[4],
+    }
+
+
+def test_a_rescale_that_changes_nothing_is_none_however_it_is_written(tmp_path):
+    kinds = [
+        {},
+        {"RescaleSlope": "1", "RescaleIntercept": "0"},
+        {"RescaleSlope": "1.0", "RescaleIntercept": "-0.00"},
+        {"RescaleSlope": "2", "RescaleIntercept": "0"},
+        {"RescaleSlope": "2.0E0", "RescaleIntercept": "0.0"},
+    ]
+    paths = [one_of_study(tmp_path, number, **kind) for number, kind in enumerate(kinds)]
+    states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
+    assert sorted(len(shown_in(state)) for state in written(tmp_path / "out")) == [2, 3]

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import highdicom
 from highdicom.pr import GrayscaleSoftcopyPresentationState, SoftcopyVOILUTTransformation
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.tag import Tag
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
 from isotone._version import __version__
 from isotone.errors import RadiographError
+from isotone.export.displayed import aspect_ratio, shutter_of
 from isotone.export.record import INTENDED_USE, Record, Table
 from isotone.export.stamp import SERIES_OFFSET, series_description
 from isotone.export.voi_lut import explanation
-from isotone.export.write import write_dicom
+from isotone.export.write import element_of, write_dicom
 from isotone.imaging.ours import NAME
 from isotone.imaging.radiograph import Header
 
@@ -37,6 +41,8 @@ PATIENT_AND_STUDY = (
 )
 """Type 2: present, and empty where the source lacks them."""
 REFERENCE = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+KNOWN = ComputedRadiographyImageStorage
+"""SOP class that stands for those of the images until the state is made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,26 +64,39 @@ class Shown:
 
 
 def group_of(dataset: Dataset, header: Header) -> str:
-    """A key, without patient data, that images of one presentation state share: study, rescale and polarity.
+    """A key, without patient data, that images of one presentation state share: study, rescale, polarity, shutter.
 
     Raises
     ------
     RadiographError
-        E_UNSUPPORTED: it lacks a UID that a presentation state must refer to.
+        E_UNSUPPORTED: it lacks a UID that a presentation state must refer to, or has several.
     """
     for keyword in REFERENCE:
-        if not dataset.get(keyword):
-            raise RadiographError("E_UNSUPPORTED", f"it has no {keyword}", file=header.path)
-    modality = dataset.get("ModalityLUTSequence")
+        uid = element_of(dataset, Tag(keyword)).value if keyword in dataset else ""
+        if not isinstance(uid, str) or not uid:  # an invalid one is still the name of its image; two are none
+            raise RadiographError(
+                "E_UNSUPPORTED",
+                f"its {keyword} is not one UID" if uid else f"it has no {keyword}",
+                file=header.path,
+                next_step="Correct it in the source: a presentation state refers to its images by UIDs.",
+            )
     facts = (
         str(dataset.StudyInstanceUID),
         header.inverted,
         header.bits_stored if header.signed else None,
-        str(modality[0].LUTDescriptor) + str(modality[0].LUTData)
-        if modality
-        else [str(dataset.get(k)) for k in ("RescaleSlope", "RescaleIntercept")],
+        _modality_of(dataset),
+        sorted(shutter_of(dataset).items()),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _modality_of(dataset: Dataset) -> object:
+    """Equal for equal modality stages; one that is not given is the identity."""
+    if dataset.get("ModalityLUTSequence"):
+        item = dataset.ModalityLUTSequence[0]
+        return str(item.LUTDescriptor) + str(item.LUTData)
+    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    return 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept) + 0.0  # not -0.0
 
 
 def write_presentation_state(shown: Sequence[Shown], record: Record, number: int, target: Path) -> None:
@@ -104,7 +123,7 @@ def write_presentation_state(shown: Sequence[Shown], record: Record, number: int
     first = shown[0]
     bits = first.header.bits_stored
     state = GrayscaleSoftcopyPresentationState(
-        referenced_images=[_referable(image.dataset, first.dataset) for image in shown],
+        referenced_images=[_stand_in(image.dataset) for image in shown],
         series_instance_uid=record.uid("series", str(first.dataset.StudyInstanceUID)),
         series_number=SERIES_OFFSET,
         series_description=series_description(),
@@ -124,7 +143,11 @@ def write_presentation_state(shown: Sequence[Shown], record: Record, number: int
             "INVERSE" if first.header.inverted else "IDENTITY"
         ),
     )
+    _name_classes(state, shown)
     _show_all_of(state, shown)
+    _say_of_patient_and_study(state, first.dataset)
+    for keyword, value in shutter_of(first.dataset).items():
+        setattr(state, keyword, value)
     if "Laterality" not in state:
         state.Laterality = ""  # type 2C in the General Series of every object
     write_dicom(state, ExplicitVRLittleEndian, target)
@@ -135,38 +158,66 @@ def _content(image: Shown) -> str:
     return f"{image.dataset.SOPInstanceUID} {hashlib.sha256(image.table.tobytes()).hexdigest()}"
 
 
-def _referable(dataset: Dataset, first: Dataset) -> Dataset:
-    """What highdicom reads of an image; it insists on one size, for a display area that is replaced below."""
+def _stand_in(dataset: Dataset) -> Dataset:
+    """What highdicom is shown of an image.
+
+    It refuses SOP classes that it does not know, and dates, names and sexes that break the rules, of which foreign
+    headers are full; it also insists on one size, for a display area that is replaced. So it gets the UIDs alone.
+    """
     image = Dataset()
-    for keyword in (*REFERENCE, *PATIENT_AND_STUDY, "SpecificCharacterSet"):
-        if keyword in dataset or keyword in PATIENT_AND_STUDY:
-            setattr(image, keyword, dataset.get(keyword))
-    image.Rows, image.Columns, image.SamplesPerPixel = first.Rows, first.Columns, 1
+    for keyword in REFERENCE:
+        setattr(image, keyword, dataset.get(keyword))
+    image.SOPClassUID = KNOWN
+    for keyword in PATIENT_AND_STUDY:
+        setattr(image, keyword, None)
+    image.Rows = image.Columns = image.SamplesPerPixel = 1
     return image
 
 
 def _softcopy_voi_lut(image: Shown, record: Record) -> SoftcopyVOILUTTransformation:
     return SoftcopyVOILUTTransformation(
         voi_luts=[highdicom.VOILUT(0, image.table, explanation(record))],
-        referenced_images=highdicom.ReferencedImageSequence([_referable(image.dataset, image.dataset)]),
+        referenced_images=highdicom.ReferencedImageSequence([_stand_in(image.dataset)]),
     )
 
 
+def _name_classes(state: Dataset, shown: Sequence[Shown]) -> None:
+    """Put the images' own SOP classes in place of the stand-in's."""
+    classes = {image.dataset.SOPInstanceUID: image.dataset.SOPClassUID for image in shown}
+    for sequence in (state.ReferencedSeriesSequence, state.SoftcopyVOILUTSequence):
+        for item in sequence:
+            for reference in item.ReferencedImageSequence:
+                reference.ReferencedSOPClassUID = classes[reference.ReferencedSOPInstanceUID]
+
+
+def _say_of_patient_and_study(state: Dataset, source: Dataset) -> None:
+    """Byte for byte, whatever they are: the state must lie beside its images in an archive."""
+    for keyword in (*PATIENT_AND_STUDY, "SpecificCharacterSet"):
+        tag, vr = Tag(keyword), dictionary_VR(keyword)
+        element = source.get_item(tag)
+        if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
+            value = element.value + b" " * (len(element.value) % 2)
+            state[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+        elif isinstance(element, DataElement) and vr == element.VR:  # parsed by who wanted to know it
+            state[tag] = element
+
+
 def _show_all_of(state: Dataset, shown: Sequence[Shown]) -> None:
-    """One displayed area for each size of image (PS3.3 C.10.4)."""
-    by_size: dict[tuple[int, int], list[Dataset]] = {}
+    """One displayed area for each size of image and shape of its pixels (PS3.3 C.10.4)."""
+    alike: dict[tuple[tuple[int, int], tuple[int, int]], list[Dataset]] = {}
     for image in shown:
         item = Dataset()
         item.ReferencedSOPClassUID = image.dataset.SOPClassUID
         item.ReferencedSOPInstanceUID = image.dataset.SOPInstanceUID
-        by_size.setdefault((image.header.columns, image.header.rows), []).append(item)
+        shape = (image.header.columns, image.header.rows), aspect_ratio(image.dataset)
+        alike.setdefault(shape, []).append(item)
     areas = []
-    for size, references in by_size.items():
+    for (size, ratio), references in alike.items():
         area = Dataset()
         area.ReferencedImageSequence = references
         area.DisplayedAreaTopLeftHandCorner = [1, 1]
         area.DisplayedAreaBottomRightHandCorner = list(size)
         area.PresentationSizeMode = "SCALE TO FIT"
-        area.PresentationPixelAspectRatio = [1, 1]
+        area.PresentationPixelAspectRatio = list(ratio)
         areas.append(area)
     state.DisplayedAreaSelectionSequence = areas
