@@ -35,7 +35,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicoms import encoded, pixels, radiograph, write
+from dicoms import LOSSLESS, encoded, pixels, radiograph, write
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,15 @@ def _huge_png() -> bytes:
     return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
 
 
+def _trailing(length: int, value: bytes) -> bytes:
+    """An element that comes after pixel data, and that claims a length."""
+    return b"\xfc\xff\xfc\xffOB\0\0" + struct.pack("<I", length) + value
+
+
+def _behind(end: bytes) -> Callable[[bytes], bytes]:
+    return lambda data: data + end
+
+
 def _planted_header() -> bytes:
     """A JP2 file whose image is larger than the object says, behind a box that holds a header of the right size."""
     right = imagecodecs.jpeg2k_encode(pixels(), codecformat="j2k")[:200]
@@ -178,6 +187,18 @@ FAULTS: dict[str, Fault] = {
     "truncated-encapsulated": Fault("E_TRUNCATED", _edited(lambda data: data[:-1000], JPEGLSLossless)),
     "truncated-deflated": Fault("E_TRUNCATED", _edited(lambda data: data[:-1000], DeflatedExplicitVRLittleEndian)),
     "no-end-of-sequence": Fault("E_TRUNCATED", _edited(lambda data: data[:-8], JPEG2000Lossless)),
+    **{
+        f"cut-behind-pixels-{name}-{syntax}": Fault("E_TRUNCATED", _edited(_behind(end), LOSSLESS[syntax]))
+        for syntax in ("explicit", "jpeg-ls")
+        for name, end in {
+            "value": _trailing(1000, b"ABCDEFGHIJ"),
+            "zeros": _trailing(1000, bytes(10)),
+            "short-value": _trailing(6, b"AB"),
+            "no-value": _trailing(6, b""),
+            "length": _trailing(6, b"")[:-2],
+            "tag": b"\xfc\xff\xfc\xffOB",
+        }.items()
+    },
     # Rows 5 and 6: sizes
     "65535-squared": Fault("E_GEOMETRY", _object(Rows=65535, Columns=65535)),
     "65535-squared-compressed": Fault(

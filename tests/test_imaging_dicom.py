@@ -288,6 +288,14 @@ def test_the_dataset_comes_along_whole(tmp_path, name):
     assert dataset.file_meta == pydicom.dcmread(path).file_meta
 
 
+@pytest.mark.parametrize("name", ["explicit", "jpeg-ls"])
+@pytest.mark.parametrize("zeros", [1, 2, 7, 8, 9, 128])
+def test_zeros_that_fill_a_file_up_do_not_harm(tmp_path, name, zeros):
+    path = write(encoded(radiograph(), LOSSLESS[name]), tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes() + bytes(zeros))
+    np.testing.assert_array_equal(read_radiograph(path).stored, pixels())
+
+
 def test_an_implicit_length_that_looks_like_letters_is_a_length(tmp_path):
     stored = pixels(rows=33, columns=257)  # 16,962 bytes: 0x4242, "BB"
     path = write(encoded(radiograph(stored), LOSSLESS["implicit"]), tmp_path / "a.dcm")

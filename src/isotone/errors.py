@@ -6,7 +6,7 @@ from pathlib import Path
 
 NEXT_STEP = {
     "E_NOT_DICOM": "Check that the file is a DICOM Part 10 file; --force reads one without a preamble.",
-    "E_TRUNCATED": "Fetch the file again: its pixel data are incomplete.",
+    "E_TRUNCATED": "Fetch the file again: it is incomplete.",
     "E_GEOMETRY": "Fetch the file again: its header and its pixel data disagree, or it is too large.",
     "E_BOMB": "Decompress the file with a tool you trust, if you trust its origin.",
     "E_LENGTH": "Fetch the file again: an element claims more bytes than the file has.",

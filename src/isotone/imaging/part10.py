@@ -32,6 +32,8 @@ MAX_DEPTH = 32
 """Levels of sequences; real objects have fewer than ten."""
 MAX_CHUNK = 2**16
 """Reads up to this size may end short: pydicom scans for delimiters in such chunks."""
+BEGINNING, LENGTH = 8, 4
+"""Bytes that the parser reads at a time of every element: tag and VR or length; and the length where it comes apart."""
 UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 """Float, double float and integer pixel data."""
@@ -132,7 +134,15 @@ class Part10File:
         self._file.limit = self._file.tell() + MAX_HEADER + sum(8 + length for _, length in pieces)
         # Not `read_dataset`: it guesses the encoding from the first element, here from the length of the pixel data.
         elements = data_element_generator(cast(BinaryIO, self._file), self._implicit, self._little)
-        rest = Dataset({element.tag: element for element in elements})
+        rest = Dataset()
+        for element in elements:
+            if element.tag in PIXEL_TAGS:
+                self._file.short = False  # their end is looked for in chunks
+            elif isinstance(element, RawDataElement) and element.length != UNDEFINED:
+                self._file.short |= element.value_tell + element.length > self._file.size
+            rest[element.tag] = element
+        if self._file.short:
+            raise RadiographError("E_TRUNCATED", "the file ends within an element after the pixel data", file=self.path)
         _check_depth(rest, self.path)
         self.dataset.update(rest)
         return self.dataset
@@ -197,7 +207,11 @@ class _BoundedFile:
         if self.tell() + size > self.limit:
             raise RadiographError("E_LENGTH", "the header is larger than any real one", file=self._path)
         data = self._file.read(size)
-        self.short |= 0 < len(data) < size or (size > 8 and not data)
+        if size == LENGTH and len(data) < size:
+            raise RadiographError("E_TRUNCATED", "the file ends within an element", file=self._path)
+        # Where an element would begin, nothing is the end of the file, and zeros fill it up.
+        begins = size == BEGINNING
+        self.short |= len(data) < size and (any(data) if begins else bool(data) or size > BEGINNING)
         return data
 
     def rest(self) -> bytes:
