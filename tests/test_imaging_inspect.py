@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from PIL import Image
 
 from bad_dicoms import write_all
 from dicoms import LOSSLESS, encoded, radiograph, write
+from harmonizers import scanner_harmonizer
+from isotone.apply import apply
+from isotone.data.manifest import Manifest
 from isotone.imaging.inspect import Listed, inspect
 
 
@@ -16,6 +20,12 @@ def test_a_line_names_scanner_size_bits_polarity_window_intent_and_encoding(tmp_
         f"{path}: HOLOGIC, Inc. Selenia Dimensions; MG; BREAST; CC; L; 48 × 64; 12 bits; inverted; "
         "window LINEAR 2048/4096; FOR PRESENTATION; JPEG-LS Lossless Image Compression"
     )
+
+
+def test_a_file_name_with_a_line_break_has_one_line(tmp_path):
+    path = write(radiograph(), tmp_path / "a\nb.dcm")
+    (finding,) = inspect([path], workers=0)
+    assert "\n" not in finding.line()
 
 
 def test_a_line_says_that_a_png_has_no_domain(tmp_path):
@@ -58,6 +68,51 @@ def test_the_second_image_of_one_uid_and_one_without_are_told_too(tmp_path):
     assert first.error is None
     assert second.error.code == "E_DUPLICATE"
     assert ["W_UID" in finding.line() for finding in without] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        ({}, None),
+        ({"SOPInstanceUID": None}, "W_NO_UID"),
+        ({"SOPInstanceUID": ""}, "W_NO_UID"),
+        ({"SOPClassUID": ""}, "W_NO_UID"),
+        ({"StudyInstanceUID": None}, "W_NO_STATE"),
+        ({"SeriesInstanceUID": ""}, "W_NO_STATE"),
+        ({"SeriesInstanceUID": ["1.2", "3.4"]}, "W_NO_STATE"),
+        ({"SeriesInstanceUID": "1.2.x"}, None),
+        ({"intent": "FOR PROCESSING"}, "no --deliver voi-lut"),
+    ],
+)
+def test_what_a_delivery_will_refuse_is_told_beforehand(tmp_path, attributes, told):
+    write(radiograph(**attributes), tmp_path / "in.dcm")
+    (finding,) = inspect([tmp_path / "in.dcm"], workers=0)
+    line, refused = finding.line(), {}
+    for deliver in ("pixels", "voi-lut", "gsps"):
+        harmonizer, manifest = scanner_harmonizer(finding.header.domain), Manifest.from_paths([tmp_path / "in.dcm"])
+        report = apply(harmonizer, manifest, tmp_path / deliver, deliver=deliver, workers=0, quiet=True)
+        refused[deliver] = [str(error) for error in report.refused]
+    assert all("greyscale" not in advice for lines in refused.values() for advice in lines)
+    assert [name for name in refused if refused[name]] == {
+        None: [],
+        "W_NO_UID": ["pixels", "voi-lut", "gsps"],
+        "W_NO_STATE": ["gsps"],
+        "no --deliver voi-lut": ["voi-lut"],
+    }[told]
+    assert [word for word in ("W_NO_UID", "no --deliver") if word in line] == [
+        word for word in ("W_NO_UID", "no --deliver") if (told or "").startswith(word)
+    ]
+    assert ("--deliver gsps" in line) == bool(refused["gsps"])
+
+
+def test_what_isotone_made_and_what_is_no_dicom_is_told_too(tmp_path):
+    path = write(radiograph(), tmp_path / "in.dcm")
+    harmonizer = scanner_harmonizer("HOLOGIC, Inc. Selenia Dimensions")
+    apply(harmonizer, Manifest.from_paths([path]), tmp_path / "out", workers=0, quiet=True)
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    ours, png = inspect([tmp_path / "out" / "in.dcm", tmp_path / "a.png"], workers=0)
+    assert "apply refuses" in ours.line()
+    assert "--deliver pixels only" in png.line()
 
 
 def test_without_decoding_the_header_alone_is_judged(tmp_path):

@@ -21,8 +21,8 @@ from isotone.imaging.warned import Warned, caught_warnings
 PROGRAMS = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """First bytes of executables and archives that a preamble can hide."""
 VALID_UID = re.compile(r"[0-9.]{1,64}")
-UIDS = {"SOPClassUID": "", "SOPInstanceUID": "", "SeriesInstanceUID": "0", "StudyInstanceUID": "0"}
-"""What a UID is taken for where it is missing: invalid, or valid."""
+IDENTITY, PLACE = ("SOPClassUID", "SOPInstanceUID"), ("SeriesInstanceUID", "StudyInstanceUID")
+"""UIDs without which no object can be derived from it, and those without which none can refer to it."""
 
 
 def read_dicom_header(path: Path, *, domain: str | None = None, force: bool = False) -> Header:
@@ -120,10 +120,7 @@ def _facts(
         warned.add("W_PREAMBLE")
     if is_ours(header):
         warned.add("W_HARMONIZED")
-    # Without the first two no object can be made of it; without the others some can.
-    for keyword, missing in UIDS.items():
-        if not VALID_UID.fullmatch(_text(header, keyword, warned) or missing):
-            warned.add("W_UID")
+    _check_uids(header, warned)
     scanner = [_text(header, keyword, warned) for keyword in ("Manufacturer", "ManufacturerModelName")]
     serial = _text(header, "DetectorID", warned) or _text(header, "DeviceSerialNumber", warned)
     return {
@@ -149,6 +146,17 @@ def _facts(
         "study_uid": _text(header, "StudyInstanceUID", warned),
         "instance_uid": _text(header, "SOPInstanceUID", warned),
     }
+
+
+def _check_uids(header: Dataset, warned: Warned) -> None:
+    """Say beforehand which deliveries will refuse an image for its UIDs."""
+    uids = {keyword: _text(header, keyword, warned) or "" for keyword in (*IDENTITY, *PLACE)}
+    if not all(map(VALID_UID.fullmatch, uids.values())):
+        warned.add("W_UID")
+    if not all(uids.values()) or any(" " in uid for uid in uids.values()):  # a blank parts several values
+        warned.add("W_NO_STATE")
+    if not all(uids[keyword] for keyword in IDENTITY):
+        warned.add("W_NO_UID")
 
 
 def _intent(header: Dataset, warned: Warned) -> str | None:

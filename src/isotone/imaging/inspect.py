@@ -61,9 +61,18 @@ class Finding:
             f"window {h.window}" if h.window else "no window",
             *filter(None, [h.intent]),
             *([UID(h.transfer_syntax).name] if h.transfer_syntax else []),
+            *_deliveries(h),
             *h.warnings,
         ]
-        return f"{self.path}: {'; '.join(facts)}"
+        line = f"{self.path}: {'; '.join(facts)}"
+        return " ".join(line.split())  # as in a refusal: a file name can hold line breaks
+
+
+def _deliveries(header: Header) -> list[str]:
+    """What `apply` can make of such an image, where that is not everything; faults are among its warnings."""
+    if header.format != "dicom":
+        return ["--deliver pixels only"]
+    return ["no --deliver voi-lut"] if header.intent == "FOR PROCESSING" else []
 
 
 @dataclass(frozen=True)

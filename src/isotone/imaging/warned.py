@@ -12,10 +12,12 @@ from contextlib import contextmanager
 
 WARNINGS = {
     "W_CHARSET": "the character set is unknown or text does not fit it",
-    "W_HARMONIZED": "isotone made this image; it is not harmonized again",
+    "W_HARMONIZED": "isotone made this image; apply refuses to harmonize it again",
     "W_HEADER": "a header value breaks the rules of its type",
     "W_HIGHBITS": "bits above BitsStored are set and were ignored",
     "W_INTENT": "PresentationIntentType contradicts the SOP class, which was followed",
+    "W_NO_STATE": "it lacks the UID of its class, study or series, or its own; apply --deliver gsps refuses to harmonize it",
+    "W_NO_UID": "without SOP class and instance UID nothing can be derived from it; apply refuses to harmonize it",
     "W_OVERSHOOT": "lossy values beyond BitsStored were clipped",
     "W_PADDING": "PixelPaddingValue is not a possible stored value and was ignored",
     "W_POLARITY": "PresentationLUTShape contradicts the photometric interpretation and was followed",
