@@ -109,6 +109,28 @@ def test_apply_mirrors_the_tree_and_says_what_it_did(cohort: Path, harmonizer: P
     assert (tmp_path / "out" / "ref" / "0.png").read_bytes() == (cohort.parent / "ref" / "0.png").read_bytes()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict", "utf-8:surrogateescape"])
+def test_a_file_name_that_the_console_cannot_show_stops_no_command(
+    cohort: Path, harmonizer: Path, tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    try:
+        shutil.copy(cohort.parent / "src" / "0.png", tmp_path / "in" / os.fsdecode(b"\xff\xe9.png"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    (tmp_path / "in" / os.fsdecode(b"\xfe.dcm")).write_bytes(b"no DICOM")
+    apply = ["apply", harmonizer, tmp_path / "in", "-o", tmp_path / "out", "--domain", "src", "--workers", "1"]
+    for arguments in (["inspect", tmp_path / "in"], apply, ["restore", tmp_path / "out", "-o", tmp_path / "back"]):
+        done = subprocess.run(
+            [*COMMAND, *map(str, arguments)], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}
+        )
+        assert done.returncode == (0 if "restore" in arguments else 1)
+        assert b"Traceback" not in done.stderr
+        assert b"UnicodeEncodeError" not in done.stdout + done.stderr
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == [os.fsdecode(b"\xff\xe9.png")]
+    assert len(pd.read_csv(tmp_path / "out" / "curves.csv")) == 2
+
+
 def test_files_without_header_need_a_domain(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
     folder = cohort.parent / "src"
     refused = run("apply", harmonizer, folder, "-o", tmp_path / "a", "--workers", 1)

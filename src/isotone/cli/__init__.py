@@ -1,5 +1,7 @@
 """The command line: each command calls one function of the library and prints what it returned."""
 
+import io
+import sys
 import warnings
 
 from isotone.cli import cohorts, deliver, judge, learn, reproduce
@@ -12,4 +14,8 @@ def main() -> None:
     """Entry point of the command `isotone`."""
     # One line, as of a refusal, in the place of Python's two with a path of ours.
     warnings.formatwarning = lambda message, *_, **__: f"isotone: {message}\n"
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be UTF-8, nor a console know every letter; what it does not know is shown as its number.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
