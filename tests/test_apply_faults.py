@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 
@@ -36,7 +37,7 @@ from isotone.data.manifest import Manifest
 if __name__ == "__main__":
     try:
         manifest = Manifest.from_paths([{source!r}])
-        report = apply(scanner_harmonizer({domain!r}), manifest, {out!r}, workers=2, quiet=True)
+        report = apply(scanner_harmonizer({domain!r}), manifest, {out!r}, deliver={deliver!r}, workers=2, quiet=True)
     except KeyboardInterrupt:
         sys.exit(130)
     print(report.harmonized, report.resumed, len(report.refused))
@@ -49,9 +50,9 @@ def write_images(folder: Path, count: int) -> None:
         write(radiograph(pixels(rows=24, columns=32, seed=number), seed=number), folder / f"{number:03}.dcm")
 
 
-def start(tmp_path: Path) -> subprocess.Popen[str]:
+def start(tmp_path: Path, deliver: str = "pixels") -> subprocess.Popen[str]:
     script = tmp_path / "script.py"
-    values = {"tests": str(Path(__file__).parent), "domain": HOLOGIC}
+    values = {"tests": str(Path(__file__).parent), "domain": HOLOGIC, "deliver": deliver}
     values |= {"source": str(tmp_path / "in"), "out": str(tmp_path / "out")}
     script.write_text(textwrap.dedent(SCRIPT).format(**values))
     command = [sys.executable, str(script)]
@@ -101,6 +102,27 @@ def test_killed_at_random_moments_over_200_files_every_output_is_complete_and_no
 
 
 @pytest.mark.slow
+def test_killed_at_random_moments_presentation_states_are_there_each_once(tmp_path):
+    write_images(tmp_path / "in", 60)  # as many studies
+    rng = np.random.default_rng(0)
+    for goal in sorted(rng.integers(2, 55, 4)):
+        process = start(tmp_path, "gsps")
+        wait_for(tmp_path, int(goal), process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(0.5)
+    done = journaled(tmp_path)
+    process = start(tmp_path, "gsps")
+    assert process.communicate(timeout=120)[0].split() == [str(60 - done), str(done), "0"]
+    found = [pydicom.dcmread(path) for path in (tmp_path / "out").glob("*.dcm")]
+    shown = {state.SoftcopyVOILUTSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID for state in found}
+    assert len(found) == len(shown) == len({state.SOPInstanceUID for state in found}) == 60
+    lines = [json.loads(line) for line in (tmp_path / "out" / JOURNAL).read_text().splitlines() if line]
+    assert len({line["key"] for line in lines[1:]}) == len(lines) - 1 == 60
+    assert not [*(tmp_path / "out").rglob(f"{TEMPORARY}*")]
+
+
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_finishes(tmp_path):
     write_images(tmp_path / "in", 40)
     process = start(tmp_path)
@@ -138,6 +160,82 @@ def test_an_input_that_vanishes_is_named_and_the_rest_done(tmp_path):
     (tmp_path / "in" / "001.dcm").unlink()
     report = apply(scanner_harmonizer(HOLOGIC), manifest, tmp_path / "out", workers=0, quiet=True)
     assert (report.harmonized, [error.code for error in report.refused]) == (2, ["E_READ"])
+
+
+@pytest.mark.parametrize("deliver", ["pixels", "voi-lut", "gsps"])
+@pytest.mark.parametrize("given", ["folder", "manifest"])
+def test_a_run_goes_on_once_a_broken_or_missing_input_was_fetched_again(tmp_path, deliver, given):
+    write_images(tmp_path / "in", 3)
+    broken, listing = tmp_path / "in" / "001.dcm", tmp_path / "list.csv"
+    content = broken.read_bytes()
+    if given == "folder":
+        broken.write_bytes(content[:600])
+    else:
+        broken.unlink()
+        listing.write_text("path\n" + "".join(f"in/{number:03}.dcm\n" for number in range(3)))
+    options = {"deliver": deliver, "workers": 0, "quiet": True}
+
+    def again():
+        manifest = Manifest.from_paths([tmp_path / "in" if given == "folder" else listing])
+        return apply(scanner_harmonizer(HOLOGIC), manifest, tmp_path / "out", **options)
+
+    first = again()
+    assert (first.harmonized, len(first.refused)) == (2, 1)
+    broken.write_bytes(content)
+    mended = again()
+    assert (mended.harmonized, mended.resumed, mended.refused) == (1, 2, [])
+
+
+def test_another_word_of_the_user_on_the_same_images_is_another_run(tmp_path):
+    write_images(tmp_path / "in", 2)
+    listing = tmp_path / "list.csv"
+
+    def run(domain):
+        listing.write_text(f"path,domain\nin/000.dcm,{domain}\nin/001.dcm,\n")
+        harmonizer = scanner_harmonizer(HOLOGIC, "one", "other")
+        return apply(harmonizer, Manifest.from_paths([listing]), tmp_path / "out", workers=0, quiet=True)
+
+    assert run("one").harmonized == 2
+    assert run("one").resumed == 2
+    with pytest.raises(UsageError, match="another run"):
+        run("other")
+
+
+def test_an_input_that_was_another_in_between_is_done_again_as_what_it_is_now(tmp_path):
+    write_images(tmp_path / "in", 1)
+    path, out = tmp_path / "in" / "000.dcm", tmp_path / "out"
+    first, times = path.read_bytes(), path.stat()
+    in_process(tmp_path, out)
+    wanted = pydicom.dcmread(out / "000.dcm").pixel_array
+    write(radiograph(pixels(rows=24, columns=32, seed=7), seed=7), path)
+    assert in_process(tmp_path, out).harmonized == 1
+    assert (pydicom.dcmread(out / "000.dcm").pixel_array != wanted).any()
+    path.write_bytes(first)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a copy out of a backup has it
+    assert in_process(tmp_path, out).harmonized == 1
+    np.testing.assert_array_equal(pydicom.dcmread(out / "000.dcm").pixel_array, wanted)
+    assert in_process(tmp_path, out).resumed == 1
+
+
+def test_the_file_of_an_image_that_is_refused_by_now_is_taken_away_and_no_file_of_anybody_else(tmp_path):
+    write_images(tmp_path / "in", 3)
+    out = tmp_path / "out"
+    in_process(tmp_path, out)
+    (out / "mine.dcm").write_bytes((out / "000.dcm").read_bytes())
+    (tmp_path / "in" / "001.dcm").write_bytes((tmp_path / "in" / "001.dcm").read_bytes()[:-100])
+    report = in_process(tmp_path, out)
+    assert (report.resumed, [error.code for error in report.refused]) == (2, ["E_TRUNCATED"])
+    assert sorted(outputs(tmp_path)) == ["000.dcm", "002.dcm", "mine.dcm"]
+
+
+def test_what_other_inputs_gave_stays_in_a_folder_that_is_forced(tmp_path):
+    write_images(tmp_path / "in", 3)
+    out = tmp_path / "out"
+    in_process(tmp_path, out)
+    for force in (True, False):
+        manifest = Manifest(pd.DataFrame({"path": [str(tmp_path / "in" / "000.dcm")], "domain": HOLOGIC}))
+        apply(scanner_harmonizer(HOLOGIC), manifest, out, force=force, workers=0, quiet=True)
+        assert sorted(outputs(tmp_path)) == ["000.dcm", "001.dcm", "002.dcm"]
 
 
 def test_a_full_disk_is_one_line_a_file_and_room_again_finishes_the_run(tmp_path):

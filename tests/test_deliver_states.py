@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -18,6 +20,7 @@ from dicoms import radiograph, write
 from harmonizers import scanner_harmonizer
 from isotone.apply import apply
 from isotone.data.manifest import Manifest
+from isotone.export.deliver_states import StateDelivery
 from isotone.gate import Gate
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.look import SIZE
@@ -133,7 +136,6 @@ def test_a_state_says_of_patient_and_study_what_its_image_says_odd_or_not(tmp_pa
 
 UNREFERABLE = [
     ("SOPInstanceUID", b"1.2.3\\1.2.4 "),
-    ("SOPInstanceUID", b"1.2.x "),
     ("SOPClassUID", b""),
     ("SeriesInstanceUID", b"1.2.3\\1.2.4 "),
     ("StudyInstanceUID", b"1.2\\1.3 "),
@@ -150,6 +152,27 @@ def test_an_image_that_cannot_be_referred_to_is_refused_and_the_others_of_its_st
     assert [(error.code, error.file) for error in report.refused] == [("E_UNSUPPORTED", str(paths[2]))]
     assert keyword in report.refused[0].what
     assert [shown_in(state) for state in written(tmp_path / "out")] == [["1.2.9.9.1", "1.2.9.9.2"]]
+
+
+def test_an_image_gone_between_reading_and_writing_is_refused_alone_and_shown_when_it_is_back(tmp_path, monkeypatch):
+    paths = [one_of_study(tmp_path, number) for number in (1, 2, 3)]
+    content = paths[1].read_bytes()
+    times = paths[1].stat()
+    whole = StateDelivery.__call__
+
+    def later(delivery, group):
+        paths[1].unlink()
+        return whole(delivery, group)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StateDelivery, "__call__", later)
+        report = states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
+    assert (report.harmonized, [(e.code, e.file) for e in report.refused]) == (2, [("E_READ", str(paths[1]))])
+    assert [shown_in(state) for state in written(tmp_path / "out")] == [["1.2.9.9.1", "1.2.9.9.3"]]
+    paths[1].write_bytes(content)
+    os.utime(paths[1], ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out").harmonized == 3
+    assert [len(shown_in(state)) for state in written(tmp_path / "out")] == [3]
 
 
 ASPECTS = [
@@ -232,3 +255,34 @@ def test_a_rescale_that_changes_nothing_is_none_however_it_is_written(tmp_path):
     paths = [one_of_study(tmp_path, number, **kind) for number, kind in enumerate(kinds)]
     states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
     assert sorted(len(shown_in(state)) for state in written(tmp_path / "out")) == [2, 3]
+
+
+def test_a_state_of_an_earlier_run_that_is_not_part_of_the_result_is_taken_away(tmp_path):
+    paths = [one_of_study(tmp_path, number) for number in (1, 2, 3)]
+    first = states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
+    [before] = written(tmp_path / "out")
+    mine = write(before, tmp_path / "out" / "gsps-mine.dcm")
+    os.utime(paths[1])
+    again = states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
+    assert (first.harmonized, again.harmonized) == (3, 3)
+    mine.unlink()  # no journal speaks of it, so it was left alone
+    assert len(written(tmp_path / "out")) == 1
+    one_of_study(tmp_path, 3, inverted=True)
+    states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
+    assert sorted(map(shown_in, written(tmp_path / "out"))) == [["1.2.9.9.1", "1.2.9.9.2"], ["1.2.9.9.3"]]
+
+
+def test_a_state_is_kept_while_an_image_of_its_run_cannot_be_read(tmp_path):
+    paths = [one_of_study(tmp_path, number) for number in (1, 2)]
+    manifest = Manifest(pd.DataFrame({"path": list(map(str, paths)), "domain": HOLOGIC}))
+    options = {"deliver": "gsps", "workers": 0, "quiet": True}
+    apply(scanner_harmonizer(HOLOGIC), manifest, tmp_path / "out", **options)
+    kept = tmp_path / "elsewhere.dcm"
+    paths[1].rename(kept)
+    missing = apply(scanner_harmonizer(HOLOGIC), manifest, tmp_path / "out", **options)
+    assert [error.code for error in missing.refused] == ["E_READ"]
+    assert ["1.2.9.9.1", "1.2.9.9.2"] in [shown_in(state) for state in written(tmp_path / "out")]
+    kept.rename(paths[1])
+    back = apply(scanner_harmonizer(HOLOGIC), manifest, tmp_path / "out", **options)
+    assert (back.harmonized, back.resumed) == (0, 2)
+    assert [shown_in(state) for state in written(tmp_path / "out")] == [["1.2.9.9.1", "1.2.9.9.2"]]

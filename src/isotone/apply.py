@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -20,7 +20,7 @@ from isotone.curves import ToneCurve
 from isotone.data.images import SECONDS, progress, time_limit
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError, UsageError
-from isotone.export.deliver import Delivery, Job, Outcome
+from isotone.export.deliver import Delivery, Job, Outcome, safe_target
 from isotone.export.deliver_states import Group, Planned, StateDelivery, Survey
 from isotone.export.plan import digest_of, plan
 from isotone.export.record import Deliver
@@ -46,6 +46,8 @@ class Result(NamedTuple):
 
 
 Results = Generator[Result, None, None]
+PASSING = ("E_READ", "E_WRITE")
+"""Refusals that say nothing of the image."""
 
 
 @dataclass
@@ -133,7 +135,7 @@ def apply(
         results = map_isolated(function, items, workers=workers, executor=executor, seconds=seconds)
         return progress(results, len(items), label=label, quiet=quiet)
 
-    with open_journal(output, model, digest_of(jobs), force=force) as entries:
+    with open_journal(output, model, digest_of(manifest, output), force=force) as entries:
         if deliver == "gsps":
             results = _deliver_states(StateDelivery(harmonizer, output, force), jobs, entries, run)
         else:
@@ -142,7 +144,9 @@ def apply(
         unseen: list[Job] = []
         with closing(results):
             report = _tabulate(
-                _watched(results, watch, unseen), output, aloud=not quiet and not Console(stderr=True).is_terminal
+                _swept(_watched(results, watch, unseen), output, entries),
+                output,
+                aloud=not quiet and not Console(stderr=True).is_terminal,
             )
         report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
         unseen = [job for job in unseen if job.domain in harmonizer.gates]
@@ -165,6 +169,22 @@ def _watched(results: Results, watch: Watch, unseen: list[Job]) -> Results:
         elif outcome.status == "harmonized":
             unseen.append(result.job)
         yield result
+
+
+def _swept(results: Results, output: Path, entries: Entries) -> Results:
+    """Pass the results on; then take away the files of earlier runs that none of them is in.
+
+    An image that cannot be read now, or a disk that is full, may be a passing trouble: then all is left as it is.
+    """
+    superseded, trouble = set(entries.written), False
+    for result in results:
+        superseded.discard(result.target)
+        trouble |= isinstance(result.outcome, IsotoneError) and result.outcome.code in PASSING
+        yield result
+    if not trouble:
+        for target in superseded:
+            with suppress(OSError, RadiographError):  # open in a viewer (Windows), or behind a link that leads out
+                safe_target(output, target).unlink(missing_ok=True)
 
 
 def _deliver_files(delivery: Delivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
@@ -225,14 +245,19 @@ def _deliver_states(delivery: StateDelivery, jobs: list[Job], entries: Entries, 
     groups = {name: Group.of(name, images, number) for number, (name, images) in enumerate(members.items(), 1)}
     resumed = {g.key for g in groups.values() if g.key in entries and (delivery.output / g.target).exists()}
     todo = [group for group in groups.values() if group.key not in resumed]
+    failed: dict[str, IsotoneError] = {}
     with closing(run(delivery, todo, "writing", lambda group: SECONDS + len(group.images))) as fresh:
-        failed = {group.key: error for group, error in fresh if error is not None}
+        for group, result in fresh:
+            if isinstance(result, IsotoneError):
+                result = {job.key: _same_refusal(result, job) for job, _ in group.images}
+            failed |= result
     for job, name, outcome in surveyed:
         if name is None:
             yield Result(job, outcome)
-        elif (group := groups[name]).key in failed:
-            yield Result(job, _same_refusal(failed[group.key], job))
+        elif job.key in failed:
+            yield Result(job, failed[job.key])
         else:
+            group = groups[name]
             yield Result(job, outcome, group.target, group.key in resumed)
 
 

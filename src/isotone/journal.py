@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -14,9 +14,34 @@ from isotone.errors import IsotoneError, UsageError
 from isotone.files import TEMPORARY
 
 JOURNAL = "journal.jsonl"
-"""First line: what is being run. Then one line for each finished piece, by a key of hashes."""
+"""First line: what is being run. Then one line for each finished piece, by a key of hashes, and its file if any."""
 
-Entries = dict[str, dict[str, Any]]
+
+class Entries(dict[str, dict[str, Any]]):
+    """What earlier runs noted, by key.
+
+    Of several pieces that were written to one file only the last counts: the file holds no other.
+
+    Attributes
+    ----------
+    written : set of str
+        Files of earlier runs with these very inputs, relative to the folder.
+    """
+
+    def __init__(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.written: set[str] = set()
+        last: dict[str, str] = {}
+        for line in lines:
+            body = dict(line)
+            key, target, other = body.pop("key"), body.pop("target", None), body.pop("other_inputs", False)
+            if target is not None:
+                if last.get(target, key) != key:
+                    self.pop(last[target], None)
+                last[target] = key
+                if not other:
+                    self.written.add(target)
+            self[key] = body
 
 
 @contextmanager
@@ -33,7 +58,7 @@ def open_journal(folder: Path, model: Mapping[str, str], inputs: str, *, force: 
     model : mapping
         What the pieces depend on; other pieces than of this model are forgotten.
     inputs : str
-        Digest of the inputs.
+        Digest of which inputs there are, whatever is in them: a broken one may be mended before the run goes on.
     force : bool
         Use the folder whatever is in it.
 
@@ -69,9 +94,12 @@ def open_journal(folder: Path, model: Mapping[str, str], inputs: str, *, force: 
                     folder.rmdir()
 
 
-def note(folder: Path, key: str, body: Mapping[str, Any]) -> None:
-    """Add a line, from whichever process finished the piece; short lines are appended whole."""
-    line = json.dumps({"key": key, **body}) + "\n"
+def note(folder: Path, key: str, body: Mapping[str, Any], target: str | None = None) -> None:
+    """Add a line, from whichever process finished the piece; short lines are appended whole.
+
+    `target` is the file that the piece was written to, relative to the folder.
+    """
+    line = json.dumps({"key": key, **({} if target is None else {"target": target}), **body}) + "\n"
     try:
         handle = os.open(folder / JOURNAL, os.O_WRONLY | os.O_APPEND)
         try:
@@ -106,15 +134,15 @@ def _resume(journal: IO[str], folder: Path, head: Mapping[str, Any], force: bool
             next_step="Give the same inputs and model, name another -o, or give --force.",
         )
     same = {**before, "inputs": ""} == {**head, "inputs": ""}
-    entries = {line.pop("key"): line for line in lines[1:] if "key" in line} if same else {}
+    kept = [line for line in lines[1:] if "key" in line] if same else []
     if before != head:
         journal.truncate(0)
-        kept = [{"key": key, **body} for key, body in entries.items()]
+        kept = [{**line, "other_inputs": True} for line in kept]
         journal.writelines(json.dumps(line) + "\n" for line in (head, *kept))
     else:
         journal.write("\n")  # ends a line that was cut short
     journal.flush()
-    return entries
+    return Entries(kept)
 
 
 def _others(folder: Path) -> bool:

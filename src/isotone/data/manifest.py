@@ -30,7 +30,8 @@ TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 class Row:
     """One image of a manifest; `path` is absolute or relative to the working directory.
 
-    `inverted` is the user's word that 0 is white in a PNG, TIFF or JPEG; DICOM files say it themselves.
+    `inverted` is the user's word that 0 is white in a PNG, TIFF or JPEG; DICOM files say it themselves. `stated` is
+    the domain as the user gave it, while `domain` may come from the image's header.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Row:
     patient_id: str | None
     split: str | None
     inverted: bool = False
+    stated: str | None = None
 
 
 class Manifest:
@@ -161,9 +163,10 @@ class Manifest:
 
     def __iter__(self) -> Iterator[Row]:
         inverted = self.table["inverted"] if "inverted" in self.table else [False] * len(self)
-        for row, is_inverted in zip(self.table[list(COLUMNS)].itertuples(index=False), inverted, strict=True):
-            path, domain, label, patient, split = (None if pd.isna(value) else str(value) for value in row)
-            yield Row(Path(str(path)), domain, label, patient, split, bool(is_inverted))
+        facts = self.table[[*COLUMNS, "stated_domain" if "stated_domain" in self.table else "domain"]]
+        for row, is_inverted in zip(facts.itertuples(index=False), inverted, strict=True):
+            path, domain, label, patient, split, stated = (None if pd.isna(value) else str(value) for value in row)
+            yield Row(Path(str(path)), domain, label, patient, split, bool(is_inverted), stated)
 
     @property
     def domains(self) -> list[str]:
@@ -209,7 +212,7 @@ class Manifest:
         """Write as CSV, paths relative to the file where they lie beside or below it."""
         target = Path(path)
         here = target.resolve().parent
-        table = self.table.copy()
+        table = self.table.drop(columns="stated_domain", errors="ignore")
         for column in table.columns.intersection(PATHS):
             table[column] = [_relative(p, here) if p else None for p in table[column].fillna("")]
         with replace_file(target) as temporary:
@@ -248,6 +251,8 @@ def _refuse_straddling(table: pd.DataFrame) -> None:
 
 def _with_header_facts(table: pd.DataFrame, domain: str | None) -> pd.DataFrame:
     """Fill domain and patient from the DICOM headers where the table has none; `domain` fills what is left."""
+    stated = table["stated_domain" if "stated_domain" in table else "domain"]
+    table["stated_domain"] = stated.copy() if domain is None else stated.fillna(domain)
     lacking = (table["domain"].isna() | table["patient_id"].isna()).to_numpy()
     facts = {name: table[name].to_numpy(object) for name in ("domain", "patient_id")}
     for index in lacking.nonzero()[0]:

@@ -131,7 +131,7 @@ class Delivery:
         """
         with caught_warnings():
             outcome = self._deliver(job)
-        note(self.output, job.key, outcome.to_entry())
+        note(self.output, job.key, outcome.to_entry(), job.target if self.writes(outcome) else None)
         return outcome
 
     def _deliver(self, job: Job) -> Outcome:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from isotone.curves import ToneCurve
-from isotone.errors import RadiographError
+from isotone.errors import IsotoneError, RadiographError
 from isotone.export.deliver import Job, Outcome, codes_of, instance_of, outcome_of, record_of, refuse_ours, safe_target
 from isotone.export.derived_image import output_table
 from isotone.export.presentation_state import Shown, group_of, write_presentation_state
@@ -102,23 +102,37 @@ class StateDelivery:
     output: Path
     force: bool = False
 
-    def __call__(self, group: Group) -> None:
+    def __call__(self, group: Group) -> dict[str, IsotoneError]:
         """Write the file, then the journal's line.
+
+        Returns
+        -------
+        dict of str to IsotoneError
+            What images, by their keys, are gone by now. They are left out, and the journal keeps the rest for done
+            under no key that anybody looks for, so that the same run writes the whole of it later.
 
         Raises
         ------
         IsotoneError
-            An image is gone, or the file cannot be written.
+            The file cannot be written.
         """
+        gone: dict[str, IsotoneError] = {}
         with caught_warnings():
             shown = []
             for job, curve in group.images:
-                image, radiograph = read_shown(job, force=self.force)
+                try:
+                    image, radiograph = read_shown(job, force=self.force)
+                except IsotoneError as error:
+                    gone[job.key] = error
+                    continue
                 harmonized = radiograph.map_tone(curve)
                 shown.append(replace(image, table=output_table(harmonized)))
+            if not shown:
+                return gone
             record = record_of(self.harmonizer, ToneCurve(), "gsps")
             write_presentation_state(shown, record, group.number, safe_target(self.output, group.target))
-        note(self.output, group.key, {})
+        note(self.output, f"{group.key} in part" if gone else group.key, {}, group.target)
+        return gone
 
 
 def read_shown(job: Job, *, force: bool) -> tuple[Shown, Radiograph]:

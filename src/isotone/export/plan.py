@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from isotone.data.manifest import Manifest, Row
@@ -27,9 +27,7 @@ def plan(manifest: Manifest, output: Path, reference_domains: Collection[str], d
     UsageError
         No image lies outside the output folder, or the images have no folder in common.
     """
-    here = os.path.abspath(output)
-    rows = [(row, os.path.abspath(row.path)) for row in manifest]
-    rows = [(row, path) for row, path in rows if not Path(path).is_relative_to(here)]
+    rows = _outside(manifest, output)
     if not rows:
         raise UsageError(
             "every image lies in the output folder", file=output, next_step="Name an output folder of its own."
@@ -56,10 +54,20 @@ def plan(manifest: Manifest, output: Path, reference_domains: Collection[str], d
     return jobs
 
 
-def digest_of(jobs: Iterable[Job]) -> str:
-    """SHA-256 of which images there are: what a journal calls the inputs of a run."""
-    names = "\n".join(f"{os.path.abspath(job.path)}|{job.domain}|{job.inverted}" for job in jobs)
+def digest_of(manifest: Manifest, output: Path) -> str:
+    """SHA-256 of which images there are, and what the user says of them: what a journal calls the inputs of a run.
+
+    What the images themselves say is no part of it, so that a run goes on when a broken or missing one is mended.
+    """
+    names = "\n".join(f"{path}|{row.stated}|{row.inverted}" for row, path in _outside(manifest, output))
     return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
+
+
+def _outside(manifest: Manifest, output: Path) -> list[tuple[Row, str]]:
+    """The images, with their absolute paths, that do not lie in the output folder."""
+    here = os.path.abspath(output)
+    rows = [(row, os.path.abspath(row.path)) for row in manifest]
+    return [(row, path) for row, path in rows if not Path(path).is_relative_to(here)]
 
 
 def _key(path: str, target: str, row: Row) -> str:

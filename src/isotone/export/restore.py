@@ -115,9 +115,11 @@ def restore(
         E_WRITE: the output folder cannot be written to.
     """
     output = Path(output)
-    jobs = plan(Manifest.from_paths(paths), output, (), "voi-lut")  # which, unlike pixels, changes no file's suffix
+    manifest = Manifest.from_paths(paths)
+    jobs = plan(manifest, output, (), "voi-lut")  # which, unlike pixels, changes no file's suffix
     report = RestoreReport()
-    with open_journal(output, {"version": __version__, "command": "restore"}, digest_of(jobs), force=force) as entries:
+    model, inputs = {"version": __version__, "command": "restore"}, digest_of(manifest, output)
+    with open_journal(output, model, inputs, force=force) as entries:
         done = {job.key for job in jobs if job.key in entries and (output / job.target).exists()}
         todo = [job for job in jobs if job.key not in done]
         restoring = Restoring(output, frozenset(passed_through(job.path for job in todo)))
@@ -151,7 +153,7 @@ class Restoring:
             result = Restored("reference")
         else:
             result = Restored("restored", restore_file(Task(job.path, target)))
-        note(self.output, job.key, result._asdict())
+        note(self.output, job.key, result._asdict(), job.target)
         return result
 
 
