@@ -23,6 +23,7 @@ from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
 from isotone.errors import IsotoneError
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.grayscale import stored_values
+from isotone.imaging.inspect import inspect
 from isotone.imaging.presentation import read_presentation
 from isotone.imaging.read import read_header, read_radiograph
 from isotone.imaging.warned import Warned
@@ -142,6 +143,22 @@ def test_of_several_windows_the_first_is_taken_and_said(tmp_path):
     ds = radiograph(modality="CR", WindowCenter=[1000, 2000], WindowWidth=[500, 900])
     image = read_radiograph(write(ds, tmp_path / "a.dcm"))
     assert image.header.window == "LINEAR 1000/500 (first of 2)"
+
+
+def test_the_window_or_table_that_was_taken_has_the_name_that_the_file_gives_it(tmp_path):
+    names = {
+        "WindowCenter": [1000, 2000],
+        "WindowWidth": [500, 900],
+        "WindowCenterWidthExplanation": ["NORMAL", "HARD"],
+    }
+    write(radiograph(modality="CR", **names), tmp_path / "a.dcm")
+    assert read_radiograph(tmp_path / "a.dcm").header.explanation == "NORMAL"
+    assert "window LINEAR 1000/500 (first of 2) NORMAL;" in next(inspect([tmp_path / "a.dcm"], workers=0)).line()
+    lut = table(range(0, 65536, 16), 0, 16)
+    lut[0].LUTExplanation = "Doe^Jane's"
+    header = read_header(write(radiograph(VOILUTSequence=lut, **names), tmp_path / "b.dcm"))
+    assert header.explanation.startswith("an unknown value (")
+    assert "Jane" not in header.explanation
 
 
 def test_a_window_that_is_the_identity_is_no_display_table(tmp_path):

@@ -133,6 +133,7 @@ def _facts(
         "signed": layout.signed,
         "inverted": presentation.inverted,
         "window": presentation.window,
+        "explanation": presentation.explanation,
         "modality": coded(_text(header, "Modality", warned), MODALITIES),
         "body_part": coded(_text(header, "BodyPartExamined", warned)),
         "view": coded(_text(header, "ViewPosition", warned)),

@@ -58,7 +58,7 @@ class Finding:
             f"{h.bits_stored} bits{' signed' if h.signed else ''}",
             # A raster file says nothing: 0 is black unless the user says otherwise.
             "inverted" if h.inverted else "not inverted" if h.format == "dicom" else "not inverted (assumed)",
-            f"window {h.window}" if h.window else "no window",
+            " ".join(filter(None, ["window", h.window, h.explanation])) if h.window else "no window",
             *filter(None, [h.intent]),
             *([UID(h.transfer_syntax).name] if h.transfer_syntax else []),
             *_deliveries(h),

@@ -13,6 +13,7 @@ from pydicom.multival import MultiValue
 
 from isotone.errors import RadiographError
 from isotone.imaging import grayscale
+from isotone.imaging.coded import coded
 from isotone.imaging.grayscale import Floats
 from isotone.imaging.warned import Warned
 
@@ -29,6 +30,8 @@ class Presentation:
         The same through the VOI LUT or window; None: it has none, or it is the identity.
     window : str or None
         The VOI LUT or window in words.
+    explanation : str or None
+        What the file calls it, if with a code.
     inverted : bool
         The largest modality output is black.
     padding : pair of int or None
@@ -38,6 +41,7 @@ class Presentation:
     tone: Floats
     display: Floats | None
     window: str | None
+    explanation: str | None
     inverted: bool
     padding: tuple[int, int] | None
 
@@ -67,17 +71,17 @@ def read_presentation(header: Dataset, bits: int, signed: bool, path: Path, warn
     except Exception:  # pydicom raises many types for malformed numbers
         raise RadiographError("E_RESCALE", "the rescale or Modality LUT is unusable", file=path) from None
     try:
-        display, window = _voi(header, modality, warned)
+        display, window, explanation = _voi(header, modality, warned)
     except Exception:
         warned.add("W_WINDOW")
-        display, window = None, None
+        display, window, explanation = None, None, None
     inverted = _inverted(header, warned)
     if inverted:
         tone = 1 - tone
         display = None if display is None else 1 - display
     if display is not None and np.abs(display - tone).max() < 1e-9:
         display = None
-    return Presentation(tone, display, window, inverted, _padding(header, bits, signed, warned))
+    return Presentation(tone, display, window, explanation, inverted, _padding(header, bits, signed, warned))
 
 
 def _modality(header: Dataset, stored: Floats, signed: bool) -> Floats:
@@ -91,10 +95,10 @@ def _modality(header: Dataset, stored: Floats, signed: bool) -> Floats:
     )
 
 
-def _voi(header: Dataset, modality: Floats, warned: Warned) -> tuple[Floats | None, str | None]:
-    """The first VOI LUT, else the first window (PS3.3 C.11.2), and which it is.
+def _voi(header: Dataset, modality: Floats, warned: Warned) -> tuple[Floats | None, str | None, str | None]:
+    """The first VOI LUT, else the first window (PS3.3 C.11.2), which it is, and what the file calls it.
 
-    Several are alternative views of which exactly one applies. Explanations are free text and stay in the file.
+    Several are alternative views of which exactly one applies. Explanations are free text: only codes leave the file.
     """
     if header.get("VOILUTSequence"):
         tables = header.VOILUTSequence
@@ -104,19 +108,27 @@ def _voi(header: Dataset, modality: Floats, warned: Warned) -> tuple[Floats | No
             depth = max(8, int(table.entries.max()).bit_length())
             warned.add("W_TABLE")
         display = grayscale.look_up(modality, table.entries, table.first) / (2**depth - 1)
-        return display, f"VOI LUT of {len(table.entries)} entries{_of(len(tables))}"
+        name = _name(tables[0].get("LUTExplanation"))
+        return display, f"VOI LUT of {len(table.entries)} entries{_of(len(tables))}", name
     centers, widths = (_numbers(header.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
     if len(centers) != len(widths):
         raise ValueError("as many centers as widths")
     if not centers:
-        return None, None
+        return None, None, None
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
     display = grayscale.window(modality, centers[0], widths[0], function)
-    return display, f"{function} {centers[0]:g}/{widths[0]:g}{_of(len(centers))}"
+    name = _name(header.get("WindowCenterWidthExplanation"))
+    return display, f"{function} {centers[0]:g}/{widths[0]:g}{_of(len(centers))}", name
 
 
 def _of(count: int) -> str:
     return f" (first of {count})" if count > 1 else ""
+
+
+def _name(explanations: Any) -> str | None:
+    """The first explanation, or the mark that `coded` puts in the place of free text."""
+    first = next(iter(explanations), None) if isinstance(explanations, MultiValue) else explanations
+    return coded(str(first).strip()) if first else None
 
 
 def _numbers(value: Any) -> list[float]:

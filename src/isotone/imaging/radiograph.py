@@ -42,7 +42,9 @@ class Header:
     inverted : bool
         MONOCHROME1, PresentationLUTShape INVERSE, or what the user said of a raster image.
     window : str or None
-        The display window or table in words; None: none, full range.
+        The display window or table in words, and which of how many; None: none, full range.
+    explanation : str or None
+        What the file calls that window or table, such as NORMAL (a code, as below).
     modality, body_part, view, laterality : str or None
         Codes; what is not one is replaced by a mark (`isotone.imaging.coded`).
     intent : str or None
@@ -66,6 +68,7 @@ class Header:
     signed: bool = False
     inverted: bool = False
     window: str | None = None
+    explanation: str | None = None
     modality: str | None = None
     body_part: str | None = None
     view: str | None = None
