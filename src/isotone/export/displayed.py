@@ -12,7 +12,7 @@ from pydicom.multival import MultiValue
 SHAPES = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 """Rows first, then columns; the ratio counts where no spacing is given (PS3.3 C.7.6.3.1.7)."""
 LARGEST = 1000
-"""Ratio beyond which a spacing is a mistake; an aspect ratio is given in integers below the square of it."""
+"""Ratio beyond which a spacing is a mistake; its square bounds denominators, so that 12 characters hold the numbers."""
 SHUTTERS = {
     "RECTANGULAR": {
         "ShutterLeftVerticalEdge": 1,
