@@ -55,3 +55,17 @@ def test_a_link_to_an_image_is_named_and_refused(tmp_path):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     write(radiograph(), tmp_path / "1.2.3").chmod(0)
     assert found_in(tmp_path) == ["1.2.3"]
+
+
+def test_a_subfolder_that_cannot_be_looked_into_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.dcm").touch()
+    (tmp_path / "closed").mkdir()
+    looked_into = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked_into(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert list(images_in(tmp_path)) == [tmp_path / "a.dcm", tmp_path / "closed"]

@@ -291,7 +291,7 @@ class ToneCurveHarmonizer:
             harmonizer.mappers = {domain: load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
             harmonizer.notes, harmonizer.seen = body["notes"], body["seen"]
             harmonizer.gates = {domain: Gate.from_json(entry) for domain, entry in body["gates"].items()}
-            harmonizer.drifts = {domain: Drift.from_json(entry) for domain, entry in body["drifts"].items()}
+            harmonizer.drifts = {domain: Drift.from_json(entry) for domain, entry in body.get("drifts", {}).items()}
             harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
         except OSError as error:
             raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder) from error

@@ -18,13 +18,16 @@ def images_in(folder: Path) -> Iterator[Path]:
     """The images of a folder, in depth, in the order of their names.
 
     All that is named like an image, links and pipes included, so that reading can refuse them by name; and whatever
-    else is DICOM: archives name files after their UIDs, of which the last number would be the suffix.
+    else is DICOM: archives name files after their UIDs, of which the last number would be the suffix. Last come the
+    subfolders that cannot be looked into, for the same reason.
     """
-    for above, subfolders, names in os.walk(folder):
+    closed: list[Path] = []
+    for above, subfolders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         subfolders.sort()
         for path in (Path(above, name) for name in sorted(names)):
             if path.suffix.lower() in SUFFIXES or _is_dicom(path):
                 yield path
+    yield from closed
 
 
 def _is_dicom(path: Path) -> bool:
