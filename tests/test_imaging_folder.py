@@ -51,10 +51,17 @@ def test_a_link_to_an_image_is_named_and_refused(tmp_path):
     assert found_in(tmp_path / "in") == ["4.5.6"]
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a file that cannot be read")
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    write(radiograph(), tmp_path / "1.2.3").chmod(0)
-    assert found_in(tmp_path) == ["1.2.3"]
+def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    write(radiograph(), tmp_path / "1.2.3")
+    opened = os.open
+
+    def refusing(path, *arguments):
+        if Path(path).name == "1.2.3":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refusing)
+    assert list(images_in(tmp_path)) == [tmp_path / "1.2.3"]
 
 
 def test_a_subfolder_that_cannot_be_looked_into_is_named(tmp_path, monkeypatch):
