@@ -181,7 +181,10 @@ def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stor
     words = words.reshape(layout.rows, layout.columns)
     exact = codec is None or codec.size is None
     if exact and layout.high_bit >= layout.bits:
-        words = words >> words.dtype.type(layout.high_bit + 1 - layout.bits)
+        below = layout.high_bit + 1 - layout.bits
+        if np.any(words & words.dtype.type(2**below - 1)):
+            warned.add("W_HIGHBITS")
+        words = words >> words.dtype.type(below)
     return _within_bits(words, layout, exact, codec is not None and codec.lossy, path, warned)
 
 

@@ -14,7 +14,7 @@ WARNINGS = {
     "W_CHARSET": "the character set is unknown or text does not fit it",
     "W_HARMONIZED": "isotone made this image; apply refuses to harmonize it again",
     "W_HEADER": "a header value breaks the rules of its type",
-    "W_HIGHBITS": "bits above BitsStored are set and were ignored",
+    "W_HIGHBITS": "bits outside BitsStored are set and were ignored",
     "W_INTENT": "PresentationIntentType contradicts the SOP class, which was followed",
     "W_NO_STATE": "it lacks its own UID or that of class, series or study; --deliver gsps refuses it",
     "W_NO_UID": "without SOP class and instance UID nothing can be derived from it; apply refuses it",
