@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from isotone.apply import apply
 from isotone.curves import ToneCurve
 from isotone.data.cohorts.phantom import make_phantom
 from isotone.data.manifest import Manifest
+from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.read import read_radiograph
 from orthanc_roundtrip import fingerprint
 
@@ -112,6 +114,38 @@ def test_dciodvfy_finds_no_error_in_what_is_made_of_conformant_images(tmp_path, 
     assert len(made) == len(VENDORS)
     for path in made:
         assert errors(path) == set()
+
+
+def test_dciodvfy_finds_no_error_whatever_the_model_is_called_and_the_series_numbered(tmp_path, errors):
+    ds = radiograph(modality="CR", SeriesNumber=2**31 - 1, ImageType=["ORIGINAL", "PRIMARY"], RescaleIntercept="0")
+    ds.RescaleSlope, ds.RescaleType = "1", "US"
+    source = write(ds, tmp_path / "source.dcm")
+    assert errors(source) == set()
+    manifest = Manifest.from_paths([source])
+    scanner_harmonizer("HOLOGIC, Inc. Selenia Dimensions").save(tmp_path / "Zürich – 模型")
+    harmonizer = ToneCurveHarmonizer.load(tmp_path / "Zürich – 模型")
+    for deliver in ("pixels", "voi-lut"):
+        assert not apply(harmonizer, manifest, tmp_path / deliver, deliver=deliver, workers=0, quiet=True).refused
+        assert errors(tmp_path / deliver / "source.dcm") == set()
+
+
+@needs("dcentvfy")
+@pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
+def test_dcentvfy_finds_one_series_in_the_images_made_of_one(tmp_path, deliver, monkeypatch):
+    for number in range(3):
+        ds = radiograph(SeriesDate="20250107", SeriesTime="090000", SeriesDescription="L CC", InstanceNumber=number + 1)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number + 1}"
+        write(ds, tmp_path / f"{number}.dcm")
+    seconds = iter(datetime(2026, 1, 1, 10, 20, second, tzinfo=UTC) for second in range(60))
+    monkeypatch.setattr("isotone.export.stamp._now", lambda _: next(seconds))
+
+    def complaints(paths: list[Path]) -> str:
+        done = subprocess.run(["dcentvfy", *map(str, paths)], capture_output=True, text=True, errors="replace")
+        return done.stdout + done.stderr
+
+    sources = sorted(tmp_path.glob("*.dcm"))
+    assert not complaints(sources)
+    assert not complaints(delivered(sources, tmp_path / "out", deliver))
 
 
 def test_dciodvfy_finds_no_error_in_the_phantom_nor_in_what_is_made_of_it(tmp_path, errors):

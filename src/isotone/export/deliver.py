@@ -143,8 +143,9 @@ class Delivery:
             radiograph = read_raster(job.path, inverted=job.inverted)
         else:
             radiograph, dataset = read_dicom(job.path, force=self.force)
-        radiograph = radiograph.with_domain(job.domain or radiograph.header.domain)
-        if radiograph.header.domain in self.harmonizer.reference_domains:
+        domain = job.domain or radiograph.header.domain
+        radiograph = radiograph.with_domain(domain)
+        if domain in self.harmonizer.reference_domains:
             return self._pass_through(job, radiograph.header, target)
         refuse_ours(radiograph.header)
         seen = self.harmonizer.look(radiograph)
@@ -155,13 +156,12 @@ class Delivery:
                 raise RadiographError(
                     "E_UNSUPPORTED", "only DICOM images carry a look-up table", next_step="Use --deliver pixels."
                 )
-            write_derived_png(radiograph, record_of(self.harmonizer, curve, "pixels", table), target)
+            write_derived_png(radiograph, record_of(self.harmonizer, curve, "pixels", table, domain), target)
         elif self.deliver == "pixels":
-            record = record_of(self.harmonizer, curve, "pixels", table)
-            record = replace(record, dropped_bits="W_HIGHBITS" in codes_of(radiograph.header))
+            record = record_of(self.harmonizer, curve, "pixels", table, domain)
             write_derived_dicom(dataset, radiograph, record, target)
         else:
-            record = record_of(self.harmonizer, curve, "voi-lut")
+            record = record_of(self.harmonizer, curve, "voi-lut", domain=domain)
             write_voi_lut_image(dataset, radiograph.header, table, record, target)
         outcome = outcome_of(curve, radiograph, table, seen)
         return replace(outcome, warnings=outcome.warnings + self.harmonizer.warnings(radiograph.header))
@@ -174,10 +174,14 @@ class Delivery:
 
 
 def record_of(
-    harmonizer: ToneCurveHarmonizer, curve: ToneCurve, deliver: Deliver, table: Table | None = None
+    harmonizer: ToneCurveHarmonizer,
+    curve: ToneCurve,
+    deliver: Deliver,
+    table: Table | None = None,
+    domain: str | None = None,
 ) -> Record:
     """The record of a delivery."""
-    return Record(curve, harmonizer.name, harmonizer.digest, deliver, table)
+    return Record(curve, harmonizer.name, harmonizer.digest, deliver, table, domain)
 
 
 def outcome_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from pydicom.uid import (
 
 from isotone.curves import quantize
 from isotone.export.record import Record, Table
-from isotone.export.stamp import stamp
+from isotone.export.stamp import derived_type, stamp, text_of
 from isotone.export.write import Mapped, write_dicom
 from isotone.files import replace_file
 from isotone.imaging.gather import gather
@@ -33,9 +34,15 @@ GREY_STAGES = [
         "ModalityLUTSequence",
         "VOILUTSequence",
         "VOILUTFunction",
+        "WindowCenter",
+        "WindowWidth",
         "WindowCenterWidthExplanation",
+        "PixelIntensityRelationshipLUTSequence",
+        "RealWorldValueMappingSequence",
     )
 ]
+"""What the source says of the meaning of its stored values: not true of the new ones."""
+RESCALE = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
 PIXEL_FACTS = [
     Tag(keyword)
     for keyword in (
@@ -54,6 +61,11 @@ LOSSY = {
     JPEGLSNearLossless: "ISO_14495_1",
 }
 """Transfer syntaxes that are lossy by definition, and their LossyImageCompressionMethod."""
+ALTERED = {
+    "W_HIGHBITS": "bits outside BitsStored are gone",
+    "W_OVERSHOOT": "values beyond BitsStored were clipped",
+}
+"""Warnings of a source whose pixel words are not all in its stored values, and what is to be said of it."""
 
 
 def output_table(harmonized: Radiograph) -> Table:
@@ -92,7 +104,10 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
         E_WRITE.
     """
     table = _table(record)
-    changes, removed = _grey_stages(dataset, BITS), [*GREY_STAGES, *PIXEL_FACTS]
+    warned = {line.split(":")[0] for line in source.header.warnings}
+    altered = [clause for code, clause in ALTERED.items() if code in warned]
+    altered += _say_lossy(dataset, source)
+    changes, removed = _grey_stages(dataset, source), [*GREY_STAGES, *PIXEL_FACTS, *overlays_in_pixels(dataset)]
     changes.BitsAllocated = changes.BitsStored = BITS
     changes.HighBit = BITS - 1
     changes.PixelRepresentation = 0
@@ -102,14 +117,10 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
         changes.add_new("PixelPaddingValue", "US", ends[0])
         if low < high:
             changes.add_new("PixelPaddingRangeLimit", "US", ends[1])
-    kind = list(dataset.get("ImageType") or ["ORIGINAL", "PRIMARY"])
-    changes.ImageType = ["DERIVED", *kind[1:]]
-    _keep_lossy(dataset, source, changes)
+    changes.ImageType = derived_type(dataset)
     for keyword in ENCODED:
         dataset.pop(keyword, None)
-    for tag in _overlays_in_pixels(dataset):
-        del dataset[tag]
-    stamp(dataset, record, changes, removed)
+    stamp(dataset, replace(record, altered=tuple(altered)), table, changes, removed)
     write_dicom(dataset, ExplicitVRLittleEndian, target, Mapped(table.astype("<u2"), source.stored))
 
 
@@ -128,31 +139,35 @@ def _table(record: Record) -> Table:
     return record.table
 
 
-def _grey_stages(dataset: Dataset, bits: int) -> Dataset:
+def _grey_stages(dataset: Dataset, source: Radiograph) -> Dataset:
     """All stages before the presentation LUT as identity."""
     stages = Dataset()
-    if "RescaleSlope" in dataset or "ModalityLUTSequence" in dataset:
+    if any(keyword in dataset for keyword in RESCALE):
         stages.RescaleIntercept, stages.RescaleSlope, stages.RescaleType = "0", "1", "US"
-    if dataset.get("PresentationIntentType") != "FOR PROCESSING":  # which shall have no VOI LUT (PS3.3 A.26, A.27)
+    if source.header.intent != "FOR PROCESSING":  # which shall have no VOI LUT (PS3.3 A.26, A.27)
         # Over n-bit data this window is the identity (PS3.3 C.11.2.1.2, note 4).
-        stages.WindowCenter, stages.WindowWidth = str(2 ** (bits - 1)), str(2**bits)
+        stages.WindowCenter, stages.WindowWidth = str(2 ** (BITS - 1)), str(2**BITS)
     return stages
 
 
-def _keep_lossy(dataset: Dataset, source: Radiograph, changes: Dataset) -> None:
-    """Lossy once, lossy for ever (PS3.3 C.7.6.1.1.5), also where the source's header forgets to say so."""
+def _say_lossy(dataset: Dataset, source: Radiograph) -> list[str]:
+    """Lossy once, lossy for ever (PS3.3 C.7.6.1.1.5), also where the source's header forgets to say so.
+
+    This is not undone: only the transfer syntax had said it, and a restored image has another.
+    """
     method = LOSSY.get(dataset.file_meta.get("TransferSyntaxUID"))
-    if method is None or dataset.get("LossyImageCompression") == "01":
-        return
+    if method is None or text_of(dataset, "LossyImageCompression") == "01":
+        return []
     header = source.header
     ratio = header.rows * header.columns * -(-header.bits_stored // 8) / max(len(dataset.PixelData), 1)
-    changes.LossyImageCompression = "01"
-    changes.LossyImageCompressionMethod = method
-    changes.LossyImageCompressionRatio = f"{ratio:.2f}"
+    dataset.LossyImageCompression = "01"
+    dataset.LossyImageCompressionMethod = method
+    dataset.LossyImageCompressionRatio = f"{ratio:.2f}"
+    return ["that it was compressed with loss is said now"]
 
 
-def _overlays_in_pixels(dataset: Dataset) -> list[BaseTag]:
-    """Overlays that lie in unused bits of the pixel data, which the derived image does not have."""
+def overlays_in_pixels(dataset: Dataset) -> list[BaseTag]:
+    """Overlays that lie in unused bits of the pixel data, which no image made of the stored values has."""
     groups = {tag.group for tag in list(dataset.keys()) if 0x6000 <= tag.group <= 0x60FF}
     gone = {group for group in groups if (group, 0x3000) not in dataset}
     return [tag for tag in list(dataset.keys()) if tag.group in gone]

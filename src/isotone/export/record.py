@@ -40,8 +40,10 @@ class Record:
     table : uint16 array of shape (2**bits,) or None
         Delivered value of each possible stored value of the source (index 0: the smallest, so that signed values are
         shifted by ``2**(bits − 1)``); None where the pixels were not touched.
-    dropped_bits : bool
-        Whether the source's pixel words had something in their unused bits, overlays perhaps, that cannot come back.
+    domain : str or None
+        The scanner whose curve it is.
+    altered : tuple of str
+        Clauses in ASCII: what of the source cannot come back, however well the pixels do.
     """
 
     curve: ToneCurve
@@ -49,7 +51,8 @@ class Record:
     digest: str
     deliver: Deliver
     table: Table | None = field(default=None, repr=False)
-    dropped_bits: bool = False
+    domain: str | None = None
+    altered: tuple[str, ...] = ()
 
     def uid(self, *names: str) -> UID:
         """A UID that depends on nothing but these names, the model, the delivery and the version."""
@@ -64,10 +67,11 @@ class Record:
             "deliver": self.deliver,
             "harmonizer": self.harmonizer,
             "sha256": self.digest,
+            "domain": self.domain,
             "curve": json.loads(self.curve.to_json()),
         }
         if self.table is not None:
-            body |= {"entries": len(self.table), "table": _pack(self.table), "dropped_bits": self.dropped_bits}
+            body |= {"entries": len(self.table), "table": _pack(self.table), "altered": self.altered}
         return json.dumps(body)
 
     @classmethod
@@ -85,8 +89,9 @@ class Record:
                 raise RadiographError("E_RESTORE", "its isotone record is of another schema")
             table = _unpack(body["table"], body["entries"]) if "table" in body else None
             curve = ToneCurve.from_json(json.dumps(body["curve"]))
-            dropped = bool(body.get("dropped_bits"))
-            return cls(curve, str(body["harmonizer"]), str(body["sha256"]), body["deliver"], table, dropped)
+            altered = tuple(str(clause) for clause in body.get("altered", ()))
+            domain = body.get("domain")
+            return cls(curve, str(body["harmonizer"]), str(body["sha256"]), body["deliver"], table, domain, altered)
         except (ValueError, KeyError, TypeError, RecursionError, zlib.error, IsotoneError) as error:
             raise RadiographError("E_RESTORE", "its isotone record is damaged") from error
 

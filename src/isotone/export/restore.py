@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +14,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_sequence
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from isotone._version import __version__
 from isotone.data.images import progress, time_limit
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError
 from isotone.export.deliver import Job, safe_target
-from isotone.export.derived_image import BITS, ENCODED
+from isotone.export.derived_image import BITS, ENCODED, overlays_in_pixels
 from isotone.export.plan import digest_of, plan
 from isotone.export.record import Record, Table
+from isotone.export.stamp import OF_THE_BYTES, derived_type
 from isotone.export.table import passed_through
-from isotone.export.write import copy_file, write_dicom
+from isotone.export.write import copy_file, element_of, write_dicom
 from isotone.files import replace_file
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.gather import gather
@@ -45,10 +49,28 @@ class Task(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What became of one image: "restored", with how many pixels could not be, or "reference", copied as it is."""
+    """What became of one image.
+
+    Attributes
+    ----------
+    status : str
+        "restored", or "reference": copied as it is.
+    lost : int
+        Pixels that could not be restored: the delivered value stands for several stored values, of which the middle
+        one was taken, or for none.
+    altered : sequence of str
+        In which other ways the image is not the source.
+    """
 
     status: str
     lost: int = 0
+    altered: Collection[str] = ()
+
+    @property
+    def shortfall(self) -> str:
+        """What is not as it was, in words; empty where the image is the source, up to its transfer syntax."""
+        pixels = [f"{self.lost} pixels could not be restored exactly"] if self.lost else []
+        return "; ".join([*pixels, *self.altered])
 
 
 @dataclass
@@ -59,22 +81,21 @@ class RestoreReport:
     ----------
     restored : int
         Images written, copies apart; those of an earlier run of the same kind count.
-    inexact : dict of path to int
-        Pixels that could not be restored, of the images that have any: the delivered value stands for several stored
-        values, of which the middle one was taken, or for none.
+    inexact : dict of path to str
+        What could not be restored, in words, of the images that are not their source again.
     copied : list of Path
         Reference images, which `apply` passed through: copied byte for byte.
     refused : list of IsotoneError
     """
 
     restored: int = 0
-    inexact: dict[Path, int] = field(default_factory=dict)
+    inexact: dict[Path, str] = field(default_factory=dict)
     copied: list[Path] = field(default_factory=list)
     refused: list[IsotoneError] = field(default_factory=list)
 
     def summary(self) -> str:
         """One line, after one for each image that is not exact or was copied."""
-        lines = [f"{path}: {count} pixels could not be restored exactly" for path, count in self.inexact.items()]
+        lines = [f"{path}: {shortfall}" for path, shortfall in self.inexact.items()]
         lines += [f"{path}: a reference image, copied as it is" for path in self.copied]
         counts = {
             "restored exactly": self.restored - len(self.inexact),
@@ -90,9 +111,9 @@ def restore(
 ) -> RestoreReport:
     """Give back the stored values, and the header, of the images that `apply` delivered as pixels or VOI LUT.
 
-    An image whose every pixel is restored gets its own UIDs back; another stays a derived one. Reference images, which
-    `apply` had passed through as ``curves.csv`` says, are copied. The same call again resumes after the last finished
-    image.
+    An image that is its source again, up to the transfer syntax, gets its own UIDs back; another stays a derived one.
+    Reference images, which `apply` had passed through as ``curves.csv`` says, are copied. The same call again resumes
+    after the last finished image.
 
     Parameters
     ----------
@@ -133,8 +154,8 @@ def restore(
                     report.copied.append(job.path)
                 else:
                     report.restored += 1
-                    if result.lost:
-                        report.inexact[job.path] = result.lost
+                    if result.shortfall:
+                        report.inexact[job.path] = result.shortfall
     return report
 
 
@@ -152,13 +173,13 @@ class Restoring:
             copy_file(job.path, target)
             result = Restored("reference")
         else:
-            result = Restored("restored", restore_file(Task(job.path, target)))
+            result = restore_file(Task(job.path, target))
         note(self.output, job.key, result._asdict(), job.target)
         return result
 
 
-def restore_file(task: Task) -> int:
-    """Restore one image; return how many pixels could not be.
+def restore_file(task: Task) -> Restored:
+    """Restore one image.
 
     Raises
     ------
@@ -200,7 +221,7 @@ def undo(stored: Stored, table: Table) -> tuple[NDArray[np.uint16], int]:
     return gather(origin[nearest].astype(np.uint16), stored), int(np.count_nonzero(~gather(exact, stored)))
 
 
-def _restore_png(task: Task) -> int:
+def _restore_png(task: Task) -> Restored:
     delivered = read_raster(task.path)
     with Image.open(task.path) as image:
         text = record_in(image)
@@ -211,40 +232,47 @@ def _restore_png(task: Task) -> int:
     kind = np.uint8 if len(record.table) <= 2**8 else np.uint16
     with replace_file(task.target) as temporary:
         Image.fromarray(stored.astype(kind)).save(temporary, "PNG", compress_level=1)
-    return lost
+    return Restored("restored", lost)
 
 
-def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> int:
-    syntax = dataset.file_meta.TransferSyntaxUID
+def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> Restored:
+    syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     record, replaced, added = _take_record(dataset)
-    derived_uid = str(dataset.SOPInstanceUID)
+    derived_uid = str(dataset.get("SOPInstanceUID", ""))
     lost = 0
     for tag in added:
         dataset.pop(tag, None)
     dataset.update(replaced)
+    for tag in list(replaced.keys()):  # an archive may have put them into implicit VR, another one back
+        dataset[tag] = element_of(dataset, tag)
     if record.table is not None:
         stored, lost = undo(delivered, record.table)
         for keyword in ENCODED:
             dataset.pop(keyword, None)
-        dataset["PixelData"] = _pixel_data(dataset, stored)
+        dataset["PixelData"] = _pixel_data(dataset, stored, record.table)
         syntax = ExplicitVRLittleEndian
-    if lost or record.dropped_bits:  # other pixels than the source's need another UID (PS3.3 C.7.6.1.1.2)
+    result = Restored("restored", lost, record.altered)
+    if result.shortfall:  # another object than the source needs another UID (PS3.3 C.7.6.1.1.2)
         dataset.SOPInstanceUID = record.uid("restored", derived_uid)
         dataset.SeriesInstanceUID = record.uid("restored", str(dataset.get("SeriesInstanceUID", "")))
-        dataset.ImageType = ["DERIVED", *list(dataset.get("ImageType") or ["", "PRIMARY"])[1:]]
-        bits = "; bits above BitsStored are gone" if record.dropped_bits else ""
-        dataset.DerivationDescription = f"{NAME} restore: {lost} pixels could not be restored exactly{bits}"
+        dataset.ImageType = derived_type(dataset)
+        dataset.DerivationDescription = f"{NAME} restore: {result.shortfall}"[:1024]
+        for tag in [*OF_THE_BYTES, *overlays_in_pixels(dataset)]:
+            dataset.pop(tag, None)
     write_dicom(dataset, syntax, target)
-    return lost
+    return result
 
 
-def _pixel_data(dataset: Dataset, stored: NDArray[np.uint16]) -> DataElement:
+def _pixel_data(dataset: Dataset, stored: NDArray[np.uint16], table: Table) -> DataElement:
     """Native pixel data as the header describes them."""
-    bits = dataset.BitsStored
-    if dataset.PixelRepresentation == 1:  # the sign goes all the way up the word
+    bits, allocated = dataset.get("BitsStored"), dataset.get("BitsAllocated")
+    high = dataset.get("HighBit", len(table).bit_length() - 2)
+    if bits not in range(1, 17) or len(table) != 2**bits or allocated not in (8, 16) or high not in range(16):
+        raise RadiographError("E_RESTORE", "its isotone record and its header disagree")
+    if dataset.get("PixelRepresentation") == 1:  # the sign goes all the way up the word
         stored = stored - np.uint16(2 ** (bits - 1))
-    stored = stored << (dataset.get("HighBit", bits - 1) + 1 - bits)
-    narrow = dataset.BitsAllocated == 8
+    stored = stored << max(high + 1 - bits, 0)
+    narrow = allocated == 8
     data = stored.astype(np.uint8 if narrow else "<u2").tobytes()
     return DataElement(0x7FE00010, "OB" if narrow else "OW", data + b"\0" * (len(data) % 2))
 
@@ -253,12 +281,30 @@ def _take_record(dataset: Dataset) -> tuple[Record, Dataset, list[BaseTag]]:
     """Take the private block out of a dataset: the record, the elements it replaced, the tags it added."""
     try:
         block = dataset.private_block(GROUP, CREATOR)
-        text, replaced, added = block[0x01].value, block[0x02].value[0], block[0x03].value
-    except (KeyError, IndexError):
+    except KeyError:
         raise RadiographError("E_RESTORE", "isotone did not deliver this image, or its record is gone") from None
-    record = Record.from_json(text)
+    try:
+        record = Record.from_json(block[0x01].value)
+        replaced, added = _items(block[0x02], dataset)[0], _tags(block[0x03])
+    except Exception:  # pydicom raises many types for malformed values, and somebody may have changed these
+        raise RadiographError("E_RESTORE", "its isotone record is damaged") from None
     ours = [block.block_start + offset for offset in range(0x100)] + [block.block_start >> 8]
     for element in ours:
         dataset.pop(Tag(GROUP, element), None)
-    added = [added] if isinstance(added, int) else list(added or [])
-    return record, replaced, [Tag(tag) for tag in added]
+    return record, replaced, added
+
+
+def _items(element: DataElement, dataset: Dataset) -> Sequence:
+    """A sequence, or the bytes that implicit VR has made of one, which stay in that encoding (PS3.5 6.2.2)."""
+    if element.VR != "UN":
+        return Sequence(element.value)
+    data = element.value
+    return read_sequence(io.BytesIO(data), True, True, len(data), dataset.original_character_set)
+
+
+def _tags(element: DataElement) -> list[BaseTag]:
+    if element.VR == "UN":
+        pairs = np.frombuffer(element.value, "<u2").reshape(-1, 2)
+        return [Tag(int(group), int(number)) for group, number in pairs]
+    value = element.value
+    return [Tag(tag) for tag in ([value] if isinstance(value, int) else value or [])]

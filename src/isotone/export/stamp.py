@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 from pydicom.dataset import Dataset
-from pydicom.filewriter import correct_ambiguous_vr
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -16,7 +17,7 @@ from pydicom.uid import UID
 
 from isotone._version import __version__
 from isotone.errors import RadiographError
-from isotone.export.record import INTENDED_USE, Record
+from isotone.export.record import INTENDED_USE, Record, Table
 from isotone.export.write import element_of
 from isotone.imaging.ours import CREATOR, GROUP, NAME
 from isotone.stages import Affine, Knots
@@ -24,7 +25,7 @@ from isotone.stages import Affine, Knots
 SCHEME = "99ISOTONE"
 SERIES_OFFSET = 9000
 TONE_CURVE = Code("TONE_CURVE", SCHEME, "Monotone tone curve applied to every pixel")
-DROPPED = [
+OF_THE_BYTES = [
     Tag(keyword)
     for keyword in (
         "IconImageSequence",
@@ -33,11 +34,13 @@ DROPPED = [
         "DigitalSignaturesSequence",
     )
 ]
-"""True of the source's pixels or bytes alone, and of no use in undoing."""
+"""True of the source's pixels or bytes alone."""
 REPLACED = [Tag(keyword) for keyword in ("InstanceCreatorUID", "SeriesDescriptionCodeSequence")]
+MAX_IS = 2**31 - 1
+"""Largest integer string (PS3.5 6.2)."""
 
 
-def stamp(dataset: Dataset, record: Record, changes: Dataset, removed: Iterable[BaseTag]) -> None:
+def stamp(dataset: Dataset, record: Record, table: Table, changes: Dataset, removed: Iterable[BaseTag]) -> None:
     """Make a dataset into the new object that is derived from it, in place.
 
     Parameters
@@ -46,6 +49,8 @@ def stamp(dataset: Dataset, record: Record, changes: Dataset, removed: Iterable[
         The source as read, with its file meta information.
     record : Record
         Travels in a private block together with every element that is replaced or removed here.
+    table : uint16 array
+        What the image is mapped or shown through; no other table may travel under the same UID.
     changes : Dataset
         Elements that the delivery sets.
     removed : iterable of tag
@@ -56,20 +61,44 @@ def stamp(dataset: Dataset, record: Record, changes: Dataset, removed: Iterable[
     RadiographError
         E_UNSUPPORTED: it has no SOP class or no UID.
     """
-    instance, sop_class = str(dataset.get("SOPInstanceUID", "")), dataset.get("SOPClassUID")
-    if not instance or not sop_class:
-        raise RadiographError("E_UNSUPPORTED", "it has no SOP class or no SOP instance UID")
-    for tag in DROPPED:
-        dataset.pop(tag, None)
-    _identify(dataset, record, changes, instance)
+    instance = text_of(dataset, "SOPInstanceUID")
+    if not instance or not text_of(dataset, "SOPClassUID"):
+        raise RadiographError(
+            "E_UNSUPPORTED",
+            "it has no SOP class or no SOP instance UID",
+            next_step="Give it those that it lacks in the source: what is derived from an image refers to it by UIDs.",
+        )
+    _identify(dataset, record, table, changes, instance)
     _say_where_from(dataset, record, changes, instance)
-    _replace(dataset, record, changes, [*removed, *REPLACED])
+    _replace(dataset, record, changes, [*removed, *OF_THE_BYTES, *REPLACED])
 
 
-def series_description(source: str | None = None) -> str:
+def values_of(dataset: Dataset, keyword: str) -> list[str]:
+    """The values of somebody's file as text, however many there are where one is allowed.
+
+    Raises
+    ------
+    RadiographError
+        E_UNSUPPORTED: they cannot be parsed.
+    """
+    value = element_of(dataset, Tag(keyword)).value if keyword in dataset else None
+    return [str(one) for one in (value if isinstance(value, MultiValue | list) else [value]) if one is not None]
+
+
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """The same side by side; empty where there is none."""
+    return " ".join(values_of(dataset, keyword))
+
+
+def derived_type(dataset: Dataset) -> list[str]:
+    """ImageType (PS3.3 C.7.6.1.1.2) of what is derived from an image."""
+    return ["DERIVED", *(values_of(dataset, "ImageType")[1:] or ["PRIMARY"])]
+
+
+def series_description(source: str = "") -> str:
     """At most 64 characters: the start of the source's, and what the images are for."""
-    start = source or ""
-    return f"{start[:13]} | {INTENDED_USE}" if start and start.isascii() else f"{NAME}: {INTENDED_USE}"
+    plain = source.isascii() and source.isprintable()
+    return f"{source[:13]} | {INTENDED_USE}" if source and plain else f"{NAME}: {INTENDED_USE}"
 
 
 def describe(record: Record) -> str:
@@ -79,30 +108,35 @@ def describe(record: Record) -> str:
     parts = [f"N = {len(record.curve.coefficients)} ({numbers})"] if numbers else []
     parts += [f"affine {s.gain:.6f}, {s.offset:.6f}" for s in stages if isinstance(s, Affine)]
     parts += [f"free curve of {len(s.x)} points" for s in stages if isinstance(s, Knots)]
+    # Whatever character set the source declares, ASCII is in it.
+    harmonizer = record.harmonizer[:64].encode("ascii", "replace").decode()
     depth = ""
     if record.table is not None:
         depth = f"; {len(record.table).bit_length() - 1} bits in, 16 bits out"
     return (
         f"{NAME} {__version__}: monotone tone curve, {'; '.join(parts) or 'identity'}, over the full range of stored "
-        f"values{depth}; harmonizer {record.harmonizer[:64]}, SHA-256 {record.digest[:12]}; {INTENDED_USE}."
+        f"values{depth}; harmonizer {harmonizer}, SHA-256 {record.digest[:12]}; {INTENDED_USE}."
     )
 
 
-def _identify(dataset: Dataset, record: Record, changes: Dataset, instance: str) -> None:
-    series = str(dataset.get("SeriesInstanceUID", ""))
-    changes.SOPInstanceUID = record.uid("instance", instance)
-    changes.SeriesInstanceUID = record.uid("series", series or instance)
-    with suppress(ValueError, TypeError, OverflowError):
-        changes.SeriesNumber = int(dataset.get("SeriesNumber") or 0) + SERIES_OFFSET
-    changes.SeriesDescription = series_description(dataset.get("SeriesDescription"))
+def _identify(dataset: Dataset, record: Record, table: Table, changes: Dataset, instance: str) -> None:
+    """An instance for each table, and a series, alike in every image, for each scanner's part of a source's series."""
+    series = text_of(dataset, "SeriesInstanceUID") or instance
+    changes.SOPInstanceUID = record.uid("instance", instance, hashlib.sha256(table.astype("<u2").tobytes()).hexdigest())
+    changes.SeriesInstanceUID = record.uid("series", series, record.domain or "")
+    with suppress(RadiographError, ValueError):
+        number = int(text_of(dataset, "SeriesNumber") or 0) + SERIES_OFFSET
+        if number <= MAX_IS:
+            changes.SeriesNumber = number
+    changes.SeriesDescription = series_description(text_of(dataset, "SeriesDescription"))
     now = _now(dataset)
-    for event in ("InstanceCreation", "Series", "Content"):
+    for event in ("InstanceCreation", "Content"):  # a series has one date (PS3.3 C.7.3.1), so it keeps the source's
         setattr(changes, f"{event}Date", now.strftime("%Y%m%d"))
         setattr(changes, f"{event}Time", now.strftime("%H%M%S"))
 
 
 def _say_where_from(dataset: Dataset, record: Record, changes: Dataset, instance: str) -> None:
-    before = str(dataset.get("DerivationDescription") or "")
+    before = text_of(dataset, "DerivationDescription")
     text = describe(record) + (f" Before: {before}" if before.isascii() and before else "")
     changes.DerivationDescription = text[:1024]
     _append(dataset, changes, "DerivationCodeSequence", _code(TONE_CURVE))
@@ -132,7 +166,6 @@ def _replace(dataset: Dataset, record: Record, changes: Dataset, removed: Iterab
     for tag in sorted(touched & dataset.keys()):
         replaced.add(element_of(dataset, tag))
         del dataset[tag]
-    correct_ambiguous_vr(replaced, True)
     dataset.update(changes)
     block = dataset.private_block(GROUP, CREATOR, create=True)
     block.add_new(0x01, "UT", record.to_json())
@@ -141,7 +174,8 @@ def _replace(dataset: Dataset, record: Record, changes: Dataset, removed: Iterab
 
 
 def _append(dataset: Dataset, changes: Dataset, keyword: str, item: Dataset) -> None:
-    setattr(changes, keyword, Sequence([*(dataset.get(keyword) or []), item]))
+    before = element_of(dataset, Tag(keyword)).value if keyword in dataset else None
+    setattr(changes, keyword, Sequence([*(before if isinstance(before, Sequence) else []), item]))
 
 
 def _code(code: Code) -> Dataset:
@@ -152,7 +186,7 @@ def _code(code: Code) -> Dataset:
 
 def _now(dataset: Dataset) -> datetime:
     """In the time zone that the dataset says its times are in (0008,0201), else in the local one."""
-    offset = str(dataset.get("TimezoneOffsetFromUTC") or "")
+    offset = text_of(dataset, "TimezoneOffsetFromUTC")
     with suppress(ValueError):
         sign = -1 if offset.startswith("-") else 1
         return datetime.now(timezone(sign * timedelta(hours=int(offset[1:3]), minutes=int(offset[3:5]))))

@@ -14,6 +14,7 @@ from pydicom.uid import (
 )
 
 from isotone.errors import RadiographError
+from isotone.export.derived_image import RESCALE
 from isotone.export.record import Record, Table
 from isotone.export.stamp import stamp
 from isotone.export.write import write_dicom
@@ -61,14 +62,14 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     lut.LUTExplanation = explanation(record)
     lut.add_new("LUTData", "OW", table.astype(">u2" if syntax == ExplicitVRBigEndian else "<u2").tobytes())
     changes.VOILUTSequence = [lut]
-    stamp(dataset, record, changes, removed)
+    stamp(dataset, record, table, changes, removed)
     write_dicom(dataset, syntax, target)
 
 
 def modality_shift(dataset: Dataset, header: Header) -> Dataset:
     """The rescale that maps the smallest possible stored value to 0 with slope 1; empty where nothing need be said."""
     shift = Dataset()
-    if header.signed or "RescaleSlope" in dataset or "ModalityLUTSequence" in dataset:
+    if header.signed or any(keyword in dataset for keyword in RESCALE):
         shift.RescaleIntercept = str(2 ** (header.bits_stored - 1) if header.signed else 0)
         shift.RescaleSlope, shift.RescaleType = "1", "US"
     return shift

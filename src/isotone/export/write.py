@@ -63,8 +63,8 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path, pixels: Ma
     if dataset.original_encoding not in (encoding, (None, None)):
         _parse_all(dataset, swap=dataset.original_encoding[1] is False)
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID")
+    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID")
     meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = IMPLEMENTATION
     meta.ImplementationVersionName = f"ISOTONE_{__version__}"[:16]
