@@ -244,6 +244,13 @@ def test_a_shutter_of_the_images_is_one_of_their_state(tmp_path):
     }
 
 
+def test_two_patients_under_one_study_share_no_state(tmp_path):
+    paths = [one_of_study(tmp_path, n, PatientID=patient) for n, patient in enumerate(("P1", "P2", "P1"))]
+    states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
+    found = sorted((state.PatientID, len(shown_in(state))) for state in written(tmp_path / "out"))
+    assert found == [("P1", 2), ("P2", 1)]
+
+
 def test_a_rescale_that_changes_nothing_is_none_however_it_is_written(tmp_path):
     kinds = [
         {},

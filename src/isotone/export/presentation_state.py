@@ -64,7 +64,10 @@ class Shown:
 
 
 def group_of(dataset: Dataset, header: Header) -> str:
-    """A key, without patient data, that images of one presentation state share: study, rescale, polarity, shutter.
+    """A key, without patient data, that images of one presentation state share.
+
+    Patient, study, rescale, polarity and shutter. Two patients under one study's UID are somebody's mistake, and a
+    state must not carry one's name to the other's image.
 
     Raises
     ------
@@ -82,6 +85,7 @@ def group_of(dataset: Dataset, header: Header) -> str:
             )
     facts = (
         str(dataset.StudyInstanceUID),
+        str(dataset.get("PatientID", "")),
         header.inverted,
         header.bits_stored if header.signed else None,
         _modality_of(dataset),
