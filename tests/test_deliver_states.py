@@ -244,11 +244,21 @@ def test_a_shutter_of_the_images_is_one_of_their_state(tmp_path):
     }
 
 
-def test_two_patients_under_one_study_share_no_state(tmp_path):
-    paths = [one_of_study(tmp_path, n, PatientID=patient) for n, patient in enumerate(("P1", "P2", "P1"))]
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"PatientID": "P2"},
+        {"PatientID": "", "PatientName": "B^B"},
+        {"PatientID": "P1", "IssuerOfPatientID": "elsewhere"},
+    ],
+)
+def test_two_patients_under_one_study_share_neither_state_nor_series(tmp_path, other):
+    first = {"PatientID": "P1" if other["PatientID"] else "", "PatientName": "A^A"}
+    paths = [one_of_study(tmp_path, n, **(other if n == 1 else first)) for n in range(3)]
     states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out")
-    found = sorted((state.PatientID, len(shown_in(state))) for state in written(tmp_path / "out"))
-    assert found == [("P1", 2), ("P2", 1)]
+    found = written(tmp_path / "out")
+    assert sorted(len(shown_in(state)) for state in found) == [1, 2]
+    assert len({state.SeriesInstanceUID for state in found}) == 2
 
 
 def test_a_rescale_that_changes_nothing_is_none_however_it_is_written(tmp_path):

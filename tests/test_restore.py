@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit
 
-from dicoms import encoded, pixels, radiograph, write
+from dicoms import LOSSLESS, encoded, pixels, radiograph, write
 from harmonizers import CURVE, deliver_one
 from isotone.errors import IsotoneError
 from isotone.export.record import Record
@@ -193,3 +193,19 @@ def test_overlays_in_empty_bits_thumbnails_and_signatures_come_back(tmp_path):
     assert 0x60000102 not in pydicom.dcmread(path)
     assert not restore_file(Task(path, tmp_path / "back.dcm")).shortfall
     assert pydicom.dcmread(tmp_path / "back.dcm") == pydicom.dcmread(source)
+
+
+@pytest.mark.parametrize("kind", ["changed", "lossless"])
+def test_pixels_that_an_archive_changed_under_a_voi_lut_are_no_exact_way_back(tmp_path, kind):
+    source = write(radiograph(), tmp_path / "a.dcm")
+    path, _ = deliver_one(source, tmp_path / "out", "voi-lut")
+    stored = pydicom.dcmread(path)
+    if kind == "changed":
+        stored.PixelData = (stored.pixel_array + np.uint16(1)).tobytes()
+        write(stored, path)
+    else:
+        write(encoded(stored, LOSSLESS["jpeg-lossless"]), path)
+    report = restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
+    back = pydicom.dcmread(tmp_path / "back" / path.name)
+    assert list(report.inexact) == ([path] if kind == "changed" else [])
+    assert (back.SOPInstanceUID == pydicom.dcmread(source).SOPInstanceUID) == (kind == "lossless")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isotone.curves import ToneCurve
 from isotone.errors import RadiographError
 from isotone.export.derived_image import output_table, write_derived_dicom, write_derived_png
-from isotone.export.record import Deliver, Record, Table
+from isotone.export.record import Deliver, Record, Table, digest_of_values
 from isotone.export.voi_lut import write_voi_lut_image
 from isotone.export.write import copy_file
 from isotone.harmonizer import ToneCurveHarmonizer
@@ -162,6 +162,7 @@ class Delivery:
             write_derived_dicom(dataset, radiograph, record, target)
         else:
             record = record_of(self.harmonizer, curve, "voi-lut", domain=domain)
+            record = replace(record, untouched=digest_of_values(radiograph.stored))
             write_voi_lut_image(dataset, radiograph.header, table, record, target)
         outcome = outcome_of(curve, radiograph, table, seen)
         return replace(outcome, warnings=outcome.warnings + self.harmonizer.warnings(radiograph.header))

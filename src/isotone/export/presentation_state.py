@@ -40,6 +40,8 @@ PATIENT_AND_STUDY = (
     "ReferringPhysicianName",
 )
 """Type 2: present, and empty where the source lacks them."""
+PATIENT = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate")
+"""What tells patients apart; an ID may be missing, or of another hospital."""
 REFERENCE = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 KNOWN = ComputedRadiographyImageStorage
 """SOP class that stands for those of the images until the state is made."""
@@ -85,13 +87,17 @@ def group_of(dataset: Dataset, header: Header) -> str:
             )
     facts = (
         str(dataset.StudyInstanceUID),
-        str(dataset.get("PatientID", "")),
+        _patient_of(dataset),
         header.inverted,
         header.bits_stored if header.signed else None,
         _modality_of(dataset),
         sorted(shutter_of(dataset).items()),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _patient_of(dataset: Dataset) -> str:
+    return "|".join(str(dataset.get(keyword, "")) for keyword in PATIENT)
 
 
 def _modality_of(dataset: Dataset) -> object:
@@ -128,7 +134,7 @@ def write_presentation_state(shown: Sequence[Shown], record: Record, number: int
     bits = first.header.bits_stored
     state = GrayscaleSoftcopyPresentationState(
         referenced_images=[_stand_in(image.dataset) for image in shown],
-        series_instance_uid=record.uid("series", str(first.dataset.StudyInstanceUID)),
+        series_instance_uid=record.uid("series", str(first.dataset.StudyInstanceUID), _patient_of(first.dataset)),
         series_number=SERIES_OFFSET,
         series_description=series_description(),
         sop_instance_uid=record.uid("instance", *sorted(map(_content, shown))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import uuid
 import zlib
@@ -16,6 +17,7 @@ from pydicom.uid import UID
 from isotone._version import __version__
 from isotone.curves import ToneCurve
 from isotone.errors import IsotoneError, RadiographError
+from isotone.imaging.radiograph import Stored
 
 SCHEMA = 1
 NAMESPACE = uuid.UUID("f3b2a6de-5a83-4c0c-9c39-6f7c1f0f5d1e")
@@ -44,6 +46,8 @@ class Record:
         The scanner whose curve it is.
     altered : tuple of str
         Clauses in ASCII: what of the source cannot come back, however well the pixels do.
+    untouched : str or None
+        SHA-256 of the stored values that travel as they are, so that it is noticed where somebody changed them.
     """
 
     curve: ToneCurve
@@ -53,6 +57,7 @@ class Record:
     table: Table | None = field(default=None, repr=False)
     domain: str | None = None
     altered: tuple[str, ...] = ()
+    untouched: str | None = None
 
     def uid(self, *names: str) -> UID:
         """A UID that depends on nothing but these names, the model, the delivery and the version."""
@@ -72,6 +77,8 @@ class Record:
         }
         if self.table is not None:
             body |= {"entries": len(self.table), "table": _pack(self.table), "altered": self.altered}
+        if self.untouched is not None:
+            body["untouched"] = self.untouched
         return json.dumps(body)
 
     @classmethod
@@ -90,10 +97,15 @@ class Record:
             table = _unpack(body["table"], body["entries"]) if "table" in body else None
             curve = ToneCurve.from_json(json.dumps(body["curve"]))
             altered = tuple(str(clause) for clause in body.get("altered", ()))
-            domain = body.get("domain")
-            return cls(curve, str(body["harmonizer"]), str(body["sha256"]), body["deliver"], table, domain, altered)
+            model = str(body["harmonizer"]), str(body["sha256"])
+            return cls(curve, *model, body["deliver"], table, body.get("domain"), altered, body.get("untouched"))
         except (ValueError, KeyError, TypeError, RecursionError, zlib.error, IsotoneError) as error:
             raise RadiographError("E_RESTORE", "its isotone record is damaged") from error
+
+
+def digest_of_values(stored: Stored) -> str:
+    """SHA-256 of stored values, however they are encoded."""
+    return hashlib.sha256(np.ascontiguousarray(stored, "<u2").data).hexdigest()
 
 
 def _pack(table: Table) -> str:

@@ -26,7 +26,7 @@ from isotone.errors import IsotoneError, RadiographError
 from isotone.export.deliver import Job, safe_target
 from isotone.export.derived_image import BITS, ENCODED, overlays_in_pixels
 from isotone.export.plan import digest_of, plan
-from isotone.export.record import Record, Table
+from isotone.export.record import Record, Table, digest_of_values
 from isotone.export.stamp import OF_THE_BYTES, derived_type
 from isotone.export.table import passed_through
 from isotone.export.write import copy_file, element_of, write_dicom
@@ -251,7 +251,10 @@ def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> Restore
             dataset.pop(keyword, None)
         dataset["PixelData"] = _pixel_data(dataset, stored, record.table)
         syntax = ExplicitVRLittleEndian
-    result = Restored("restored", lost, record.altered)
+    altered = list(record.altered)
+    if record.untouched not in (None, digest_of_values(delivered)):
+        altered.append("its pixels were changed after the delivery, by lossy compression perhaps")
+    result = Restored("restored", lost, altered)
     if result.shortfall:  # another object than the source needs another UID (PS3.3 C.7.6.1.1.2)
         dataset.SOPInstanceUID = record.uid("restored", derived_uid)
         dataset.SeriesInstanceUID = record.uid("restored", str(dataset.get("SeriesInstanceUID", "")))

@@ -122,8 +122,10 @@ def describe(record: Record) -> str:
 def _identify(dataset: Dataset, record: Record, table: Table, changes: Dataset, instance: str) -> None:
     """An instance for each table, and a series, alike in every image, for each scanner's part of a source's series."""
     series = text_of(dataset, "SeriesInstanceUID") or instance
-    changes.SOPInstanceUID = record.uid("instance", instance, hashlib.sha256(table.astype("<u2").tobytes()).hexdigest())
-    changes.SeriesInstanceUID = record.uid("series", series, record.domain or "")
+    domain = record.domain or ""
+    digest = hashlib.sha256(table.astype("<u2").tobytes()).hexdigest()
+    changes.SOPInstanceUID = record.uid("instance", instance, domain, digest)
+    changes.SeriesInstanceUID = record.uid("series", series, domain)
     with suppress(RadiographError, ValueError):
         number = int(text_of(dataset, "SeriesNumber") or 0) + SERIES_OFFSET
         if number <= MAX_IS:
