@@ -20,7 +20,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGBaseline8Bit
 
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
-from isotone.errors import IsotoneError
+from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.grayscale import stored_values
 from isotone.imaging.inspect import inspect
@@ -373,3 +373,16 @@ def test_12_bit_jpeg_of_a_real_image_comes_near_its_pixels(image):
     plain = read_radiograph(SHARED / f"{image}_UNC.dcm")
     lossy = read_radiograph(SHARED / f"{image}_JPLY.dcm")
     assert np.abs(lossy.stored.astype(int) - plain.stored).mean() < 0.01 * 2**plain.header.bits_stored
+
+
+def test_of_several_windows_the_one_with_the_wanted_explanation_is_taken(tmp_path):
+    windows = {"WindowCenter": [500, 2000], "WindowWidth": [800, 3000]}
+    path = write(radiograph(**windows, WindowCenterWidthExplanation=["NARROW", "wide open"]), tmp_path / "a.dcm")
+    first, second = (read_radiograph(path, window=name) for name in ("narrow", " Wide Open"))
+    assert first.header.window == "LINEAR 500/800 (first of 2)"
+    assert second.header.window == "LINEAR 2000/3000 (number 2 of 2)"
+    assert not np.array_equal(first.display, second.display)
+    np.testing.assert_array_equal(first.display, read_radiograph(path).display)
+    np.testing.assert_array_equal(first.tone, second.tone)
+    with pytest.raises(RadiographError, match="E_UNSUPPORTED"):
+        read_radiograph(path, window="bone")

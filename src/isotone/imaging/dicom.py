@@ -56,7 +56,9 @@ def read_dicom_tables(path: Path, *, domain: str | None = None, force: bool = Fa
     return radiograph, file.dataset
 
 
-def read_dicom(path: Path, *, domain: str | None = None, force: bool = False) -> tuple[Radiograph, FileDataset]:
+def read_dicom(
+    path: Path, *, domain: str | None = None, force: bool = False, window: str | None = None
+) -> tuple[Radiograph, FileDataset]:
     """A DICOM image, and the dataset that it was read from (pixel data included, as they are in the file).
 
     Raises
@@ -66,7 +68,7 @@ def read_dicom(path: Path, *, domain: str | None = None, force: bool = False) ->
     """
     with caught_warnings() as warned, open_part10(path, force=force) as file:
         layout = read_layout(file)
-        presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned)
+        presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned, window)
         facts = _facts(file, layout, presentation, domain, warned)
         dataset = file.with_pixels()
         stored = decode(dataset, layout, path, warned)

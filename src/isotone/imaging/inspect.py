@@ -83,11 +83,11 @@ class _Look:
     decode: bool
 
     def __call__(self, item: Listed) -> Header:
-        options = {"inverted": self.inverted or item.inverted, "force": self.force}
+        inverted = self.inverted or item.inverted
         if self.decode:
-            header = read_radiograph(item.path, domain=self.domain, **options).header
+            header = read_radiograph(item.path, domain=self.domain, inverted=inverted, force=self.force).header
         else:
-            header = read_header(item.path, domain=self.domain, **options)
+            header = read_header(item.path, domain=self.domain, inverted=inverted, force=self.force)
         return replace(header, domain=item.domain or header.domain)
 
 

@@ -46,7 +46,9 @@ class Presentation:
     padding: tuple[int, int] | None
 
 
-def read_presentation(header: Dataset, bits: int, signed: bool, path: Path, warned: Warned) -> Presentation:
+def read_presentation(
+    header: Dataset, bits: int, signed: bool, path: Path, warned: Warned, window: str | None = None
+) -> Presentation:
     """The tables that a header describes.
 
     Parameters
@@ -59,11 +61,13 @@ def read_presentation(header: Dataset, bits: int, signed: bool, path: Path, warn
         For messages.
     warned : Warned
         Takes W_WINDOW, W_TABLE, W_POLARITY, W_PADDING.
+    window : str, optional
+        Explanation of the VOI LUT or window to take; default: the first.
 
     Raises
     ------
     RadiographError
-        E_RESCALE: the Modality LUT or rescale is unusable.
+        E_RESCALE: the Modality LUT or rescale is unusable; E_UNSUPPORTED: no window has that explanation.
     """
     try:
         modality = _modality(header, grayscale.stored_values(bits, signed), signed)
@@ -71,17 +75,19 @@ def read_presentation(header: Dataset, bits: int, signed: bool, path: Path, warn
     except Exception:  # pydicom raises many types for malformed numbers
         raise RadiographError("E_RESCALE", "the rescale or Modality LUT is unusable", file=path) from None
     try:
-        display, window, explanation = _voi(header, modality, warned)
+        display, taken, explanation = _voi(header, modality, warned, window)
     except Exception:
         warned.add("W_WINDOW")
-        display, window, explanation = None, None, None
+        display, taken, explanation = None, None, None
+    if window is not None and display is None:
+        raise RadiographError("E_UNSUPPORTED", f"it has no usable window that is called {window!r}", file=path)
     inverted = _inverted(header, warned)
     if inverted:
         tone = 1 - tone
         display = None if display is None else 1 - display
     if display is not None and np.abs(display - tone).max() < 1e-9:
         display = None
-    return Presentation(tone, display, window, explanation, inverted, _padding(header, bits, signed, warned))
+    return Presentation(tone, display, taken, explanation, inverted, _padding(header, bits, signed, warned))
 
 
 def _modality(header: Dataset, stored: Floats, signed: bool) -> Floats:
@@ -95,40 +101,55 @@ def _modality(header: Dataset, stored: Floats, signed: bool) -> Floats:
     )
 
 
-def _voi(header: Dataset, modality: Floats, warned: Warned) -> tuple[Floats | None, str | None, str | None]:
-    """The first VOI LUT, else the first window (PS3.3 C.11.2), which it is, and what the file calls it.
+def _voi(
+    header: Dataset, modality: Floats, warned: Warned, wanted: str | None
+) -> tuple[Floats | None, str | None, str | None]:
+    """One VOI LUT, else one window (PS3.3 C.11.2), which it is, and what the file calls it.
 
     Several are alternative views of which exactly one applies. Explanations are free text: only codes leave the file.
     """
-    if header.get("VOILUTSequence"):
-        tables = header.VOILUTSequence
-        table = _Table.read(tables[0], header, bool(modality.min() < 0))
+    tables = list(header.get("VOILUTSequence") or [])
+    names = [item.get("LUTExplanation") for item in tables]
+    number = _position(names, wanted)
+    if number is not None:
+        table = _Table.read(tables[number], header, bool(modality.min() < 0))
         depth = table.depth
         if not table.entries.max() < 2**depth <= 2**16:
             depth = max(8, int(table.entries.max()).bit_length())
             warned.add("W_TABLE")
         display = grayscale.look_up(modality, table.entries, table.first) / (2**depth - 1)
-        name = _name(tables[0].get("LUTExplanation"))
-        return display, f"VOI LUT of {len(table.entries)} entries{_of(len(tables))}", name
+        return display, f"VOI LUT of {len(table.entries)} entries{_of(number, len(tables))}", _name(names[number])
     centers, widths = (_numbers(header.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
     if len(centers) != len(widths):
         raise ValueError("as many centers as widths")
-    if not centers:
-        return None, None, None
-    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
-    display = grayscale.window(modality, centers[0], widths[0], function)
-    name = _name(header.get("WindowCenterWidthExplanation"))
-    return display, f"{function} {centers[0]:g}/{widths[0]:g}{_of(len(centers))}", name
+    said = header.get("WindowCenterWidthExplanation")
+    names = [*(said if isinstance(said, MultiValue) else [said]), *[None] * len(centers)][: len(centers)]
+    number = _position(names, wanted)
+    if number is not None:
+        function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
+        display = grayscale.window(modality, centers[number], widths[number], function)
+        of = _of(number, len(centers))
+        return display, f"{function} {centers[number]:g}/{widths[number]:g}{of}", _name(names[number])
+    return None, None, None
 
 
-def _of(count: int) -> str:
-    return f" (first of {count})" if count > 1 else ""
+def _position(names: list[Any], wanted: str | None) -> int | None:
+    """Of the one that is wanted, the first by default."""
+    if wanted is None:
+        return 0 if names else None
+    found = (i for i, name in enumerate(names) if name and str(name).strip().casefold() == wanted.strip().casefold())
+    return next(found, None)
 
 
-def _name(explanations: Any) -> str | None:
-    """The first explanation, or the mark that `coded` puts in the place of free text."""
-    first = next(iter(explanations), None) if isinstance(explanations, MultiValue) else explanations
-    return coded(str(first).strip()) if first else None
+def _of(number: int, count: int) -> str:
+    if count < 2:
+        return ""
+    return f" ({'first' if number == 0 else f'number {number + 1}'} of {count})"
+
+
+def _name(explanation: Any) -> str | None:
+    """The explanation, or the mark that `coded` puts in the place of free text."""
+    return coded(str(explanation).strip()) if explanation else None
 
 
 def _numbers(value: Any) -> list[float]:

@@ -30,7 +30,12 @@ def read_header(path: str | Path, *, domain: str | None = None, inverted: bool =
 
 
 def read_radiograph(
-    path: str | Path, *, domain: str | None = None, inverted: bool = False, force: bool = False
+    path: str | Path,
+    *,
+    domain: str | None = None,
+    inverted: bool = False,
+    force: bool = False,
+    window: str | None = None,
 ) -> Radiograph:
     """Read one image.
 
@@ -46,6 +51,9 @@ def read_radiograph(
         For PNG, TIFF and JPEG: 0 is white. DICOM files say it themselves.
     force : bool
         Read DICOM files that lack the preamble.
+    window : str, optional
+        Of several windows or VOI LUTs of a DICOM file the one with this explanation, which `Radiograph.display` then
+        shows; default: the first. The curve is over the full range in any case.
 
     Returns
     -------
@@ -60,4 +68,4 @@ def read_radiograph(
     path = Path(path)
     if path.suffix.lower() in RASTER_SUFFIXES:
         return read_raster(path, domain=domain, inverted=inverted)
-    return read_dicom(path, domain=domain, force=force)[0]
+    return read_dicom(path, domain=domain, force=force, window=window)[0]
