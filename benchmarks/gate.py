@@ -31,7 +31,7 @@ from isotone.drift import Drift
 from isotone.gate import BATCH, Gate
 from isotone.look import look, through
 from isotone.scanner import ScannerSettings, fit_scanner
-from isotone.views import Described, described, take_views
+from isotone.views import Described, described
 
 Floats = NDArray[np.float64]
 Tone = Callable[[Floats], Floats]
@@ -107,7 +107,7 @@ def measure(
     drift = Drift.fit(described(source), reference, curve, Brightness(reference.views, COMPONENTS))
     rng = np.random.default_rng(0)
     looks, labels = looks_of(test), np.array([str(s.label) for s in test])
-    views = take_views(test, described(test).parts, reference.air)
+    views = described(test).views_with(reference.air)
 
     def alarms(looks: Floats) -> float:
         return float(np.mean([gate.complaint(x) is not None for x in looks]))

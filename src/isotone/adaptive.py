@@ -16,7 +16,7 @@ from isotone.deviation import COMPONENTS, Deviation, covariance, whitening
 from isotone.matching import FrozenClassifier
 from isotone.presets import find_presets
 from isotone.scanner import ScannerFit
-from isotone.views import described, take_views
+from isotone.views import described
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def fit_adaptive(
     """
     reference = described(reference)
     air, theirs = reference.air, reference.views
-    ours = take_views(source, described(source).parts, air)
+    ours = described(source).views_with(air)
     level = Brightness(theirs, COMPONENTS, seed)
     residuals = level.scores(theirs.quantiles) - level.expected
     model = Deviation.fit(level, residuals, ours, scanner.curve(ours.quantiles), air)

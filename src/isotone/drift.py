@@ -68,7 +68,7 @@ class Drift:
             Of the reference.
         """
         theirs = reference.views
-        ours = take_views(source, source.parts, reference.air)
+        ours = source.views_with(reference.air)
         residuals = level.scores(theirs.quantiles) - level.expected
         mapped = curve(ours.quantiles)
         deviation = Deviation.fit(level, residuals, ours, mapped, reference.air)
@@ -80,8 +80,7 @@ class Drift:
         lent = within.T @ within / max(len(within) - len(centres), 1)
         spread = share * covariance(found) + (1 - share) * lent
         patients = len(np.unique(ours.patients))
-        mean = level.scores(mapped).mean(0) - level.expect(ours.structure).mean(0)
-        mix = nearest_mix(centres, mean, np.linalg.cholesky(spread))
+        mix = nearest_mix(centres, deviation.offset - level.offset, np.linalg.cholesky(spread))
         # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
         centres, spread = np.round(centres - mix @ centres, 9), np.round(spread, 12)
         return cls(deviation, curve, centres, spread, patients, len(found) / patients)

@@ -17,7 +17,7 @@ from isotone.matching import FrozenClassifier, Match, classified, match_populati
 from isotone.stages import Affine
 from isotone.transport import Pool, free_curve
 from isotone.uncertainty import band, resampled, score_interval
-from isotone.views import Views, air_share, described, take_views
+from isotone.views import Views, air_share, described
 
 Floats = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ def fit_scanner(
         if not samples:
             raise UsageError(f"no image of the {name} domain can be used", code="E_DATA")
     reference = described(reference)
-    ours = take_views(source, described(source).parts, reference.air)
+    ours = described(source).views_with(reference.air)
     known, known_from = _known_mix(ours, reference, labels, mix)
     match = match_populations(ours, reference, known, known_from, seed)
     share = air_share(match.reference) if reference.air else 0.0

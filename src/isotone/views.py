@@ -92,9 +92,19 @@ class Described(tuple[Sample, ...]):
         return bool(np.median([r.clearness for r in self.parts]) >= CLEAR)
 
     @cached_property
+    def _taken(self) -> dict[bool, Views]:
+        return {}
+
+    def views_with(self, air: bool) -> Views:
+        """Of the whole images, as `take_views` has them with or without air."""
+        if air not in self._taken:
+            self._taken[air] = take_views(self, self.parts, air)
+        return self._taken[air]
+
+    @property
     def views(self) -> Views:
         """Of the whole images."""
-        return take_views(self, self.parts, self.air)
+        return self.views_with(self.air)
 
 
 def described(samples: Sequence[Sample]) -> Described:
