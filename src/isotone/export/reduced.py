@@ -52,13 +52,13 @@ class Trial:
             The image is refused.
         """
         with caught_warnings():
-            whole = self._coefficients(job, read_for_curve(self.harmonizer, job, force=self.force, finer=None))
-            changes = {}
-            for finer in FINER:
-                small = read_for_curve(self.harmonizer, job, force=self.force, finer=finer)
-                if small.step > 1:
-                    changes[finer] = float(np.abs(self._coefficients(job, small) - whole).max())
-            return changes
+            side = _seen(self.harmonizer, job.domain)
+            small = {finer: read_dicom_reduced(job.path, side * finer, force=self.force) for finer in FINER}
+            found = {finer: self._coefficients(job, image) for finer, image in small.items() if image is not None}
+            if not found:
+                return {}
+            whole = self._coefficients(job, read_dicom(job.path, force=self.force)[0])
+            return {finer: float(np.abs(coefficients - whole).max()) for finer, coefficients in found.items()}
 
     def _coefficients(self, job: Job, image: Radiograph) -> NDArray[np.float64]:
         return np.array(self.harmonizer.curve(image.with_domain(job.domain), force=True).coefficients)
