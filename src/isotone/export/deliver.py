@@ -168,7 +168,7 @@ class Delivery:
         return replace(outcome, warnings=outcome.warnings + self.harmonizer.warnings(radiograph.header))
 
     def _pass_through(self, job: Job, header: Header, target: Path) -> Outcome:
-        outcome = Outcome("reference", instance=instance_of(header), warnings=codes_of(header))
+        outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
         if self.writes(outcome):
             copy_file(job.path, target)
         return outcome
@@ -198,7 +198,7 @@ def outcome_of(
         levels_kept=int(np.count_nonzero(np.diff(np.sort(table)))) + 1,
         clipped_share=_clipped_share(radiograph, unclipped),
         instance=instance_of(radiograph.header),
-        warnings=codes_of(radiograph.header),
+        warnings=radiograph.header.codes,
         look=None if seen is None else tuple(np.round(seen, 6).tolist()),
     )
 
@@ -209,11 +209,6 @@ def instance_of(header: Header) -> str | None:
     return None if uid is None else hashlib.sha256(uid.encode()).hexdigest()
 
 
-def codes_of(header: Header) -> tuple[str, ...]:
-    """The codes alone of a header's warnings."""
-    return tuple(line.split(":")[0] for line in header.warnings)
-
-
 def refuse_ours(header: Header) -> None:
     """Refuse an image that isotone made.
 
@@ -222,7 +217,7 @@ def refuse_ours(header: Header) -> None:
     RadiographError
         E_ALREADY.
     """
-    if "W_HARMONIZED" in codes_of(header):
+    if "W_HARMONIZED" in header.codes:
         raise RadiographError("E_ALREADY", "isotone made this image")
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from isotone.curves import ToneCurve
 from isotone.errors import IsotoneError, RadiographError
-from isotone.export.deliver import Job, Outcome, codes_of, instance_of, outcome_of, record_of, refuse_ours, safe_target
+from isotone.export.deliver import Job, Outcome, instance_of, outcome_of, record_of, refuse_ours, safe_target
 from isotone.export.derived_image import output_table
 from isotone.export.presentation_state import Shown, group_of, write_presentation_state
 from isotone.export.reduced import read_for_curve
@@ -59,7 +59,7 @@ class Survey:
             domain = radiograph.header.domain
             if domain in self.harmonizer.reference_domains:
                 header = radiograph.header
-                outcome = Outcome("reference", instance=instance_of(header), warnings=codes_of(header))
+                outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
                 return Planned(None, outcome)
             refuse_ours(shown.header)
             group = group_of(shown.dataset, shown.header)

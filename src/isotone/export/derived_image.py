@@ -104,8 +104,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
         E_WRITE.
     """
     table = _table(record)
-    warned = {line.split(":")[0] for line in source.header.warnings}
-    altered = [clause for code, clause in ALTERED.items() if code in warned]
+    altered = [clause for code, clause in ALTERED.items() if code in source.header.codes]
     altered += _say_lossy(dataset, source)
     changes, removed = _grey_stages(dataset, source), [*GREY_STAGES, *PIXEL_FACTS, *overlays_in_pixels(dataset)]
     changes.BitsAllocated = changes.BitsStored = BITS

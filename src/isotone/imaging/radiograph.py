@@ -83,6 +83,11 @@ class Header:
     instance_uid: str | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
 
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes alone of the warnings."""
+        return tuple(line.split(":")[0] for line in self.warnings)
+
 
 @dataclass(frozen=True, eq=False)
 class Radiograph:
