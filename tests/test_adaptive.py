@@ -7,14 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from isotone.adaptive import _excess, _nested, fit_adaptive
+from isotone.adaptive import STRENGTHS, _borne, _earned, _excess, fit_adaptive
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
 from isotone.errors import ModelError
+from isotone.fitting import _by_image
 from isotone.imaging.radiograph import Radiograph
-from isotone.mapper import AdaptiveMapper, load_mapper
+from isotone.mapper import AdaptiveMapper, ScannerMapper, load_mapper
 from isotone.scanner import ScannerFit
+from isotone.views import described
 
 
 def chest(seed, label, gamma=1.0):
@@ -89,9 +91,11 @@ def test_a_scanner_without_deviations_of_its_own_keeps_its_one_curve(reference, 
     assert fit.notes["variance_ratio"] < 2
 
 
-def test_where_more_than_tone_differs_structure_is_not_trusted_without_labels(reference, jittered):
+def test_the_more_differs_beside_tone_the_less_structure_is_trusted(reference, jittered):
     blank = [replace(s, label=None) for s in jittered]
-    assert fit_adaptive(blank, reference, plain(mismatch=2.0), Threshold()).plain
+    strengths = [fit_adaptive(blank, reference, plain(mismatch=m), Threshold()).deviation.strength for m in (1, 2, 10)]
+    assert strengths == pytest.approx([strengths[0], strengths[0] / 2, strengths[0] / 10])
+    assert strengths[0] > 0
 
 
 def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(reference):
@@ -103,6 +107,15 @@ def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(ref
     for number, gamma in enumerate((0.6, 1.8)):
         curve = fit.deviation.curve(even_dark[number], fit.presets)
         assert np.abs(curve(x**gamma) - x).max() < 0.04
+
+
+@pytest.mark.parametrize(("gammas", "told"), [([1.8, 0.6] * 40, True), ([1.2] * 80, False)])
+def test_a_fit_of_one_curve_warns_where_several_settings_are_behind_one_name(reference, gammas, told):
+    scanner = ScannerFit(ToneCurve(), {"mismatch": 0.0, "mismatch_limit": 1.0, "warnings": ["W_FEW so far"]})
+    mapper, notes = _by_image(described(cohort(3000, gammas)), described(reference), scanner, None, 0)
+    assert isinstance(mapper, ScannerMapper)
+    assert [w.split()[0] for w in notes["warnings"]] == ["W_FEW", "W_PRESETS"][: 1 + told]
+    assert scanner.notes["warnings"] == ["W_FEW so far"]
 
 
 def test_without_labels_no_label_of_the_source_is_read_and_a_seed_repeats_the_fit(reference, jittered, fitted):
@@ -122,10 +135,18 @@ def test_what_chance_makes_of_equal_variances_is_not_taken_for_an_excess():
 
 def test_a_strength_that_helps_by_chance_is_not_kept():
     rng = np.random.default_rng(0)
-    kept = [_nested(rng.normal(size=(60, 5)), np.arange(60), seed)[0] > 0 for seed in range(40)]
+    kept = [_earned(rng.normal(size=(60, 5)), np.arange(60), seed)[0] > 0 for seed in range(40)]
     assert np.mean(kept) < 0.3
     helped = rng.normal(size=(60, 5)) - [0, 1, 2, 1, 0]
-    assert _nested(helped, np.arange(60), 0)[0] == 0.5
+    assert _earned(helped, np.arange(60), 0)[0] == 0.5
+
+
+def test_what_says_nothing_of_the_label_is_taken_back_as_far_as_it_does_no_harm():
+    rng = np.random.default_rng(0)
+    shares = [_borne(rng.normal(size=(60, 5)), np.arange(60), 0)[0] for _ in range(40)]
+    assert np.mean(shares) > 0.8
+    harmed = rng.normal(size=(60, 5)) - np.array([0, 0, 0, -2, -3])
+    assert _borne(harmed, np.arange(60), 0)[0] == STRENGTHS[2]
 
 
 def test_saved_and_loaded_it_gives_the_same_curves(fitted, jittered, tmp_path):

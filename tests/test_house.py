@@ -29,7 +29,7 @@ ROOMS = [
     ("normalizers",),
     ("models",),
     ("losses",),
-    ("uncertainty", "scanner", "bank", "presets", "adaptive", "mapper"),
+    ("uncertainty", "scanner", "bank", "presets", "nuisance", "adaptive", "mapper"),
     ("training",),
     ("fitting",),
     ("harmonizer",),

@@ -1,4 +1,4 @@
-"""How much of each image's own deviation to take back: as much as validation says it earns, often nothing."""
+"""How much of each image's own deviation to take back: what validation allows of what says nothing of the label."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import COMPONENTS, Deviation, covariance, whitening
 from isotone.matching import FrozenClassifier
+from isotone.nuisance import Nuisance
 from isotone.presets import find_presets
 from isotone.scanner import ScannerFit
 from isotone.views import described
@@ -24,6 +25,8 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 5
 FEWEST = 20
 """Labelled source images below which the reference's held-out images validate instead."""
+DOUBT = 1.645
+"""Standard errors by which a mean must be negative to be so with 95 % certainty."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class AdaptiveFit:
     deviation : Deviation
         Of strength 0 where the deviations do not earn their place.
     notes : dict
-        Ready for JSON: images of each preset, strength, gain in log-loss and its standard error, how many images of
-        which side validated, and the variance of the source's deviations as a multiple of the reference's.
+        Ready for JSON: images of each preset, whether deviations tell the label on the reference, strength, gain in
+        log-loss and its standard error, how many images of which side validated, and the variance of the source's
+        deviations as a multiple of the reference's.
     """
 
     presets: list[ToneCurve]
@@ -61,12 +65,13 @@ def fit_adaptive(
 ) -> AdaptiveFit:
     """Tell presets apart, and choose the share of the per-image deviations to take back by nested validation.
 
-    The frozen classifier's log-loss decides: on the labelled images of the source, or, without labels, on held-out
-    images of the reference, each made to deviate as much further as the source's images do. A share above 0 is kept
-    only where, on patients who had no say in its choice, it beats the preset's curve alone by more than a standard
-    error. Where the source differs from the reference in more than tone, structure is no measure of what an image ought
-    to be: then there are no presets, and without labels no share. Nor is there one without labels where the source's
-    images deviate no further than the reference's do.
+    Where deviations tell the label on the reference, only what leaves the classes apart may be taken back
+    (`isotone.nuisance`), and only if it earns its place: on patients who had no say in the choice of the share, the
+    frozen classifier's log-loss must fall by more than a standard error. Where they tell nothing of it, the share is
+    the largest that validation has nothing against. The classifier is asked on the labelled images of the source, or,
+    without labels, on held-out images of the reference, each made to deviate as much further as the source's do. Where
+    the source differs from the reference in more than tone, structure is no measure of what an image ought to be: then
+    there are no presets, and less is taken back the more it differs.
 
     Parameters
     ----------
@@ -77,53 +82,76 @@ def fit_adaptive(
     classifier : FrozenClassifier
     seed : int
     """
-    reference = described(reference)
-    air, theirs = reference.air, reference.views
-    ours = described(source).views_with(air)
+    source, reference = described(source), described(reference)
+    theirs, ours = reference.views, source.views_with(reference.air)
     level = Brightness(theirs, COMPONENTS, seed)
-    residuals = level.scores(theirs.quantiles) - level.expected
-    model = Deviation.fit(level, residuals, ours, scanner.curve(ours.quantiles), air)
-    alike = scanner.notes["mismatch"] <= scanner.notes["mismatch_limit"]
-    presets = [scanner.curve]
-    if alike:
-        presets = find_presets(source, ours, reference, residuals, scanner.curve, model, seed)
+    presets = find_presets(source, reference, scanner, level, seed)
+    model = Deviation.fit(level, ours, scanner.curve(ours.quantiles), reference.air)
     group = model.nearest(ours, presets)
     mapped = np.stack([presets[k](q) for k, q in zip(group, ours.quantiles, strict=True)])
-    model = Deviation.fit(level, residuals, ours, mapped, air)
+    model = Deviation.fit(level, ours, mapped, reference.air)
     deviations = model.of(ours, mapped)
     classes = list(classifier.config.classes)
-    labelled = [i for i, s in enumerate(source) if s.label in classes]
-    if len(labelled) >= FEWEST and len({source[i].label for i in labelled}) > 1:
-        kept, origin, samples, views = labelled, "source", source, ours
-        starts, before, found = [presets[k] for k in group], mapped, deviations
-        added, trusted = np.zeros_like(found), True
-    else:
-        kept = [i for i, s in enumerate(reference) if s.label in classes and s.split != "train"]
-        kept = kept or [i for i, s in enumerate(reference) if s.label in classes]
-        origin, samples, views = "reference", reference, theirs
-        starts, before, found = [ToneCurve()] * len(reference), theirs.quantiles, residuals
-        excess = _excess(residuals, deviations)
-        added = np.random.default_rng(seed).standard_normal(found.shape) @ excess
-        trusted = alike and bool(excess.any())
-    curves = [
-        [starts[i].then(model.correction(before[i], share * (found[i] + added[i]) - added[i])) for i in kept]
-        for share in STRENGTHS
-    ]
-    chosen = [samples[i] for i in kept]
-    losses = np.stack([_losses(chosen, row, classifier) for row in curves], 1)
-    strength, gain, error = _nested(losses, views.patients[kept], seed)
-    if not trusted:
-        strength = 0.0
+    known = np.isin(theirs.labels, classes)
+    nuisance = Nuisance.fit(level.residuals[known], theirs.labels[known], theirs.patients[known], seed)
     notes = {
         "preset_images": np.bincount(group, minlength=len(presets)).tolist(),
-        "strength": strength,
-        "gain": gain,
-        "standard_error": error,
-        "validated_on": origin,
-        "validation_images": len(kept),
-        "variance_ratio": float(deviations.var(0).sum() / residuals.var(0).sum()),
+        "variance_ratio": float(deviations.var(0).sum() / level.residuals.var(0).sum()),
+        "tells_label": nuisance.tells,
+        "strength": 0.0,
     }
+    model = replace(model, part=nuisance.part)
+    if not nuisance.part.any():
+        return AdaptiveFit(presets, model, notes)
+    labelled = np.isin(ours.labels, classes)
+    if labelled.sum() >= FEWEST and len(np.unique(ours.labels[labelled])) > 1:
+        starts, added = [presets[k] for k in group], np.zeros_like(deviations)
+        trial = _Trial("source", source, ours.patients, starts, mapped, deviations, added)
+    else:
+        held = known & np.array([s.split != "train" for s in reference])
+        labelled = held if held.any() else known
+        starts, added = [ToneCurve()] * len(reference), _further(level.residuals, deviations, seed)
+        trial = _Trial("reference", reference, theirs.patients, starts, theirs.quantiles, level.residuals, added)
+    kept = np.flatnonzero(labelled)
+    choose = _earned if nuisance.tells else _borne
+    strength, gain, error = choose(trial.losses(kept, model, classifier), trial.patients[kept], seed)
+    # A mismatch is a squared distance, and so is the variance that it adds to what is expected: Wiener's share.
+    strength *= scanner.notes["mismatch_limit"] / max(scanner.notes["mismatch"], scanner.notes["mismatch_limit"])
+    notes |= {"strength": strength, "gain": gain, "standard_error": error}
+    notes |= {"validated_on": trial.name, "validation_images": len(kept)}
     return AdaptiveFit(presets, replace(model, strength=strength), notes)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A side's images, the curves and quantiles before anything is taken back, deviations and what is added to them."""
+
+    name: str
+    samples: Sequence[Sample]
+    patients: NDArray[np.intp]
+    starts: Sequence[ToneCurve]
+    mapped: Floats
+    deviations: Floats
+    added: Floats
+
+    def losses(self, kept: NDArray[np.intp], model: Deviation, classifier: FrozenClassifier) -> Floats:
+        """The frozen classifier's log-loss on the images behind each share, shape (n, shares)."""
+        classes = list(classifier.config.classes)
+        true = [classes.index(str(self.samples[i].label)) for i in kept]
+        result = np.zeros((len(kept), len(STRENGTHS)))
+        for column, share in enumerate(STRENGTHS):
+            taken = share * (self.deviations + self.added) @ model.part - self.added
+            curves = [self.starts[i].then(model.correction(self.mapped[i], taken[i])) for i in kept]
+            prepared = [curve(np.asarray(self.samples[i].prepared)) for i, curve in zip(kept, curves, strict=True)]
+            said = classifier.predict(np.stack(prepared).astype(np.float32))[np.arange(len(true)), true]
+            result[:, column] = -np.log(np.maximum(said, 1e-6))
+        return result
+
+
+def _further(residuals: Floats, deviations: Floats, seed: int) -> Floats:
+    """By how much each of the reference's images must deviate further to deviate as the source's do."""
+    drawn = np.random.default_rng(seed).standard_normal(residuals.shape)
+    return np.asarray(drawn @ _excess(residuals, deviations))
 
 
 def _excess(residuals: Floats, deviations: Floats) -> Floats:
@@ -141,22 +169,13 @@ def _excess(residuals: Floats, deviations: Floats) -> Floats:
     return np.asarray((directions * beyond).T @ np.linalg.inv(white))
 
 
-def _losses(samples: Sequence[Sample], curves: Sequence[ToneCurve], classifier: FrozenClassifier) -> Floats:
-    """The frozen classifier's log-loss on each image behind its curve."""
-    prepared = np.stack([c(np.asarray(s.prepared)) for s, c in zip(samples, curves, strict=True)]).astype(np.float32)
-    classes = list(classifier.config.classes)
-    true = [classes.index(str(s.label)) for s in samples]
-    said = classifier.predict(prepared)[np.arange(len(true)), true]
-    return np.asarray(-np.log(np.maximum(said, 1e-6)))
-
-
-def _nested(losses: Floats, patients: NDArray[np.intp], seed: int) -> tuple[float, float, float]:
-    """The strength, and its gain on patients who had no say in it with the standard error.
+def _earned(losses: Floats, patients: NDArray[np.intp], seed: int) -> tuple[float, float, float]:
+    """The best share, and its gain on patients who had no say in it with the standard error; 0 if it gains no more.
 
     Parameters
     ----------
-    losses : float64 array of shape (n, strengths)
-        The first column is strength 0.
+    losses : float64 array of shape (n, shares)
+        The first column is of no share.
     patients : integer array of shape (n,)
     seed : int
     """
@@ -167,7 +186,20 @@ def _nested(losses: Floats, patients: NDArray[np.intp], seed: int) -> tuple[floa
         held, rest = fold == k, fold != k
         if held.any() and rest.any():
             gain[held] = losses[held, 0] - losses[held, losses[rest].mean(0).argmin()]
-    each = np.bincount(number, weights=gain) / np.bincount(number)
-    error = float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else float("inf")
-    earned = each.mean() > error
-    return STRENGTHS[int(losses.mean(0).argmin())] if earned else 0.0, float(each.mean()), error
+    mean, error = _over_patients(gain[:, None], patients)
+    share = STRENGTHS[int(losses.mean(0).argmin())] if mean > error else 0.0
+    return share, float(mean[0]), float(error[0])
+
+
+def _borne(losses: Floats, patients: NDArray[np.intp], _seed: int) -> tuple[float, float, float]:
+    """The largest share that is not surely worse than none, its gain and the standard error; parameters as above."""
+    mean, error = _over_patients(losses[:, :1] - losses, patients)
+    best = int(np.flatnonzero(mean >= -DOUBT * error).max())
+    return STRENGTHS[best], float(mean[best]), float(error[best])
+
+
+def _over_patients(numbers: Floats, patients: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Mean over patients of each column, and its standard error."""
+    number = np.unique(patients, return_inverse=True)[1]
+    each = np.stack([np.bincount(number, weights=column) for column in numbers.T], 1) / np.bincount(number)[:, None]
+    return each.mean(0), each.std(0) / np.sqrt(max(len(each) - 1, 1))

@@ -31,8 +31,8 @@ class Brightness:
         Orthonormal.
     weights : float64 array of shape (k, d)
     offset : float64 array of shape (k,)
-    expected : float64 array of shape (n, k)
-        Scores of the reference's own images, each as a model of other patients predicts it.
+    expected, residuals : float64 array of shape (n, k)
+        Scores of the reference's own images, each as a model of other patients predicts it; and what that misses.
     """
 
     def __init__(self, reference: Views, components: int, seed: int = 0) -> None:
@@ -47,6 +47,7 @@ class Brightness:
         scaler, ridge = StandardScaler(), RidgeCV(np.geomspace(0.1, 1e4, 11))
         model = make_pipeline(scaler, ridge)
         self.expected = held_out(model, x, scores, reference.patients, seed)
+        self.residuals = scores - self.expected
         model.fit(x, scores)
         self.weights = np.ascontiguousarray(np.atleast_2d(ridge.coef_) / scaler.scale_)
         self.offset = np.ravel(ridge.intercept_) - self.weights @ scaler.mean_

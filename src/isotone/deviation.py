@@ -26,7 +26,7 @@ from isotone.views import QUANTILES, Views, take_views
 
 Floats = NDArray[np.float64]
 
-NUMBERS = ("mean", "axes", "weights", "offset", "limit", "whitening")
+NUMBERS = ("mean", "axes", "weights", "offset", "limit", "whitening", "part")
 COMPONENTS = 6
 """Directions in which an image may deviate."""
 WIDEST = 3.0
@@ -55,8 +55,10 @@ class Deviation:
         Largest deviation that is taken back.
     whitening : float64 array of shape (k, k)
         Times it, the deviations of the reference's images have unit variances and no correlations.
+    part : float64 array of shape (k, k)
+        Times it, a deviation is what may be taken back (`isotone.nuisance`).
     strength : float
-        Share of a deviation that is taken back, in [0, 1].
+        Share of that which is taken back, in [0, 1].
     """
 
     air: bool
@@ -66,18 +68,17 @@ class Deviation:
     offset: Floats
     limit: Floats
     whitening: Floats
+    part: Floats
     strength: float
 
     @classmethod
-    def fit(cls, level: Brightness, residuals: Floats, ours: Views, mapped: Floats, air: bool) -> Self:
+    def fit(cls, level: Brightness, ours: Views, mapped: Floats, air: bool) -> Self:
         """The model of deviations, centred on a source's images; of strength 0.
 
         Parameters
         ----------
         level : Brightness
             Of the reference, with at most `COMPONENTS` axes.
-        residuals : float64 array of shape (m, k)
-            Deviations of the reference's own images, held out.
         ours : Views
             Of the source.
         mapped : float64 array of shape (n, q)
@@ -92,7 +93,8 @@ class Deviation:
             weights=level.weights,
             offset=level.offset + found.mean(0),
             limit=WIDEST * found.std(0),
-            whitening=whitening(residuals),
+            whitening=whitening(level.residuals),
+            part=np.eye(len(level.axes)),
             strength=0.0,
         )
 
@@ -133,7 +135,7 @@ class Deviation:
         if not self.strength:
             return preset
         mapped = preset(views.quantiles)
-        return preset.then(self.correction(mapped[0], self.strength * self.of(views, mapped)[0]))
+        return preset.then(self.correction(mapped[0], self.strength * self.of(views, mapped)[0] @ self.part))
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers and lists, ready for JSON."""
@@ -154,10 +156,11 @@ class Deviation:
             strength = float(entry["strength"])
         except (KeyError, TypeError, ValueError):
             raise ModelError("E_MODEL", "the per-image part of the model is damaged") from None
-        k = len(arrays["offset"])
-        shapes = [arrays[name].shape[:-1] for name in ("axes", "weights", "whitening")] + [arrays["limit"].shape]
-        fits = all(s == (k,) for s in shapes) and arrays["axes"].shape[-1:] == arrays["mean"].shape == QUANTILES.shape
-        if not (fits and 0 <= strength <= 1 and all(np.isfinite(a).all() for a in arrays.values())):
+        q, k, d = len(QUANTILES), arrays["offset"].size, arrays["weights"].shape[-1:]
+        shapes = {"mean": (q,), "axes": (k, q), "weights": (k, *d), "offset": (k,), "limit": (k,)}
+        shapes |= {"whitening": (k, k), "part": (k, k)}
+        sound = all(arrays[name].shape == shape and np.isfinite(arrays[name]).all() for name, shape in shapes.items())
+        if not (sound and 0 <= strength <= 1):
             raise ModelError("E_MODEL", "the per-image part of the model is damaged")
         return cls(air=bool(entry["air"]), strength=strength, **arrays)
 

@@ -3,7 +3,8 @@
 Structure (`isotone.structure`), which no response changes, says how bright an image ought to be on the reference. The
 mean of what is left, image by image behind the scanner's curve, is the same in every batch of the scanner, up to
 chance and up to the class mix: structure does not explain classes wholly, so any mix of the reference's classes is
-allowed for. What remains is another response.
+allowed for. What remains is another response. It is looked for twice: in all directions, and among smooth changes of
+tone, which most responses are, with fewer directions for chance to hide them in.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ Floats = NDArray[np.float64]
 
 FEWEST = 10
 """Patients of the reference, at least: of fewer, structure learns nothing."""
+ERROR = 0.05
+"""Standard error of a curve that is fitted on one patient, in grey levels of [0, 1]: a smooth change too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +72,12 @@ class Drift:
         """
         theirs = reference.views
         ours = source.views_with(reference.air)
-        residuals = level.scores(theirs.quantiles) - level.expected
         mapped = curve(ours.quantiles)
-        deviation = Deviation.fit(level, residuals, ours, mapped, reference.air)
+        deviation = Deviation.fit(level, ours, mapped, reference.air)
         found = deviation.of(ours, mapped)
         group = np.unique(theirs.labels, return_inverse=True)[1]
-        centres = np.stack([residuals[group == g].mean(0) for g in range(group.max() + 1)])
-        within = residuals - centres[group]
+        centres = np.stack([level.residuals[group == g].mean(0) for g in range(group.max() + 1)])
+        within = level.residuals - centres[group]
         share = len(found) / (len(found) + 2 * found.shape[1])
         lent = within.T @ within / max(len(within) - len(centres), 1)
         spread = share * covariance(found) + (1 - share) * lent
@@ -93,7 +95,9 @@ class Drift:
     def chance(self, deviations: Floats) -> float:
         """Probability that images behind the same response, of whatever class mix, deviate at least so far in the mean.
 
-        Hotelling's two-sample test (Anderson 2003, 5.3.4) of what no mix explains.
+        Hotelling's two-sample test (Anderson 2003, 5.3.4) of what no mix explains, in all directions; and in those of
+        cubic changes of tone, where the curve's own error is allowed for. These are likelier and count twice: it is
+        the smaller of the one and half of the other.
 
         Parameters
         ----------
@@ -102,13 +106,26 @@ class Drift:
         patients = len(deviations) / self.per_patient
         spread = self.spread * (1 / patients + 1 / self.patients)
         mean: Floats = deviations.mean(0)
+        k, q = self.deviation.axes.shape
+        grey = self.deviation.mean
+        cubic = self.deviation.axes @ np.stack([grey, grey**2, grey**3], 1)
+        allowed = ERROR**2 * q / k / self.patients * np.eye(k)
+        freedom = self.patients + patients - 2
+        anything = self._chance(mean, spread, np.eye(k), freedom)
+        smooth = self._chance(mean, spread + allowed, cubic, freedom)
+        return min(anything, smooth / 2)
+
+    def _chance(self, mean: Floats, spread: Floats, directions: Floats, freedom: float) -> float:
+        """Hotelling's test of a mean deviation in the span of some directions, shape (k, d)."""
         factor = np.asarray(np.linalg.cholesky(spread), np.float64)
         rest = mean - nearest_mix(self.centres, mean, factor) @ self.centres
-        k, freedom = len(rest), self.patients + patients - 2
-        if freedom < k:
+        basis = np.linalg.qr(np.linalg.solve(factor, directions))[0]
+        found = basis.T @ np.linalg.solve(factor, rest)
+        d = len(found)
+        if freedom < d:
             return 1.0
-        statistic = float(rest @ np.linalg.solve(spread, rest)) * (freedom - k + 1) / (freedom * k)
-        return float(special.fdtrc(k, freedom - k + 1, statistic))
+        statistic = float(found @ found) * (freedom - d + 1) / (freedom * d)
+        return float(special.fdtrc(d, freedom - d + 1, statistic))
 
     def to_json(self) -> dict[str, Any]:
         """Numbers for JSON; no image can be made of them."""

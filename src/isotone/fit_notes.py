@@ -111,8 +111,9 @@ def _adaptive(found: Mapping[str, Any]) -> list[str]:
     if len(presets) > 1:
         said.append(f"Its images were made with {len(presets)} presets ({', '.join(map(str, presets))} images).")
     if strength:
+        part = "as far as it leaves the classes apart" if found["tells_label"] else "which tells nothing of the label"
         said.append(
-            f"{100 * strength:.0f} % of each image's own deviation is taken back: a gain in log-loss of "
+            f"{100 * strength:.0f} % of each image's own deviation is taken back, {part}: a gain in log-loss of "
             f"{found['gain']:.2f} ± {found['standard_error']:.2f} on {found['validation_images']} images of the "
             f"{found['validated_on']}."
         )

@@ -23,6 +23,7 @@ from isotone.errors import IsotoneError, UsageError
 from isotone.gate import Gate
 from isotone.look import look, through
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
+from isotone.presets import find_presets
 from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 from isotone.views import Described, described
@@ -94,9 +95,10 @@ def fit_mappers(
         plain = _fit_scanners(sources, reference, None, ScannerSettings(resamples=0), None, seed)  # for the gates
     else:
         plain = _fit_scanners(sources, reference, classifier, settings or ScannerSettings(), mix, seed)
-        found = {domain: (ScannerMapper(fit.curve), fit.notes) for domain, fit in plain.items()}
-    if method == "adaptive" and classifier is not None:
-        found = {d: _fit_adaptive(source, reference, plain[d], classifier, seed) for d, source in sources.items()}
+        found = {
+            domain: _by_image(source, reference, plain[domain], classifier if method == "adaptive" else None, seed)
+            for domain, source in sources.items()
+        }
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
@@ -163,7 +165,7 @@ def _looks(samples: Described) -> NDArray[np.float64]:
 def _drifts(
     sources: Mapping[str, Described], reference: Described, plain: Mapping[str, ScannerFit], seed: int
 ) -> dict[str, Drift]:
-    if len(np.unique(reference.views.patients)) < FEWEST:
+    if not _learns(reference):
         return {}
     level = Brightness(reference.views, COMPONENTS, seed)
     return {domain: Drift.fit(source, reference, plain[domain].curve, level) for domain, source in sources.items()}
@@ -188,12 +190,24 @@ def _fit_scanners(
     return lean(fits, settings)
 
 
-def _fit_adaptive(
-    source: Described, reference: Described, scanner: ScannerFit, classifier: Classifier, seed: int
+def _by_image(
+    source: Described, reference: Described, scanner: ScannerFit, adaptive: Classifier | None, seed: int
 ) -> Fit:
-    found = fit_adaptive(source, reference, scanner, classifier, seed=seed)
-    notes = scanner.notes | {"method": "adaptive", "adaptive": found.notes}
-    return ScannerMapper(scanner.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation), notes
+    """The scanner's curve; with a classifier what each image adds to it, else a warning if that may be needed."""
+    if not _learns(reference):
+        return ScannerMapper(scanner.curve), scanner.notes
+    if adaptive is not None:
+        found = fit_adaptive(source, reference, scanner, adaptive, seed=seed)
+        notes = scanner.notes | {"method": "adaptive", "adaptive": found.notes}
+        return ScannerMapper(scanner.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation), notes
+    number = len(find_presets(source, reference, scanner, Brightness(reference.views, COMPONENTS, seed), seed))
+    several = [f"W_PRESETS {number} settings behind one name: --method adaptive tells them apart"] if number > 1 else []
+    return ScannerMapper(scanner.curve), scanner.notes | {"warnings": scanner.notes["warnings"] + several}
+
+
+def _learns(reference: Described) -> bool:
+    """Whether the reference has patients enough to learn from structure how bright an image ought to be."""
+    return len(np.unique(reference.views.patients)) >= FEWEST
 
 
 def _fit_gdce(

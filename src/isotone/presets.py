@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
-from isotone.scanner import ScannerSettings, fit_scanner
-from isotone.views import Views
+from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
+from isotone.views import Described
 
 Floats = NDArray[np.float64]
 
@@ -25,51 +26,46 @@ ROUNDS = 3
 
 
 def find_presets(
-    source: Sequence[Sample],
-    views: Views,
-    reference: Sequence[Sample],
-    residuals: Floats,
-    scanner: ToneCurve,
-    deviation: Deviation,
-    seed: int,
+    source: Described, reference: Described, scanner: ScannerFit, level: Brightness, seed: int
 ) -> list[ToneCurve]:
     """The curves of a scanner's presets; its one curve where there is nothing to tell them by.
 
     A mixture of Gaussians must explain the deviations of the source's images better than it explains any resample of
     the reference's as large. Then each group of images gets a curve, each image the curve that leaves it nearest to
-    what its structure lets expect, and so on until no image changes.
+    what its structure lets expect, and so on until no image changes. Where the source differs from the reference in
+    more than tone, structure is no measure of that, and there is one curve.
 
     Parameters
     ----------
-    source : sequence of Sample
-    views : Views
-        Of the source.
-    reference : sequence of Sample
-    residuals : float64 array of shape (n, k)
-        Deviations of the reference's images.
-    scanner : ToneCurve
+    source, reference : Described
+    scanner : ScannerFit
         Of all images.
-    deviation : Deviation
+    level : Brightness
+        Of the reference.
     seed : int
 
     Returns
     -------
     list of ToneCurve
     """
+    if scanner.notes["mismatch"] > scanner.notes["mismatch_limit"]:
+        return [scanner.curve]
+    views = source.views_with(reference.air)
+    deviation = Deviation.fit(level, views, scanner.curve(views.quantiles), reference.air)
     rng = np.random.default_rng(seed)
-    group, gain = _split(deviation.white(deviation.of(views, scanner(views.quantiles))), seed)
+    group, gain = _split(deviation.white(deviation.of(views, scanner.curve(views.quantiles))), seed)
     by_chance = (
-        _split(deviation.white(residuals[rng.integers(0, len(residuals), len(views))]), seed)[1]
+        _split(deviation.white(level.residuals[rng.integers(0, len(reference), len(views))]), seed)[1]
         for _ in range(RESAMPLES)
     )
     if gain <= 0 or any(gain <= other for other in by_chance):
-        return [scanner]
-    curves = [scanner]
+        return [scanner.curve]
+    curves = [scanner.curve]
     for _ in range(ROUNDS):
         members = [np.flatnonzero(group == k).tolist() for k in np.unique(group)]
         members = [m for m in members if len(m) >= FEWEST]
         if len(members) < 2:
-            return [scanner]
+            return [scanner.curve]
         curves = [_curve([source[i] for i in m], reference, seed) for m in members]
         before, group = group, deviation.nearest(views, curves)
         if np.array_equal(before, group):
