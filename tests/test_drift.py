@@ -62,6 +62,19 @@ def test_few_batches_of_the_same_response_are_called_another() -> None:
     assert np.mean(np.array(draws) < LIMIT) <= 0.05
 
 
+def test_a_smooth_change_is_caught_more_often_than_another_as_far_from_chance() -> None:
+    noisy = replace(drift(), spread=100 * drift().spread)
+    factor, grey = np.linalg.cholesky(noisy.spread), noisy.deviation.mean
+    cubic = np.linalg.solve(factor, noisy.deviation.axes @ np.stack([grey, grey**2, grey**3], 1))
+    directions = np.linalg.qr(cubic, mode="complete")[0]
+    rng = np.random.default_rng(0)
+    caught = []
+    for direction in (directions[:, 1], directions[:, 4]):
+        draws = (rng.standard_normal((BATCH, 6)) + 1.2 * direction for _ in range(100))
+        caught.append(np.mean([noisy.chance(each @ factor.T) < LIMIT for each in draws]))
+    assert caught[0] > caught[1] + 0.1
+
+
 def test_images_of_one_patient_count_for_one() -> None:
     one = drift()
     several = replace(one, per_patient=4.0)
