@@ -17,7 +17,7 @@ from isotone.matching import FrozenClassifier
 from isotone.nuisance import Nuisance
 from isotone.presets import find_presets
 from isotone.scanner import ScannerFit
-from isotone.views import described
+from isotone.views import Views, described
 
 Floats = NDArray[np.float64]
 
@@ -40,9 +40,9 @@ class AdaptiveFit:
     deviation : Deviation
         Of strength 0 where the deviations do not earn their place.
     notes : dict
-        Ready for JSON: images of each preset, whether deviations tell the label on the reference, strength, gain in
-        log-loss and its standard error, how many images of which side validated, and the variance of the source's
-        deviations as a multiple of the reference's.
+        Ready for JSON: images of each preset, whether deviations tell the label on the reference, strength, of which
+        the trust in structure is a factor, gain in log-loss and its standard error, how many images of which side
+        validated, and the variance of the source's deviations as a multiple of the reference's.
     """
 
     presets: list[ToneCurve]
@@ -71,7 +71,7 @@ def fit_adaptive(
     the largest that validation has nothing against. The classifier is asked on the labelled images of the source, or,
     without labels, on held-out images of the reference, each made to deviate as much further as the source's do. Where
     the source differs from the reference in more than tone, structure is no measure of what an image ought to be: then
-    there are no presets, and less is taken back the more it differs.
+    there are no presets, and less is taken back the less it holds.
 
     Parameters
     ----------
@@ -115,9 +115,9 @@ def fit_adaptive(
     kept = np.flatnonzero(labelled)
     choose = _earned if nuisance.tells else _borne
     strength, gain, error = choose(trial.losses(kept, model, classifier), trial.patients[kept], seed)
-    # A mismatch is a squared distance, and so is the variance that it adds to what is expected: Wiener's share.
-    strength *= scanner.notes["mismatch_limit"] / max(scanner.notes["mismatch"], scanner.notes["mismatch_limit"])
-    notes |= {"strength": strength, "gain": gain, "standard_error": error}
+    trust = _trust(level, ours, mapped, scanner.notes["mismatch"])
+    strength *= trust
+    notes |= {"strength": strength, "trust": trust, "gain": gain, "standard_error": error}
     notes |= {"validated_on": trial.name, "validation_images": len(kept)}
     return AdaptiveFit(presets, replace(model, strength=strength), notes)
 
@@ -146,6 +146,21 @@ class _Trial:
             said = classifier.predict(np.stack(prepared).astype(np.float32))[np.arange(len(true)), true]
             result[:, column] = -np.log(np.maximum(said, 1e-6))
         return result
+
+
+def _trust(level: Brightness, ours: Views, mapped: Floats, mismatch: float) -> float:
+    """How far what structure lets expect holds on the source's images, in [0, 1].
+
+    Its calibration slope there (Cox 1958, doi:10.1093/biomet/45.3-4.562): 1 on images like the reference's, however
+    their tone varies; near 0 where their structure says other things. And less the further they lie from those it was
+    learned on: the variance of a linear prediction grows with the squared distance of an image, which on the reference
+    is the number of its features on average, and here the mismatch more.
+    """
+    expected = level.expect(ours.structure)
+    expected = expected - expected.mean(0)
+    slope = float((expected * level.scores(mapped)).sum() / max((expected**2).sum(), 1e-12))
+    features = ours.structure.shape[1]
+    return float(min(max(slope, 0), 1) * features / (features + max(mismatch, 0)))
 
 
 def _further(residuals: Floats, deviations: Floats, seed: int) -> Floats:
