@@ -14,7 +14,7 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import COMPONENTS, Deviation, covariance, whitening
 from isotone.matching import FrozenClassifier
-from isotone.nuisance import Nuisance
+from isotone.nuisance import DOUBT, Nuisance
 from isotone.presets import find_presets
 from isotone.scanner import ScannerFit
 from isotone.views import Views, described
@@ -25,8 +25,6 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 5
 FEWEST = 20
 """Labelled source images below which the reference's held-out images validate instead."""
-DOUBT = 1.645
-"""Standard errors by which a mean must be negative to be so with 95 % certainty."""
 
 
 @dataclass(frozen=True)
