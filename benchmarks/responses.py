@@ -120,7 +120,7 @@ def set_up(anatomy: str, seed: int, folder: Path, scale: float) -> Bench:
     return Bench(world, Classifier.load(kept), described([*train, *val]), normalizers, {})
 
 
-def mappers(bench: Bench, source: list[Sample], adaptive: bool, task: bool) -> dict[str, tuple[Any, float, Any]]:
+def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[Any, float, Any]]:
     """Every method that is fitted: its curves, the CPU seconds of its fit, and its notes.
 
     The reference's images are described once for all fits; that is not in their seconds.
@@ -161,8 +161,7 @@ def mappers(bench: Bench, source: list[Sample], adaptive: bool, task: bool) -> d
         fit("scanner, no classifier", scanner, labels=False)
     else:  # the classifier was not asked
         result["scanner, no classifier"] = result["scanner, no labels"]
-    if adaptive:
-        fit("adaptive, no labels", by_image)
+    fit("adaptive, no labels", by_image)
     if task:
         fit("Eq. 1 curve by task loss", by_task)
     return result
@@ -191,7 +190,7 @@ def run_cell(bench: Bench, population: str, response: str) -> dict[str, Any]:
     source = bench.source(population, response)
     task = response in CROSSED and population.startswith(WORKED)
     notes = {}
-    for name, (mapper, took, said) in mappers(bench, source, population.startswith("matched"), task).items():
+    for name, (mapper, took, said) in mappers(bench, source, task).items():
         scores[name] = bench.predict([image.map_tone(mapper.curve(image)) for image in written])
         seconds[name] = took
         notes[name] = {k: said[k] for k in NOTED if k in said}

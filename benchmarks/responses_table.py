@@ -19,6 +19,7 @@ HISTOGRAMS = ("pooled quantiles, all pixels", "histogram-matching", "histogram-m
 PLAIN = (*HISTOGRAMS, "nyul", "min-max", "z-score")
 TASK = ("Eq. 1 curve by task loss",)
 ADAPTIVE = ("adaptive, no labels",)
+WITHOUT_LABELS = ("scanner, no labels", *ADAPTIVE)
 SHOWN = (*OURS[:2], *ADAPTIVE, *PLAIN[:4])
 METHODS = (*OURS, *ADAPTIVE, *PLAIN, *TASK)
 LARGE = 0.10
@@ -89,6 +90,12 @@ def kind(population: str) -> str:
     return "matched" if population.startswith("matched") else population
 
 
+def sort(cell: Cell) -> str:
+    """What is peculiar to a population, in any anatomy: class mixes go by other names in each."""
+    name = kind(cell.population)
+    return name if name in ("matched", "smaller field") or name.endswith("images") else "other class mix"
+
+
 def recovered(cells: Sequence[Cell], method: str) -> str:
     """Recovered share of worst-group accuracy, a ratio of sums, with a 95 % interval over seeds and test patients."""
     usable = [c for c in cells if method in c.accuracy and c.accuracy["oracle"][0] - c.accuracy["none"][0] >= LARGE]
@@ -134,11 +141,16 @@ def shares(cells: Sequence[Cell], key: Callable[[Cell], str]) -> str:
     return table(["method", *groups], rows)
 
 
+def by_response(cells: Sequence[Cell]) -> str:
+    rows = [[r, *(recovered(some, m) for m in SHOWN)] for r, some in by(cells, lambda c: c.response).items()]
+    return table(["response", *SHOWN], rows)
+
+
 def levels(cells: Sequence[Cell]) -> str:
     """Mean worst-group accuracy and AUC per population."""
     rows = []
     for name, group in by(cells, lambda c: kind(c.population)).items():
-        for method in ("none", "oracle", "scanner, no labels", *HISTOGRAMS):
+        for method in ("none", "oracle", "scanner, no labels", *ADAPTIVE, *HISTOGRAMS):
             accuracy = np.mean([c.accuracy[method][0] for c in group])
             rows.append([name, method, f"{accuracy:.3f}", f"{np.mean([c.auc[method] for c in group]):.3f}"])
     return table(["population", "method", "worst-group accuracy", "AUC"], rows)
@@ -254,12 +266,19 @@ def write(folder: Path, docs: Path) -> None:
     cells = read(folder)
     if not cells:
         return
+    aims = [c for c in cells if targeted(c)]
+    at_matched = [c for c in aims if kind(c.population) == "matched"]
     parts = [
         "# Simulated responses",
         f"By `benchmarks/responses.py`: {len(cells)} cells (response × population × draw). Recovered shares of "
         "worst-group accuracy are ratios of sums, with 95 % intervals over draws and test patients; 1 is the oracle. "
         "Cells where the oracle is less than 0.10 better than none do not enter.",
         "![Worst-group accuracy by response, phantom, matched populations](results_responses.svg)",
+        "## The anatomies together",
+        "### Recovered share by kind of population",
+        shares([c for c in aims if c.response in CROSSED or kind(c.population) == "matched"], sort),
+        "### By response, matched population",
+        by_response(at_matched),
     ]
     for anatomy, group in by(cells, lambda c: c.anatomy).items():
         aimed = [c for c in group if targeted(c)]
@@ -273,14 +292,11 @@ def write(folder: Path, docs: Path) -> None:
             "### Worst-group accuracy and AUC",
             levels(aimed),
             "### By response, matched population",
-            table(
-                ["response", *SHOWN],
-                [[r, *(recovered(some, m) for m in SHOWN)] for r, some in by(matched, lambda c: c.response).items()],
-            ),
+            by_response(matched),
             "### What classes lose against the oracle, without labels (percentage points; positive is loss)",
-            classes(aimed, "scanner, no labels"),
+            *(text for method in WITHOUT_LABELS for text in (f"{method}:", classes(aimed, method))),
             "### Do no harm, without labels",
-            harm(group, "scanner, no labels"),
+            *(harm(group, method) for method in WITHOUT_LABELS),
             "### Seconds",
             fit_seconds(group),
         ]
