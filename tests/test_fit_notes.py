@@ -22,6 +22,15 @@ NOTES = {
     "leans_on": {},
     "warnings": [],
 }
+TAKEN = {
+    "preset_images": [96],
+    "strength": 0.4,
+    "trust": 0.8,
+    "gain": 0.1,
+    "standard_error": 0.02,
+    "validated_on": "reference",
+    "validation_images": 60,
+}
 
 
 def said(labels="all", **changes):
@@ -58,6 +67,11 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
         ({"warnings": ["W_FEW fewer than 25 patients"]}, "Warning W_FEW"),
         ({"adaptive": {"preset_images": [96], "strength": 0.0}}, "one curve for all images"),
         ({"adaptive": {"preset_images": [50, 46], "strength": 0.0}}, "2 presets (50, 46 images)"),
+        (
+            {"adaptive": TAKEN | {"tells_label": True}},
+            "taken back, as far as it leaves the classes apart: 50 %, a gain",
+        ),
+        ({"adaptive": TAKEN | {"tells_label": False}}, "40 % of each image's own deviation is taken back, which tells"),
     ],
 )
 def test_what_is_out_of_the_ordinary_is_said(change, part):

@@ -111,10 +111,11 @@ def _adaptive(found: Mapping[str, Any]) -> list[str]:
     if len(presets) > 1:
         said.append(f"Its images were made with {len(presets)} presets ({', '.join(map(str, presets))} images).")
     if strength:
+        share = strength / found["trust"]
         part = "as far as it leaves the classes apart" if found["tells_label"] else "which tells nothing of the label"
         said.append(
-            f"{100 * strength:.0f} % of each image's own deviation is taken back, {part}: a gain in log-loss of "
-            f"{found['gain']:.2f} ± {found['standard_error']:.2f} on {found['validation_images']} images of the "
-            f"{found['validated_on']}."
+            f"{100 * strength:.0f} % of each image's own deviation is taken back, {part}: {100 * share:.0f} %, a gain in "
+            f"log-loss of {found['gain']:.2f} ± {found['standard_error']:.2f} on {found['validation_images']} images of "
+            f"the {found['validated_on']}, times {found['trust']:.2f}, as far as structure tells this scanner's brightness."
         )
     return said
