@@ -69,7 +69,7 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
         ({"adaptive": {"preset_images": [50, 46], "strength": 0.0}}, "2 presets (50, 46 images)"),
         (
             {"adaptive": TAKEN | {"tells_label": True}},
-            "taken back, as far as it leaves the classes apart: 50 %, a gain",
+            "as far as it leaves the classes apart: 50 %, a gain",
         ),
         ({"adaptive": TAKEN | {"tells_label": False}}, "40 % of each image's own deviation is taken back, which tells"),
     ],
