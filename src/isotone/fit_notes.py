@@ -115,8 +115,8 @@ def _adaptive(found: Mapping[str, Any]) -> list[str]:
         part = "as far as it leaves the classes apart" if found["tells_label"] else "which tells nothing of the label"
         said.append(
             f"{100 * strength:.0f} % of each image's own deviation is taken back, {part}: {100 * share:.0f} %, a gain "
-            f"in log-loss of {found['gain']:.2f} ± {found['standard_error']:.2f} on {found['validation_images']} images "
-            f"of the {found['validated_on']}, times {found['trust']:.2f}, as far as structure tells how bright this "
+            f"in log-loss of {found['gain']:.2f} ± {found['standard_error']:.2f} on {found['validation_images']} "
+            f"images of the {found['validated_on']}, times {found['trust']:.2f}, as far as structure tells how bright this "
             "scanner's images ought to be."
         )
     return said
