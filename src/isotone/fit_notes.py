@@ -116,7 +116,7 @@ def _adaptive(found: Mapping[str, Any]) -> list[str]:
         said.append(
             f"{100 * strength:.0f} % of each image's own deviation is taken back, {part}: {100 * share:.0f} %, a gain "
             f"in log-loss of {found['gain']:.2f} ± {found['standard_error']:.2f} on {found['validation_images']} "
-            f"images of the {found['validated_on']}, times {found['trust']:.2f}, as far as structure tells how bright this "
-            "scanner's images ought to be."
+            f"images of the {found['validated_on']}, times {found['trust']:.2f}, as far as structure tells how "
+            "bright this scanner's images ought to be."
         )
     return said
