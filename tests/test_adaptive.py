@@ -116,7 +116,7 @@ def test_a_fit_of_one_curve_warns_where_several_settings_are_behind_one_name(ref
     scanner = ScannerFit(ToneCurve(), {"mismatch": 0.0, "mismatch_limit": 1.0, "warnings": ["W_FEW so far"]})
     mapper, notes = _by_image(described(cohort(3000, gammas)), described(reference), scanner, None, 0)
     assert isinstance(mapper, ScannerMapper)
-    assert [w.split()[0] for w in notes["warnings"]] == ["W_FEW", "W_PRESETS"][: 1 + told]
+    assert [w.split()[0] for w in notes["warnings"]] == ["W_FEW", "W_VARIES"][: 1 + told]
     assert scanner.notes["warnings"] == ["W_FEW so far"]
 
 

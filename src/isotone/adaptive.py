@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.deviation import COMPONENTS, Deviation, covariance, whitening
+from isotone.deviation import COMPONENTS, Deviation, chance_edge, covariance, whitening
 from isotone.matching import FrozenClassifier
 from isotone.nuisance import DOUBT, Nuisance
 from isotone.presets import find_presets
@@ -168,16 +168,10 @@ def _further(residuals: Floats, deviations: Floats, seed: int) -> Floats:
 
 
 def _excess(residuals: Floats, deviations: Floats) -> Floats:
-    """A root of the covariance that the source's deviations have beyond the reference's, and beyond chance.
-
-    Chance goes to the edge of Wachter's law: so far apart do the variances of two samples of one population lie along
-    their best direction (Wachter 1980, doi:10.1214/aos/1176345134).
-    """
-    count = residuals.shape[1]
-    ours, theirs = (min(count / len(each), 0.9) for each in (deviations, residuals))
-    edge = ((1 + np.sqrt(ours + theirs - ours * theirs)) / (1 - theirs)) ** 2
+    """A root of the covariance that the source's deviations have beyond the reference's, and beyond chance."""
     white = whitening(residuals)
     ratio, directions = np.linalg.eigh(covariance(deviations @ white))
+    edge = chance_edge(residuals, deviations)
     beyond = np.sqrt(np.where(ratio > edge, ratio - 1, 0))
     return np.asarray((directions * beyond).T @ np.linalg.inv(white))
 

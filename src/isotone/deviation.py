@@ -174,3 +174,19 @@ def whitening(residuals: Floats) -> Floats:
 def covariance(numbers: Floats) -> Floats:
     """Of the columns, shape (k, k), also where there is one."""
     return np.cov(numbers.T).reshape(numbers.shape[1], -1)
+
+
+def chance_edge(residuals: Floats, deviations: Floats) -> float:
+    """How far apart the variances of two samples of one population lie along their best direction.
+
+    The edge of Wachter's law (1980, doi:10.1214/aos/1176345134), the ratio of the second's variance to the first's.
+    """
+    count = residuals.shape[1]
+    ours, theirs = (min(count / len(each), 0.9) for each in (deviations, residuals))
+    return float(((1 + np.sqrt(ours + theirs - ours * theirs)) / (1 - theirs)) ** 2)
+
+
+def variation(residuals: Floats, deviations: Floats) -> float:
+    """The largest variance of a source's deviations, the reference's being 1, as a multiple of what chance makes it."""
+    largest = np.linalg.eigvalsh(covariance(deviations @ whitening(residuals)))[-1]
+    return float(largest / chance_edge(residuals, deviations))

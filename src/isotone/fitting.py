@@ -17,13 +17,12 @@ from isotone.brightness import Brightness
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
-from isotone.deviation import COMPONENTS
+from isotone.deviation import COMPONENTS, Deviation, variation
 from isotone.drift import FEWEST, Drift
 from isotone.errors import IsotoneError, UsageError
 from isotone.gate import Gate
 from isotone.look import look, through
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
-from isotone.presets import find_presets
 from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 from isotone.views import Described, described
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 
 Method = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
+VARIES = 2.0
+"""`variation` from which a fit of one curve warns: images like the reference's reached 1.9, those of mixtures 1.7."""
 Fit = tuple[Mapper, dict[str, Any]]
 """A scanner's curves, and what the fit says of itself."""
 
@@ -200,9 +201,13 @@ def _by_image(
         found = fit_adaptive(source, reference, scanner, adaptive, seed=seed)
         notes = scanner.notes | {"method": "adaptive", "adaptive": found.notes}
         return ScannerMapper(scanner.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation), notes
-    number = len(find_presets(source, reference, scanner, Brightness(reference.views, COMPONENTS, seed), seed))
-    several = [f"W_PRESETS {number} settings behind one name: --method adaptive tells them apart"] if number > 1 else []
-    return ScannerMapper(scanner.curve), scanner.notes | {"warnings": scanner.notes["warnings"] + several}
+    level, ours = Brightness(reference.views, COMPONENTS, seed), source.views_with(reference.air)
+    mapped = scanner.curve(ours.quantiles)
+    deviations = Deviation.fit(level, ours, mapped, reference.air).of(ours, mapped)
+    if variation(level.residuals, deviations) < VARIES:
+        return ScannerMapper(scanner.curve), scanner.notes
+    warning = "W_VARIES its images vary in tone as the reference's do not, as if by settings; see --method adaptive"
+    return ScannerMapper(scanner.curve), scanner.notes | {"warnings": [*scanner.notes["warnings"], warning]}
 
 
 def _learns(reference: Described) -> bool:
