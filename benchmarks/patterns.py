@@ -6,7 +6,7 @@ levels in a hundred: GDCE, whose change is a curve for each image, and a U-Net, 
 make of images that they have not seen is what they could also do unasked. Chests of NIH (sex, hardly in the grey
 levels) and the phantom (density, which is).
 
-    python benchmarks/patterns.py      # a quarter of an hour on one core; uses the classifiers of responses.py
+    python benchmarks/patterns.py      # twenty minutes on one core; uses the classifiers of responses.py
 """
 
 from __future__ import annotations
