@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from isotone.adaptive import STRENGTHS, _borne, _earned, _excess, fit_adaptive
+from isotone.adaptive import _earned, _excess, fit_adaptive
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
@@ -141,14 +141,6 @@ def test_a_strength_that_helps_by_chance_is_not_kept():
     assert np.mean(kept) < 0.3
     helped = rng.normal(size=(60, 5)) - [0, 1, 2, 1, 0]
     assert _earned(helped, np.arange(60), 0)[0] == 0.5
-
-
-def test_what_says_nothing_of_the_label_is_taken_back_as_far_as_it_does_no_harm():
-    rng = np.random.default_rng(0)
-    shares = [_borne(rng.normal(size=(60, 5)), np.arange(60), 0)[0] for _ in range(40)]
-    assert np.mean(shares) > 0.8
-    harmed = rng.normal(size=(60, 5)) - np.array([0, 0, 0, -2, -3])
-    assert _borne(harmed, np.arange(60), 0)[0] == STRENGTHS[2]
 
 
 def test_saved_and_loaded_it_gives_the_same_curves(fitted, jittered, tmp_path):

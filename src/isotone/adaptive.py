@@ -1,4 +1,4 @@
-"""How much of each image's own deviation to take back: what validation allows of what says nothing of the label."""
+"""How much of each image's own deviation to take back: as much as validation says it earns, often nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import COMPONENTS, Deviation, chance_edge, covariance, whitening
 from isotone.matching import FrozenClassifier
-from isotone.nuisance import DOUBT, Nuisance
+from isotone.nuisance import Nuisance
 from isotone.presets import find_presets
 from isotone.scanner import ScannerFit
 from isotone.views import Views, described
@@ -64,9 +64,8 @@ def fit_adaptive(
     """Tell presets apart, and choose the share of the per-image deviations to take back by nested validation.
 
     Where deviations tell the label on the reference, only what leaves the classes apart may be taken back
-    (`isotone.nuisance`), and only if it earns its place: on patients who had no say in the choice of the share, the
-    frozen classifier's log-loss must fall by more than a standard error. Where they tell nothing of it, the share is
-    the largest that validation has nothing against. The classifier is asked on the labelled images of the source, or,
+    (`isotone.nuisance`). The share must earn its place: on patients who had no say in its choice, the log-loss of the
+    frozen classifier must fall by more than a standard error. It is asked on the labelled images of the source, or,
     without labels, on held-out images of the reference, each made to deviate as much further as the source's do. Where
     the source differs from the reference in more than tone, structure is no measure of what an image ought to be: then
     there are no presets, and less is taken back the less it holds.
@@ -111,8 +110,7 @@ def fit_adaptive(
         starts, added = [ToneCurve()] * len(reference), _further(level.residuals, deviations, seed)
         trial = _Trial("reference", reference, theirs.patients, starts, theirs.quantiles, level.residuals, added)
     kept = np.flatnonzero(labelled)
-    choose = _earned if nuisance.tells else _borne
-    strength, gain, error = choose(trial.losses(kept, model, classifier), trial.patients[kept], seed)
+    strength, gain, error = _earned(trial.losses(kept, model, classifier), trial.patients[kept], seed)
     trust = _trust(level, ours, mapped, scanner.notes["mismatch"])
     strength *= trust
     notes |= {"strength": strength, "trust": trust, "gain": gain, "standard_error": error}
@@ -193,20 +191,7 @@ def _earned(losses: Floats, patients: NDArray[np.intp], seed: int) -> tuple[floa
         held, rest = fold == k, fold != k
         if held.any() and rest.any():
             gain[held] = losses[held, 0] - losses[held, losses[rest].mean(0).argmin()]
-    mean, error = _over_patients(gain[:, None], patients)
-    share = STRENGTHS[int(losses.mean(0).argmin())] if mean > error else 0.0
-    return share, float(mean[0]), float(error[0])
-
-
-def _borne(losses: Floats, patients: NDArray[np.intp], _seed: int) -> tuple[float, float, float]:
-    """The largest share that is not surely worse than none, its gain and the standard error; parameters as above."""
-    mean, error = _over_patients(losses[:, :1] - losses, patients)
-    best = int(np.flatnonzero(mean >= -DOUBT * error).max())
-    return STRENGTHS[best], float(mean[best]), float(error[best])
-
-
-def _over_patients(numbers: Floats, patients: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Mean over patients of each column, and its standard error."""
-    number = np.unique(patients, return_inverse=True)[1]
-    each = np.stack([np.bincount(number, weights=column) for column in numbers.T], 1) / np.bincount(number)[:, None]
-    return each.mean(0), each.std(0) / np.sqrt(max(len(each) - 1, 1))
+    each = np.bincount(number, weights=gain) / np.bincount(number)
+    error = float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else float("inf")
+    share = STRENGTHS[int(losses.mean(0).argmin())] if each.mean() > error else 0.0
+    return share, float(each.mean()), error

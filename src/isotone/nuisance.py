@@ -11,11 +11,6 @@ from isotone.brightness import FOLDS, held_out
 
 Floats = NDArray[np.float64]
 
-NOTHING = 0.1
-"""Log-loss; deviations that surely save less tell nothing of the label."""
-DOUBT = 1.645
-"""Standard errors by which a mean must differ to do so with 95 % certainty."""
-
 
 @dataclass(frozen=True, eq=False)
 class Nuisance:
@@ -36,8 +31,8 @@ class Nuisance:
 
     @property
     def tells(self) -> bool:
-        """Whether deviations tell the label: they save more than a standard error, or so few images cannot show it."""
-        return self.gain > min(self.error, NOTHING - DOUBT * self.error)
+        """Whether deviations tell the label: they save more than a standard error."""
+        return self.gain > self.error
 
     @classmethod
     def fit(cls, deviations: Floats, labels: NDArray[np.str_], patients: NDArray[np.intp], seed: int) -> Nuisance:
