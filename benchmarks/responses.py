@@ -32,7 +32,9 @@ import torch
 
 import responses_table
 from isotone.adaptive import fit_adaptive
+from isotone.brightness import Brightness
 from isotone.data.sample import Sample, TakeSample
+from isotone.deviation import COMPONENTS
 from isotone.files import replace_file
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import AdaptiveMapper, ScannerMapper
@@ -135,7 +137,8 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
         curve, _, notes = result["scanner, no labels"]
         unlabelled = [replace(s, label=None) for s in source]
         fit = ScannerFit(curve.scanner_curve, notes)
-        found = fit_adaptive(unlabelled, bench.reference, fit, bench.classifier)
+        level = Brightness(bench.reference.views, COMPONENTS)
+        found = fit_adaptive(unlabelled, bench.reference, fit, level, bench.classifier)
         return AdaptiveMapper(found.presets, found.deviation), notes | {"adaptive": found.notes}
 
     def by_task() -> tuple[Any, dict[str, Any]]:

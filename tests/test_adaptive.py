@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from isotone.adaptive import _earned, _excess, fit_adaptive
+from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.deviation import Deviation
+from isotone.deviation import COMPONENTS, Deviation
 from isotone.errors import ModelError
-from isotone.fitting import _by_image
+from isotone.fitting import _fit_curve
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import AdaptiveMapper, ScannerMapper, load_mapper
 from isotone.scanner import ScannerFit
@@ -52,6 +53,11 @@ class Threshold:
         return np.stack([sick, 1 - sick], 1)
 
 
+def adapted(source, reference, scanner, seed=0):
+    level = Brightness(described(reference).views, COMPONENTS, seed)
+    return fit_adaptive(source, reference, scanner, level, Threshold(), seed=seed)
+
+
 @pytest.fixture(scope="module")
 def reference():
     return cohort(0, np.ones(120))
@@ -64,12 +70,12 @@ def jittered():
 
 @pytest.fixture(scope="module")
 def fitted(reference, jittered):
-    return fit_adaptive([replace(s, label=None) for s in jittered], reference, plain(), Threshold(), seed=3)
+    return adapted([replace(s, label=None) for s in jittered], reference, plain(), seed=3)
 
 
 @pytest.mark.parametrize("labels", [True, False])
 def test_settings_that_change_from_image_to_image_are_found_and_taken_back(reference, jittered, fitted, labels):
-    fit = fit_adaptive(jittered, reference, plain(), Threshold()) if labels else fitted
+    fit = adapted(jittered, reference, plain()) if labels else fitted
     assert fit.notes["validated_on"] == ("source" if labels else "reference")
     assert not fit.plain
     gaps = [
@@ -83,9 +89,7 @@ def test_settings_that_change_from_image_to_image_are_found_and_taken_back(refer
 @pytest.mark.parametrize("labels", [True, False])
 def test_a_scanner_without_deviations_of_its_own_keeps_its_one_curve(reference, labels):
     source = cohort(2000, np.ones(60))
-    fit = fit_adaptive(
-        source if labels else [replace(s, label=None) for s in source], reference, plain(0.1), Threshold()
-    )
+    fit = adapted(source if labels else [replace(s, label=None) for s in source], reference, plain(0.1))
     assert fit.plain
     assert fit.presets == [ToneCurve([0.1])]
     assert fit.notes["variance_ratio"] < 2
@@ -93,17 +97,17 @@ def test_a_scanner_without_deviations_of_its_own_keeps_its_one_curve(reference, 
 
 def test_the_less_structure_is_a_measure_on_the_source_the_less_is_taken_back(reference, jittered):
     blank = [replace(s, label=None) for s in jittered]
-    near, far = (fit_adaptive(blank, reference, plain(mismatch=m), Threshold()) for m in (0.5, 150.0))
+    near, far = (adapted(blank, reference, plain(mismatch=m)) for m in (0.5, 150.0))
     assert 0 < far.deviation.strength < near.deviation.strength / 2
     rng = np.random.default_rng(0)
     shuffled = [replace(s, pixels=rng.permuted(s.pixels)) for s in jittered]  # the same greys, of nothing
-    assert fit_adaptive(shuffled, reference, plain(), Threshold()).notes["trust"] < near.notes["trust"] / 2
+    assert adapted(shuffled, reference, plain()).notes["trust"] < near.notes["trust"] / 2
 
 
 def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(reference):
     even_dark = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
     blank = [replace(s, label=None) for s in even_dark]
-    fit = fit_adaptive(blank, reference, plain(), Threshold())
+    fit = adapted(blank, reference, plain())
     assert fit.notes["preset_images"] == [40, 40]
     x = np.linspace(0.4, 0.6, 20)
     for number, gamma in enumerate((0.6, 1.8)):
@@ -114,7 +118,8 @@ def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(ref
 @pytest.mark.parametrize(("gammas", "told"), [([1.8, 0.6] * 40, True), ([1.2] * 80, False)])
 def test_a_fit_of_one_curve_warns_where_several_settings_are_behind_one_name(reference, gammas, told):
     scanner = ScannerFit(ToneCurve(), {"mismatch": 0.0, "mismatch_limit": 1.0, "warnings": ["W_FEW so far"]})
-    mapper, notes = _by_image(described(cohort(3000, gammas)), described(reference), scanner, None, 0)
+    level = Brightness(described(reference).views, COMPONENTS)
+    mapper, notes = _fit_curve(described(cohort(3000, gammas)), described(reference), scanner, level)
     assert isinstance(mapper, ScannerMapper)
     assert [w.split()[0] for w in notes["warnings"]] == ["W_FEW", "W_VARIES"][: 1 + told]
     assert scanner.notes["warnings"] == ["W_FEW so far"]
@@ -122,7 +127,7 @@ def test_a_fit_of_one_curve_warns_where_several_settings_are_behind_one_name(ref
 
 def test_without_labels_no_label_of_the_source_is_read_and_a_seed_repeats_the_fit(reference, jittered, fitted):
     blank = [replace(s, label=None) for s in jittered]
-    again = fit_adaptive(blank, reference, plain(), Threshold(), seed=3)
+    again = adapted(blank, reference, plain(), seed=3)
     assert (again.notes, again.presets) == (fitted.notes, fitted.presets)
     assert again.deviation.to_dict() == fitted.deviation.to_dict()
 

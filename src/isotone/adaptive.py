@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.deviation import COMPONENTS, Deviation, chance_edge, covariance, whitening
+from isotone.deviation import Deviation, chance_edge, covariance, whitening
 from isotone.matching import FrozenClassifier
 from isotone.nuisance import Nuisance
 from isotone.presets import find_presets
@@ -57,6 +57,7 @@ def fit_adaptive(
     source: Sequence[Sample],
     reference: Sequence[Sample],
     scanner: ScannerFit,
+    level: Brightness,
     classifier: FrozenClassifier,
     *,
     seed: int = 0,
@@ -76,12 +77,13 @@ def fit_adaptive(
         With the classifier's input; source labels where they may be read.
     scanner : ScannerFit
         Of these samples.
+    level : Brightness
+        Of the reference.
     classifier : FrozenClassifier
     seed : int
     """
     source, reference = described(source), described(reference)
     theirs, ours = reference.views, source.views_with(reference.air)
-    level = Brightness(theirs, COMPONENTS, seed)
     presets = find_presets(source, reference, scanner, level, seed)
     model = Deviation.fit(level, ours, scanner.curve(ours.quantiles), reference.air)
     group = model.nearest(ours, presets)
@@ -107,7 +109,8 @@ def fit_adaptive(
     else:
         held = known & np.array([s.split != "train" for s in reference])
         labelled = held if held.any() else known
-        starts, added = [ToneCurve()] * len(reference), _further(level.residuals, deviations, seed)
+        drawn = np.random.default_rng(seed).standard_normal(level.residuals.shape)
+        starts, added = [ToneCurve()] * len(reference), drawn @ _excess(level.residuals, deviations)
         trial = _Trial("reference", reference, theirs.patients, starts, theirs.quantiles, level.residuals, added)
     kept = np.flatnonzero(labelled)
     strength, gain, error = _earned(trial.losses(kept, model, classifier), trial.patients[kept], seed)
@@ -157,12 +160,6 @@ def _trust(level: Brightness, ours: Views, mapped: Floats, mismatch: float) -> f
     slope = float((expected * level.scores(mapped)).sum() / max((expected**2).sum(), 1e-12))
     features = ours.structure.shape[1]
     return float(min(max(slope, 0), 1) * features / (features + max(mismatch, 0)))
-
-
-def _further(residuals: Floats, deviations: Floats, seed: int) -> Floats:
-    """By how much each of the reference's images must deviate further to deviate as the source's do."""
-    drawn = np.random.default_rng(seed).standard_normal(residuals.shape)
-    return np.asarray(drawn @ _excess(residuals, deviations))
 
 
 def _excess(residuals: Floats, deviations: Floats) -> Floats:

@@ -36,6 +36,7 @@ Method = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 VARIES = 2.0
 """`variation` from which a fit of one curve warns: images like the reference's reached 1.9, those of mixtures 1.7."""
+VARY = "W_VARIES its images vary in tone as the reference's do not, as if by settings; see --method adaptive"
 Fit = tuple[Mapper, dict[str, Any]]
 """A scanner's curves, and what the fit says of itself."""
 
@@ -88,24 +89,26 @@ def fit_mappers(
         own = [s for s in samples if s.domain == domain]
         _enough(own, repr(domain), refused)
         sources[domain] = described([replace(s, label=None) for s in own] if labels == "none" else own)
-    if method == "gdce" and classifier is not None:
-        found = {
-            domain: _fit_gdce(source, reference, classifier, settings, seed, device, quiet, files.of(str(number)))
-            for number, (domain, source) in enumerate(sources.items())
-        }
-        plain = _fit_scanners(sources, reference, None, ScannerSettings(resamples=0), None, seed)  # for the gates
+    if method == "gdce":  # for the gates
+        plain = _fit_scanners(sources, reference, None, ScannerSettings(resamples=0), None, seed)
     else:
         plain = _fit_scanners(sources, reference, classifier, settings or ScannerSettings(), mix, seed)
-        found = {
-            domain: _by_image(source, reference, plain[domain], classifier if method == "adaptive" else None, seed)
-            for domain, source in sources.items()
-        }
+    level = Brightness(reference.views, COMPONENTS, seed) if _learns(reference) else None
+    found: dict[str, Fit] = {}
+    for number, (domain, source) in enumerate(sources.items()):
+        if method == "gdce" and classifier is not None:
+            run = files.of(str(number))
+            found[domain] = _fit_gdce(source, reference, classifier, settings, seed, device, quiet, run)
+        elif method == "adaptive" and classifier is not None and level is not None:
+            found[domain] = _fit_adaptive(source, reference, plain[domain], level, classifier, seed)
+        else:
+            found[domain] = _fit_curve(source, reference, plain[domain], level)
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
         {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
         _gates(sources, reference, plain, seed),
-        _drifts(sources, reference, plain, seed),
+        _drifts(sources, reference, plain, level),
     )
 
 
@@ -164,11 +167,13 @@ def _looks(samples: Described) -> NDArray[np.float64]:
 
 
 def _drifts(
-    sources: Mapping[str, Described], reference: Described, plain: Mapping[str, ScannerFit], seed: int
+    sources: Mapping[str, Described],
+    reference: Described,
+    plain: Mapping[str, ScannerFit],
+    level: Brightness | None,
 ) -> dict[str, Drift]:
-    if not _learns(reference):
+    if level is None:
         return {}
-    level = Brightness(reference.views, COMPONENTS, seed)
     return {domain: Drift.fit(source, reference, plain[domain].curve, level) for domain, source in sources.items()}
 
 
@@ -191,23 +196,29 @@ def _fit_scanners(
     return lean(fits, settings)
 
 
-def _by_image(
-    source: Described, reference: Described, scanner: ScannerFit, adaptive: Classifier | None, seed: int
+def _fit_curve(source: Described, reference: Described, scanner: ScannerFit, level: Brightness | None) -> Fit:
+    """The scanner's curve, with a warning where one is not enough."""
+    warnings = scanner.notes["warnings"]
+    if level is not None:
+        ours = source.views_with(reference.air)
+        mapped = scanner.curve(ours.quantiles)
+        deviations = Deviation.fit(level, ours, mapped, reference.air).of(ours, mapped)
+        if variation(level.residuals, deviations) >= VARIES:
+            warnings = [*warnings, VARY]
+    return ScannerMapper(scanner.curve), scanner.notes | {"warnings": warnings}
+
+
+def _fit_adaptive(
+    source: Described,
+    reference: Described,
+    scanner: ScannerFit,
+    level: Brightness,
+    classifier: Classifier,
+    seed: int,
 ) -> Fit:
-    """The scanner's curve; with a classifier what each image adds to it, else a warning if that may be needed."""
-    if not _learns(reference):
-        return ScannerMapper(scanner.curve), scanner.notes
-    if adaptive is not None:
-        found = fit_adaptive(source, reference, scanner, adaptive, seed=seed)
-        notes = scanner.notes | {"method": "adaptive", "adaptive": found.notes}
-        return ScannerMapper(scanner.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation), notes
-    level, ours = Brightness(reference.views, COMPONENTS, seed), source.views_with(reference.air)
-    mapped = scanner.curve(ours.quantiles)
-    deviations = Deviation.fit(level, ours, mapped, reference.air).of(ours, mapped)
-    if variation(level.residuals, deviations) < VARIES:
-        return ScannerMapper(scanner.curve), scanner.notes
-    warning = "W_VARIES its images vary in tone as the reference's do not, as if by settings; see --method adaptive"
-    return ScannerMapper(scanner.curve), scanner.notes | {"warnings": [*scanner.notes["warnings"], warning]}
+    found = fit_adaptive(source, reference, scanner, level, classifier, seed=seed)
+    notes = scanner.notes | {"method": "adaptive", "adaptive": found.notes}
+    return ScannerMapper(scanner.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation), notes
 
 
 def _learns(reference: Described) -> bool:
