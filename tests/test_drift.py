@@ -64,8 +64,8 @@ def test_few_batches_of_the_same_response_are_called_another() -> None:
 
 def test_a_smooth_change_is_caught_more_often_than_another_as_far_from_chance() -> None:
     noisy = replace(drift(), spread=100 * drift().spread)
-    factor, grey = np.linalg.cholesky(noisy.spread), noisy.deviation.mean
-    cubic = np.linalg.solve(factor, noisy.deviation.axes @ np.stack([grey, grey**2, grey**3], 1))
+    factor, grey = np.linalg.cholesky(noisy.spread), noisy.deviation.expectation.mean
+    cubic = np.linalg.solve(factor, noisy.deviation.expectation.axes @ np.stack([grey, grey**2, grey**3], 1))
     directions = np.linalg.qr(cubic, mode="complete")[0]
     rng = np.random.default_rng(0)
     caught = []

@@ -24,7 +24,7 @@ ROOMS = [
     ("data.cohorts",),
     ("foreground", "mix"),
     ("structure", "views"),
-    ("brightness", "population", "transport", "look"),
+    ("expectation", "brightness", "population", "transport", "look"),
     ("matching", "gate", "deviation", "drift"),
     ("normalizers",),
     ("models",),

@@ -155,9 +155,9 @@ def _trust(level: Brightness, ours: Views, mapped: Floats, mismatch: float) -> f
     learned on: the variance of a linear prediction grows with the squared distance of an image, which on the reference
     is the number of its features on average, and here the mismatch more.
     """
-    expected = level.expect(ours.structure)
+    expected = level.expectation.of(ours.structure)
     expected = expected - expected.mean(0)
-    slope = float((expected * level.scores(mapped)).sum() / max((expected**2).sum(), 1e-12))
+    slope = float((expected * level.expectation.scores(mapped)).sum() / max((expected**2).sum(), 1e-12))
     features = ours.structure.shape[1]
     return float(min(max(slope, 0), 1) * features / (features + max(mismatch, 0)))
 

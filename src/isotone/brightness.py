@@ -1,10 +1,11 @@
-"""How bright an image ought to be on the reference, as far as what it shows apart from its tone tells."""
+"""How bright the images of the reference are, and how bright structure lets expect an image to be there."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone.expectation import Expectation, features
 from isotone.views import Views
 
 Floats = NDArray[np.float64]
@@ -13,7 +14,7 @@ FOLDS = 5
 
 
 class Brightness:
-    """A linear model from structure to the quantiles of the anatomy, along the axes in which images differ most.
+    """Kernel ridge regression from structure to quantiles, and what it says of the images it learned from.
 
     Parameters
     ----------
@@ -25,12 +26,7 @@ class Brightness:
 
     Attributes
     ----------
-    mean : float64 array of shape (q,)
-        Mean quantiles.
-    axes : float64 array of shape (k, q)
-        Orthonormal.
-    weights : float64 array of shape (k, d)
-    offset : float64 array of shape (k,)
+    expectation : Expectation
     expected, residuals : float64 array of shape (n, k)
         Scores of the reference's own images, each as a model of other patients predicts it; and what that misses.
     """
@@ -38,27 +34,19 @@ class Brightness:
     def __init__(self, reference: Views, components: int, seed: int = 0) -> None:
         from sklearn.linear_model import RidgeCV  # the train half
         from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+        from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
         x, q = reference.structure, reference.quantiles
-        self.mean = q.mean(0)
-        self.axes = np.linalg.svd(q - self.mean, full_matrices=False)[2][: min(components, len(x) - 1)]
-        scores = self.scores(q)
-        scaler, ridge = StandardScaler(), RidgeCV(np.geomspace(0.1, 1e4, 11))
-        model = make_pipeline(scaler, ridge)
+        mean = q.mean(0)
+        axes = np.linalg.svd(q - mean, full_matrices=False)[2][: min(components, len(x) - 1)]
+        scores = (q - mean) @ axes.T
+        scaler, ridge = StandardScaler(), RidgeCV(np.geomspace(1e-3, 1e3, 13))
+        model = make_pipeline(scaler, FunctionTransformer(features), ridge)
         self.expected = held_out(model, x, scores, reference.patients, seed)
         self.residuals = scores - self.expected
         model.fit(x, scores)
-        self.weights = np.ascontiguousarray(np.atleast_2d(ridge.coef_) / scaler.scale_)
-        self.offset = np.ravel(ridge.intercept_) - self.weights @ scaler.mean_
-
-    def scores(self, quantiles: Floats) -> Floats:
-        """Where images with quantiles of shape (n, q) lie along the axes, shape (n, k)."""
-        return np.asarray((quantiles - self.mean) @ self.axes.T)
-
-    def expect(self, structure: Floats) -> Floats:
-        """The scores that images with structure of shape (n, d) ought to have, shape (n, k)."""
-        return np.asarray(structure @ self.weights.T + self.offset)
+        weights, offset = np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
+        self.expectation = Expectation(mean, axes, scaler.mean_, scaler.scale_, weights, offset)
 
 
 def held_out(

@@ -20,13 +20,15 @@ from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import ModelError
+from isotone.expectation import Expectation
 from isotone.foreground import regions
+from isotone.structure import SIZE
 from isotone.transport import free_curve
 from isotone.views import QUANTILES, Views, take_views
 
 Floats = NDArray[np.float64]
 
-NUMBERS = ("mean", "axes", "weights", "offset", "limit", "whitening", "part")
+NUMBERS = ("offset", "limit", "whitening", "part")
 COMPONENTS = 6
 """Directions in which an image may deviate."""
 WIDEST = 3.0
@@ -43,14 +45,10 @@ class Deviation:
     ----------
     air : bool
         Whether air is left out of the quantiles.
-    mean : float64 array of shape (q,)
-        Mean quantiles of the anatomy on the reference.
-    axes : float64 array of shape (k, q)
-        Orthonormal directions in which the reference's images differ most.
-    weights : float64 array of shape (k, d)
-        From structure to scores on the axes.
+    expectation : Expectation
+        Of the reference.
     offset : float64 array of shape (k,)
-        Scores where structure is 0, plus the source's mean deviation: that is for the scanner's curve.
+        The source's mean deviation: that is for the scanner's curve.
     limit : float64 array of shape (k,)
         Largest deviation that is taken back.
     whitening : float64 array of shape (k, k)
@@ -62,9 +60,7 @@ class Deviation:
     """
 
     air: bool
-    mean: Floats
-    axes: Floats
-    weights: Floats
+    expectation: Expectation
     offset: Floats
     limit: Floats
     whitening: Floats
@@ -85,22 +81,21 @@ class Deviation:
             Its quantiles behind the scanner's curve.
         air : bool
         """
-        found = level.scores(mapped) - level.expect(ours.structure)
+        expectation = level.expectation
+        found = expectation.scores(mapped) - expectation.of(ours.structure)
         return cls(
             air=air,
-            mean=level.mean,
-            axes=level.axes,
-            weights=level.weights,
-            offset=level.offset + found.mean(0),
+            expectation=expectation,
+            offset=found.mean(0),
             limit=WIDEST * found.std(0),
             whitening=whitening(level.residuals),
-            part=np.eye(len(level.axes)),
+            part=np.eye(len(expectation.axes)),
             strength=0.0,
         )
 
     def of(self, views: Views, mapped: Floats) -> Floats:
         """Deviations, shape (n, k), of images whose quantiles, shape (n, q), a curve has mapped."""
-        return np.asarray((mapped - self.mean) @ self.axes.T - views.structure @ self.weights.T - self.offset)
+        return np.asarray(self.expectation.scores(mapped) - self.expectation.of(views.structure) - self.offset)
 
     def white(self, deviations: Floats) -> Floats:
         """Deviations in standard deviations of the reference's images, shape (n, k)."""
@@ -122,7 +117,7 @@ class Deviation:
             To take back, within the limits.
         """
         taken = np.clip(deviation, -self.limit, self.limit)
-        wanted = np.maximum.accumulate(np.clip(mapped - taken @ self.axes, 0, 1))
+        wanted = np.maximum.accumulate(np.clip(mapped - taken @ self.expectation.axes, 0, 1))
         chosen = np.linspace(0, len(mapped) - 1, KNOTS + 1).round().astype(int)
         return free_curve(mapped[chosen], wanted[chosen])
 
@@ -140,7 +135,7 @@ class Deviation:
     def to_dict(self) -> dict[str, Any]:
         """Numbers and lists, ready for JSON."""
         arrays = {name: getattr(self, name).tolist() for name in NUMBERS}
-        return {"air": self.air, "strength": self.strength} | arrays
+        return {"air": self.air, "strength": self.strength, "expectation": self.expectation.to_dict()} | arrays
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Self:
@@ -153,16 +148,19 @@ class Deviation:
         """
         try:
             arrays = {name: np.asarray(entry[name], np.float64) for name in NUMBERS}
-            strength = float(entry["strength"])
+            strength, expected = float(entry["strength"]), dict(entry["expectation"])
         except (KeyError, TypeError, ValueError):
             raise ModelError("E_MODEL", "the per-image part of the model is damaged") from None
-        q, k, d = len(QUANTILES), arrays["offset"].size, arrays["weights"].shape[-1:]
-        shapes = {"mean": (q,), "axes": (k, q), "weights": (k, *d), "offset": (k,), "limit": (k,)}
-        shapes |= {"whitening": (k, k), "part": (k, k)}
-        sound = all(arrays[name].shape == shape and np.isfinite(arrays[name]).all() for name, shape in shapes.items())
+        expectation = Expectation.from_dict(expected)
+        k, q = expectation.axes.shape
+        shapes = {"offset": (k,), "limit": (k,), "whitening": (k, k), "part": (k, k)}
+        fits = (q, expectation.centre.size) == (len(QUANTILES), SIZE)
+        sound = fits and all(
+            arrays[name].shape == shape and np.isfinite(arrays[name]).all() for name, shape in shapes.items()
+        )
         if not (sound and 0 <= strength <= 1):
             raise ModelError("E_MODEL", "the per-image part of the model is damaged")
-        return cls(air=bool(entry["air"]), strength=strength, **arrays)
+        return cls(air=bool(entry["air"]), expectation=expectation, strength=strength, **arrays)
 
 
 def whitening(residuals: Floats) -> Floats:

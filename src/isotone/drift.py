@@ -82,7 +82,7 @@ class Drift:
         lent = within.T @ within / max(len(within) - len(centres), 1)
         spread = share * covariance(found) + (1 - share) * lent
         patients = len(np.unique(ours.patients))
-        mix = nearest_mix(centres, deviation.offset - level.offset, np.linalg.cholesky(spread))
+        mix = nearest_mix(centres, deviation.offset, np.linalg.cholesky(spread))
         # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
         centres, spread = np.round(centres - mix @ centres, 9), np.round(spread, 12)
         return cls(deviation, curve, centres, spread, patients, len(found) / patients)
@@ -96,8 +96,9 @@ class Drift:
         """Probability that images behind the same response, of whatever class mix, deviate at least so far in the mean.
 
         Hotelling's two-sample test (Anderson 2003, 5.3.4) of what no mix explains, in all directions; and in those of
-        cubic changes of tone, where the curve's own error is allowed for. These are likelier and count twice: it is
-        the smaller of the one and half of the other.
+        cubic changes of tone, where the curve's own error is allowed for. These are likelier and count four times: it
+        is the smaller of the one and a quarter of the other. Below 1 % are thus at most 5 % of the batches of the same
+        response, 1 % by one test and 4 % by the other.
 
         Parameters
         ----------
@@ -106,14 +107,15 @@ class Drift:
         patients = len(deviations) / self.per_patient
         spread = self.spread * (1 / patients + 1 / self.patients)
         mean: Floats = deviations.mean(0)
-        k, q = self.deviation.axes.shape
-        grey = self.deviation.mean
-        cubic = self.deviation.axes @ np.stack([grey, grey**2, grey**3], 1)
+        expectation = self.deviation.expectation
+        k, q = expectation.axes.shape
+        grey = expectation.mean
+        cubic = expectation.axes @ np.stack([grey, grey**2, grey**3], 1)
         allowed = ERROR**2 * q / k / self.patients * np.eye(k)
         freedom = self.patients + patients - 2
         anything = self._chance(mean, spread, np.eye(k), freedom)
         smooth = self._chance(mean, spread + allowed, cubic, freedom)
-        return min(anything, smooth / 2)
+        return min(anything, smooth / 4)
 
     def _chance(self, mean: Floats, spread: Floats, directions: Floats, freedom: float) -> float:
         """Hotelling's test of a mean deviation in the span of some directions, shape (k, d)."""

@@ -127,7 +127,7 @@ class Population:
         expected = self._brightness.expected
         scale = expected.std(0).clip(1e-9)
         columns = [expected / scale]
-        target = [self._brightness.expect(source.structure).mean(0) / scale]
+        target = [self._brightness.expectation.of(source.structure).mean(0) / scale]
         slack = [np.full(len(scale), 1 / len(np.unique(source.patients)))]
         if len(present) > 1:
             total = sum(mix[c] for c in present)
