@@ -1,10 +1,11 @@
 """How often the gate and the batch check cry wolf, and how often they catch what they should.
 
-    python benchmarks/gate.py [--folder DIR] [--real DIR]
+    python benchmarks/gate.py [--folder DIR] [--real DIR] [--seed N]
 
-The phantom (340 patients, 96 px) is drawn once into DIR (default: benchmarks/out/gate). `--real` names a folder with
+The phantom (340 patients, 96 px) is drawn once into DIR (default: benchmarks/out/gate-N). `--real` names a folder with
 `nih/manifest.csv` and `kermany/manifest.csv`: their chests are planted among the mammograms, and fitted themselves, on
-either half of the patients, three times over. A line for each fit, then the mean over the fits of a kind.
+either half of the patients, three times over. Another seed draws another phantom, other halves and another sample of
+Kermany's images. A line for each fit, then the mean over the fits of a kind.
 """
 
 from __future__ import annotations
@@ -137,10 +138,10 @@ def report(name: str, fits: Sequence[Shares]) -> None:
         print(f"  {kind:34}{np.mean(each):6.2f}   {min(each):.2f} to {max(each):.2f}")
 
 
-def mammograms(folder: Path, chests: dict[str, list[Sample]]) -> None:
+def mammograms(folder: Path, chests: dict[str, list[Sample]], seed: int) -> None:
     """Both source scanners of the phantom, whose fit sees classes B and C alone."""
     if not (folder / "manifest.csv").exists():
-        make_phantom(folder, patients=340, size=96, seed=0, workers=os.cpu_count() or 1, quiet=True, force=True)
+        make_phantom(folder, patients=340, size=96, seed=seed, workers=os.cpu_count() or 1, quiet=True, force=True)
     samples, _ = load_samples(list(Manifest.read(folder / "manifest.csv")), workers=1, quiet=True)
     reference = described([s for s in samples if s.domain == ALDER.domain and s.split != "test"])
     for scanner in (BIRCH, CEDAR):
@@ -161,25 +162,31 @@ def halves(samples: list[Sample], seed: int = 0) -> tuple[list[Sample], list[Sam
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "out" / "gate")
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    folder = arguments.folder or Path(__file__).parent / "out" / f"gate-{arguments.seed}"
+    halvings = range(3 * arguments.seed, 3 * arguments.seed + 3)
     real: dict[str, list[Sample]] = {}
     if arguments.real:
         for name, share in (("nih", 1.0), ("kermany", 0.07)):
-            table = Manifest.read(arguments.real / name / "manifest.csv").table.sample(frac=share, random_state=0)
+            table = Manifest.read(arguments.real / name / "manifest.csv").table.sample(
+                frac=share, random_state=arguments.seed
+            )
             real[name] = load_samples(list(Manifest(table)), workers=1, quiet=True)[0]
-    mammograms(arguments.folder, {f"real chest, {name}": samples[:60] for name, samples in real.items()})
+    chests = {f"real chest, {name}": samples[:60] for name, samples in real.items()}
+    mammograms(folder, chests, arguments.seed)
     if not real:
         return
     reference = described([s for s in real["nih"] if s.domain in ("spacing 0.168", "spacing 0.171")])
     fits = []
-    for seed in range(3):
+    for seed in halvings:
         first, second = halves([s for s in real["nih"] if s.domain == "spacing 0.143"], seed)
         fits += [measure("nih", *sides) for sides in ((first, reference, second), (second, reference, first))]
     report("nih, spacing 0.143", fits)
     fits, of_one_class = [], []
-    for seed in range(3):
+    for seed in halvings:
         first, rest = halves(real["kermany"], seed)
         reference = described(first)
         source, test = halves([toned(s, lambda x: x**2) for s in rest], seed)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Method = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 VARIES = 2.0
-"""`variation` from which a fit of one curve warns: images like the reference's reached 1.9, those of mixtures 1.7."""
+"""`variation` from which a fit of one curve warns: matched images reached 1.2, those of mixtures 1.7 and more."""
 VARY = "W_VARIES its images vary in tone as the reference's do not, as if by settings; see --method adaptive"
 Fit = tuple[Mapper, dict[str, Any]]
 """A scanner's curves, and what the fit says of itself."""
