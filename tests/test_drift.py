@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from isotone.brightness import Brightness
+from isotone.check import TONE_CHANCE
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import COMPONENTS
@@ -15,7 +16,7 @@ from isotone.foreground import regions
 from isotone.views import described
 from test_gate import breast, toned
 
-LIMIT = 0.01
+LIMIT = TONE_CHANCE
 BATCH = 20
 
 

@@ -31,7 +31,9 @@ Floats = NDArray[np.float64]
 OUTSIDE = 0.05
 """Share of images outside the limit that is still ordinary."""
 CHANCE = 0.01
-"""That so many lie outside by accident, or that a batch deviates so far, below which it differs."""
+"""That so many lie outside by accident, below which a batch differs."""
+TONE_CHANCE = 0.05
+"""That a batch of the same response deviates so far in tone, below which it differs."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Verdict:
         """One line for people."""
         batch = f"no batch test below {BATCH} images"
         if self.layout is not None:
-            tone = "not compared" if self.chance is None else f"chance {self.chance:.2g}, limit {CHANCE}"
+            tone = "not compared" if self.chance is None else f"chance {self.chance:.2g}, limit {TONE_CHANCE}"
             batch = f"tone {tone}, layout {self.layout:.1f} of {LAYOUT_LIMIT}"
         verdict = f"DIFFERENT: {'; '.join(self.differences)}" if self.differences else "as in the fit"
         return f"{self.domain}: {verdict} ({self.images} images, {self.outside} outside, {batch})"
@@ -193,7 +195,7 @@ def judge(
     if layout > LAYOUT_LIMIT:
         differences.insert(0, "another anatomy, view, field of view or processing")
     chance = None if drift is None else drift.chance(batch[:, SIZE + 1 :])
-    if chance is not None and chance < CHANCE:
+    if chance is not None and chance < TONE_CHANCE:
         differences.insert(0, "another response")
     return Verdict(domain, images, outside, layout, chance, tuple(differences))
 

@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 
 FEWEST = 10
 """Patients of the reference, at least: of fewer, structure learns nothing."""
+SMOOTH = 0.8
+"""Share of the false alarms that the search among smooth changes may raise."""
 ERROR = 0.05
 """Standard error of a curve that is fitted on one patient, in grey levels of [0, 1]: a smooth change too."""
 
@@ -93,12 +95,11 @@ class Drift:
         return np.asarray(self.deviation.of(views, self.curve(views.quantiles))[0])
 
     def chance(self, deviations: Floats) -> float:
-        """Probability that images behind the same response, of whatever class mix, deviate at least so far in the mean.
+        """Probability, at most, that images behind the same response, of any class mix, deviate so far in the mean.
 
         Hotelling's two-sample test (Anderson 2003, 5.3.4) of what no mix explains, in all directions; and in those of
-        cubic changes of tone, where the curve's own error is allowed for. These are likelier and count four times: it
-        is the smaller of the one and a quarter of the other. Below 1 % are thus at most 5 % of the batches of the same
-        response, 1 % by one test and 4 % by the other.
+        cubic changes of tone, where the curve's own error is allowed for. The smaller of the two, corrected for its
+        being one of two (Bonferroni), smooth changes being the likelier ones.
 
         Parameters
         ----------
@@ -115,7 +116,7 @@ class Drift:
         freedom = self.patients + patients - 2
         anything = self._chance(mean, spread, np.eye(k), freedom)
         smooth = self._chance(mean, spread + allowed, cubic, freedom)
-        return min(anything, smooth / 4)
+        return min(anything / (1 - SMOOTH), smooth / SMOOTH, 1.0)
 
     def _chance(self, mean: Floats, spread: Floats, directions: Floats, freedom: float) -> float:
         """Hotelling's test of a mean deviation in the span of some directions, shape (k, d)."""
