@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from isotone.errors import ModelError
 
@@ -100,8 +101,7 @@ def features(standardized: Floats) -> Floats:
 
 @cache
 def _directions(d: int) -> Floats:
-    from scipy.special import ndtri
-    from scipy.stats import qmc  # slow to load, and only a few images are asked
+    from scipy.stats import qmc  # slow to load
 
     sequence = qmc.Sobol(d, scramble=False)
     sequence.fast_forward(1)  # its first point is 0, which is no quantile
