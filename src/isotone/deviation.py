@@ -20,7 +20,7 @@ from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import ModelError
-from isotone.expectation import Expectation
+from isotone.expectation import DAMAGED, Expectation, finite
 from isotone.foreground import regions
 from isotone.structure import SIZE
 from isotone.transport import free_curve
@@ -146,21 +146,16 @@ class Deviation:
         ModelError
             Not such numbers.
         """
-        try:
-            arrays = {name: np.asarray(entry[name], np.float64) for name in NUMBERS}
-            strength, expected = float(entry["strength"]), dict(entry["expectation"])
-        except (KeyError, TypeError, ValueError):
-            raise ModelError("E_MODEL", "the per-image part of the model is damaged") from None
-        expectation = Expectation.from_dict(expected)
+        arrays = finite(entry, (*NUMBERS, "strength"))
+        strength = arrays.pop("strength")
+        expectation = Expectation.from_dict(entry.get("expectation", {}))
         k, q = expectation.axes.shape
         shapes = {"offset": (k,), "limit": (k,), "whitening": (k, k), "part": (k, k)}
-        fits = (q, expectation.centre.size) == (len(QUANTILES), SIZE)
-        sound = fits and all(
-            arrays[name].shape == shape and np.isfinite(arrays[name]).all() for name, shape in shapes.items()
-        )
-        if not (sound and 0 <= strength <= 1):
-            raise ModelError("E_MODEL", "the per-image part of the model is damaged")
-        return cls(air=bool(entry["air"]), expectation=expectation, strength=strength, **arrays)
+        like_ours = (q, expectation.centre.size) == (len(QUANTILES), SIZE)
+        fitting = {name: array.shape for name, array in arrays.items()} == shapes
+        if not (like_ours and fitting and strength.shape == () and 0 <= strength <= 1):
+            raise ModelError("E_MODEL", DAMAGED)
+        return cls(air=bool(entry["air"]), expectation=expectation, strength=float(strength), **arrays)
 
 
 def whitening(residuals: Floats) -> Floats:

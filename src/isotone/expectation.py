@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
@@ -16,6 +16,7 @@ from isotone.errors import ModelError
 Floats = NDArray[np.float64]
 
 NUMBERS = ("mean", "axes", "centre", "scale", "weights", "offset")
+DAMAGED = "what the model expects of an image is damaged"
 WAVES = 128
 """Directions of the quasi-random features."""
 
@@ -66,17 +67,30 @@ class Expectation:
         ModelError
             Not such numbers.
         """
-        try:
-            arrays = {name: np.asarray(entry[name], np.float64) for name in NUMBERS}
-        except (KeyError, TypeError, ValueError):
-            raise ModelError("E_MODEL", "what the model expects of an image is damaged") from None
+        arrays = finite(entry, NUMBERS)
         q, k, d = arrays["mean"].size, arrays["offset"].size, arrays["centre"].size
         shapes = {"mean": (q,), "axes": (k, q), "centre": (d,), "scale": (d,), "offset": (k,)}
         shapes["weights"] = (k, d + 2 * WAVES)
-        sound = all(arrays[name].shape == shape and np.isfinite(arrays[name]).all() for name, shape in shapes.items())
-        if not (sound and (arrays["scale"] > 0).all()):
-            raise ModelError("E_MODEL", "what the model expects of an image is damaged")
+        if {name: array.shape for name, array in arrays.items()} != shapes or not (arrays["scale"] > 0).all():
+            raise ModelError("E_MODEL", DAMAGED)
         return cls(**arrays)
+
+
+def finite(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Floats]:
+    """The arrays of these names.
+
+    Raises
+    ------
+    ModelError
+        One is missing, or no array of finite numbers.
+    """
+    try:
+        arrays = {name: np.asarray(entry[name], np.float64) for name in names}
+    except (KeyError, TypeError, ValueError):
+        raise ModelError("E_MODEL", DAMAGED) from None
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ModelError("E_MODEL", DAMAGED)
+    return arrays
 
 
 def features(standardized: Floats) -> Floats:
