@@ -31,8 +31,8 @@ FEWEST = 10
 """Patients of the reference, at least: of fewer, structure learns nothing."""
 SMOOTH = 0.8
 """Share of the false alarms that the search among smooth changes may raise."""
-ERROR = 0.05
-"""Standard error of a curve that is fitted on one patient, in grey levels of [0, 1]: a smooth change too."""
+ERROR, SMOOTH_ERROR = 0.02, 0.05
+"""Standard error, in grey levels of [0, 1], of a curve that is fitted on one patient: any error, and a smooth one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +98,8 @@ class Drift:
         """Probability, at most, that images behind the same response, of any class mix, deviate so far in the mean.
 
         Hotelling's two-sample test (Anderson 2003, 5.3.4) of what no mix explains, in all directions; and in those of
-        cubic changes of tone, where the curve's own error is allowed for. The smaller of the two, corrected for its
-        being one of two (Bonferroni), smooth changes being the likelier ones.
+        cubic changes of tone. The curve's own error is allowed for, which is smooth for the most part. The smaller
+        of the two, corrected for its being one of two (Bonferroni), smooth changes being the likelier ones.
 
         Parameters
         ----------
@@ -112,10 +112,10 @@ class Drift:
         k, q = expectation.axes.shape
         grey = expectation.mean
         cubic = expectation.axes @ np.stack([grey, grey**2, grey**3], 1)
-        allowed = ERROR**2 * q / k / self.patients * np.eye(k)
+        error = q / k / self.patients * np.eye(k)
         freedom = self.patients + patients - 2
-        anything = self._chance(mean, spread, np.eye(k), freedom)
-        smooth = self._chance(mean, spread + allowed, cubic, freedom)
+        anything = self._chance(mean, spread + ERROR**2 * error, np.eye(k), freedom)
+        smooth = self._chance(mean, spread + SMOOTH_ERROR**2 * error, cubic, freedom)
         return min(anything / (1 - SMOOTH), smooth / SMOOTH, 1.0)
 
     def _chance(self, mean: Floats, spread: Floats, directions: Floats, freedom: float) -> float:
