@@ -49,8 +49,8 @@ from isotone.training.train import TrainSettings, fit_classifier
 from isotone.views import Described, described
 from responses_data import (
     BEYOND,
+    BY_IMAGE,
     CROSSED,
-    MIXTURE,
     RESPONSES,
     SHARED,
     Image,
@@ -213,7 +213,7 @@ def responses_of(anatomy: str, population: str, quick: bool) -> list[str]:
     if quick:
         return ["gamma 2.5"]
     if population.startswith("matched"):
-        return [*RESPONSES, MIXTURE, *(BEYOND if anatomy == "phantom" else ())]
+        return [*RESPONSES, *BY_IMAGE, *(BEYOND if anatomy == "phantom" else ())]
     return list(CROSSED)
 
 

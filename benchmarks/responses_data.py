@@ -60,11 +60,28 @@ RESPONSES: dict[str, Callable[[Floats], Floats]] = {
     "hard window": lambda x: np.clip((x - 0.15) / 0.55, 0, 1),
 }
 MIXTURE = "two settings"
+
+
+def _exposed(x: Floats, number: int) -> Floats:
+    return x ** np.exp(0.3 * np.random.default_rng([7, number]).standard_normal())
+
+
+def _windowed(x: Floats, number: int) -> Floats:
+    rng = np.random.default_rng([8, number])
+    return np.asarray(rng.uniform(0, 0.12) + rng.uniform(0.6, 0.88) * x)
+
+
+BY_IMAGE: dict[str, Callable[[Floats, int], Floats]] = {
+    MIXTURE: lambda x, number: x ** (0.7 if number % 2 else 1.5),
+    "gamma by image": _exposed,
+    "offset and gain by image": _windowed,
+}
+"""Settings that change from image to image."""
 CROSSED = ("gamma 0.4", "gamma 2.5", "log", "narrow, lifted black")
 """Responses that are crossed with every population."""
 BEYOND = ("noise", "blur", "local contrast", "auto-window")
 """Shifts beyond tone, before the response "log"."""
-UNTARGETED = ("hard window",)
+UNTARGETED = ("hard window", *(name for name in BY_IMAGE if name != MIXTURE))
 
 
 def beyond_tone(kind: str, grey: Floats, rng: np.random.Generator) -> Floats:
@@ -81,12 +98,12 @@ def beyond_tone(kind: str, grey: Floats, rng: np.random.Generator) -> Floats:
 
 
 def radiograph(image: Image, response: str, number: int, domain: str) -> Radiograph:
-    """The image as a scanner with this response writes it; of two settings, every other image has the second."""
+    """The image as a scanner with this response writes it."""
     grey = np.clip(image.grey, 0, 1)
     if response in BEYOND:
         grey = RESPONSES["log"](beyond_tone(response, grey, np.random.default_rng(number)))
-    elif response == MIXTURE:
-        grey = grey ** (0.7 if number % 2 else 1.5)
+    elif response in BY_IMAGE:
+        grey = BY_IMAGE[response](grey, number)
     elif response != "none":
         grey = RESPONSES[response](grey)
     stored = np.rint(grey * (2**BITS - 1)).astype(np.uint16)

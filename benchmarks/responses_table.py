@@ -12,7 +12,7 @@ import numpy as np
 
 from isotone.evaluation.metrics import macro_auc
 from isotone.files import write_text
-from responses_data import BEYOND, CROSSED, RESPONSES, UNTARGETED
+from responses_data import BEYOND, BY_IMAGE, CROSSED, RESPONSES, UNTARGETED
 
 OURS = ("scanner, labels", "scanner, no labels", "scanner, no classifier")
 HISTOGRAMS = ("pooled quantiles, all pixels", "histogram-matching", "histogram-matching-all-pixels")
@@ -156,6 +156,14 @@ def levels(cells: Sequence[Cell]) -> str:
     return table(["population", "method", "worst-group accuracy", "AUC"], rows)
 
 
+def varied(cells: Sequence[Cell]) -> str:
+    """Mean worst-group accuracy, response by response."""
+    groups = by([c for c in cells if c.response in BY_IMAGE], lambda c: c.response)
+    names = ("none", "oracle", "scanner, no labels", *ADAPTIVE, *HISTOGRAMS)
+    rows = [[r, *(f"{np.mean([c.accuracy[m][0] for c in some]):.3f}" for m in names)] for r, some in groups.items()]
+    return table(["response", *names], rows)
+
+
 def harm(cells: Sequence[Cell], method: str) -> str:
     """Cells (means over seeds) where another plain way does better by more than 0.02."""
     rows = []
@@ -293,6 +301,8 @@ def write(folder: Path, docs: Path) -> None:
             levels(aimed),
             "### By response, matched population",
             by_response(matched),
+            "### Worst-group accuracy where settings change from image to image, matched population",
+            varied(matched),
             "### What classes lose against the oracle, without labels (percentage points; positive is loss)",
             *(text for method in WITHOUT_LABELS for text in (f"{method}:", classes(aimed, method))),
             "### Do no harm, without labels",

@@ -1,4 +1,4 @@
-"""How much of each image's own deviation to take back: as much as validation says it earns, often nothing."""
+"""What of each image's own deviation to take back: as much as the source varies beyond the reference, often nothing."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.deviation import Deviation, chance_edge, covariance, whitening
+from isotone.deviation import Deviation
+from isotone.excess import Excess
 from isotone.matching import FrozenClassifier
-from isotone.nuisance import Nuisance
+from isotone.mix import mixed
 from isotone.presets import find_presets
 from isotone.scanner import ScannerFit
-from isotone.views import Views, described
+from isotone.views import Described, Views, described
 
 Floats = NDArray[np.float64]
 
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-FOLDS = 5
-FEWEST = 20
-"""Labelled source images below which the reference's held-out images validate instead."""
+ROUNDS = 3
+"""Times that the curves are moved towards the mean image; each shows better how far the images are from it."""
+DRAWS = 4
+"""Times that every validating image is made to vary, and mended."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,8 @@ class AdaptiveFit:
     deviation : Deviation
         Of strength 0 where the deviations do not earn their place.
     notes : dict
-        Ready for JSON: images of each preset, whether deviations tell the label on the reference, strength, of which
-        the trust in structure is a factor, gain in log-loss and its standard error, how many images of which side
-        validated, and the variance of the source's deviations as a multiple of the reference's.
+        Ready for JSON: images of each preset, the largest variance of the source's deviations as a multiple of the
+        reference's, strength, gain in cross-entropy and its standard error, and how many images validated.
     """
 
     presets: list[ToneCurve]
@@ -62,19 +62,20 @@ def fit_adaptive(
     *,
     seed: int = 0,
 ) -> AdaptiveFit:
-    """Tell presets apart, and choose the share of the per-image deviations to take back by nested validation.
+    """Tell presets apart, and take back what the source's images vary beyond the reference's.
 
-    Where deviations tell the label on the reference, only what leaves the classes apart may be taken back
-    (`isotone.nuisance`). The share must earn its place: on patients who had no say in its choice, the log-loss of the
-    frozen classifier must fall by more than a standard error. It is asked on the labelled images of the source, or,
-    without labels, on held-out images of the reference, each made to deviate as much further as the source's do. Where
-    the source differs from the reference in more than tone, structure is no measure of what an image ought to be: then
-    there are no presets, and less is taken back the less it holds.
+    Where they do, pooled grey levels say too little of contrast: a wide distribution is mapped onto a narrow one. So
+    the curves are moved to where structure lets the mean image expect them, before deviations are taken back. Both
+    must earn their place: held-out images of the reference, made to vary as the source's do and mended again, must
+    agree better with what the frozen classifier says of them as they are, by more than a standard error. Where the
+    source differs from the reference in more than tone, structure is no measure of what an image ought to be: then
+    there are no presets, less is taken back the less it holds, and nothing where the source shows less of the body.
+    No label of the source is read.
 
     Parameters
     ----------
     source, reference : sequence of Sample
-        With the classifier's input; source labels where they may be read.
+        The reference's with the classifier's input.
     scanner : ScannerFit
         Of these samples.
     level : Brightness
@@ -83,68 +84,74 @@ def fit_adaptive(
     seed : int
     """
     source, reference = described(source), described(reference)
-    theirs, ours = reference.views, source.views_with(reference.air)
+    ours = source.views_with(reference.air)
     presets = find_presets(source, reference, scanner, level, seed)
-    model = Deviation.fit(level, ours, scanner.curve(ours.quantiles), reference.air)
-    group = model.nearest(ours, presets)
+    start = Deviation.fit(level, ours, scanner.curve(ours.quantiles), reference.air)
+    weights = mixed(reference.views.labels, scanner.notes["mix"] or {})
+    group, mapped, model, excess = _dealt(start, level, ours, presets, weights)
+    most = float(excess.ratios.max())
+    found = AdaptiveFit(
+        presets,
+        model,
+        {"preset_images": np.bincount(group, minlength=len(presets)).tolist(), "variance": most, "strength": 0.0},
+    )
+    if most == 1 or scanner.notes["window"] < 1:
+        return found
+    moved = presets
+    for _ in range(ROUNDS):
+        share = _trust(level, ours, mapped, scanner.notes["mismatch"]) * (1 - 1 / float(excess.ratios.max()))
+        towards = model.correction(mapped.mean(0), share * model.offset)
+        moved = [preset.then(towards) for preset in moved]
+        start = replace(model, offset=np.zeros_like(model.offset))
+        _, mapped, model, excess = _dealt(start, level, ours, moved, weights)
+    model = replace(model, part=excess.share)
+    held = [i for i, s in enumerate(reference) if s.split != "train"] or list(range(len(reference)))
+    gain, error = _agreement(model, excess, level, reference, held, classifier, seed)
+    notes = found.notes | {"gain": gain, "standard_error": error, "validation_images": len(held)}
+    if gain <= error:
+        return replace(found, notes=notes)
+    strength = _trust(level, ours, mapped, scanner.notes["mismatch"])
+    return AdaptiveFit(moved, replace(model, strength=strength), notes | {"strength": strength})
+
+
+def _dealt(
+    start: Deviation, level: Brightness, ours: Views, presets: Sequence[ToneCurve], weights: Floats
+) -> tuple[NDArray[np.intp], Floats, Deviation, Excess]:
+    """Each image's preset, its quantiles there, and how much further the images deviate than the reference's."""
+    group = start.nearest(ours, presets)
     mapped = np.stack([presets[k](q) for k, q in zip(group, ours.quantiles, strict=True)])
-    model = Deviation.fit(level, ours, mapped, reference.air)
-    deviations = model.of(ours, mapped)
-    classes = list(classifier.config.classes)
-    known = np.isin(theirs.labels, classes)
-    nuisance = Nuisance.fit(level.residuals[known], theirs.labels[known], theirs.patients[known], seed)
-    notes = {
-        "preset_images": np.bincount(group, minlength=len(presets)).tolist(),
-        "variance_ratio": float(deviations.var(0).sum() / level.residuals.var(0).sum()),
-        "tells_label": nuisance.tells,
-        "strength": 0.0,
-    }
-    model = replace(model, part=nuisance.part)
-    if not nuisance.part.any():
-        return AdaptiveFit(presets, model, notes)
-    labelled = np.isin(ours.labels, classes)
-    if labelled.sum() >= FEWEST and len(np.unique(ours.labels[labelled])) > 1:
-        starts, added = [presets[k] for k in group], np.zeros_like(deviations)
-        trial = _Trial("source", source, ours.patients, starts, mapped, deviations, added)
-    else:
-        held = known & np.array([s.split != "train" for s in reference])
-        labelled = held if held.any() else known
-        drawn = np.random.default_rng(seed).standard_normal(level.residuals.shape)
-        starts, added = [ToneCurve()] * len(reference), drawn @ _excess(level.residuals, deviations)
-        trial = _Trial("reference", reference, theirs.patients, starts, theirs.quantiles, level.residuals, added)
-    kept = np.flatnonzero(labelled)
-    strength, gain, error = _earned(trial.losses(kept, model, classifier), trial.patients[kept], seed)
-    trust = _trust(level, ours, mapped, scanner.notes["mismatch"])
-    strength *= trust
-    notes |= {"strength": strength, "trust": trust, "gain": gain, "standard_error": error}
-    notes |= {"validated_on": trial.name, "validation_images": len(kept)}
-    return AdaptiveFit(presets, replace(model, strength=strength), notes)
+    model = Deviation.fit(level, ours, mapped, start.air)
+    return group, mapped, model, Excess.fit(level.residuals, model.of(ours, mapped), weights)
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A side's images, the curves and quantiles before anything is taken back, deviations and what is added to them."""
+def _agreement(
+    model: Deviation,
+    excess: Excess,
+    level: Brightness,
+    reference: Described,
+    held: Sequence[int],
+    classifier: FrozenClassifier,
+    seed: int,
+) -> tuple[float, float]:
+    """Cross-entropy to the classifier's own verdicts that taking back saves, and its standard error over patients."""
+    quantiles, patients = reference.views.quantiles[held], reference.views.patients[held]
+    own = level.residuals[held]
 
-    name: str
-    samples: Sequence[Sample]
-    patients: NDArray[np.intp]
-    starts: Sequence[ToneCurve]
-    mapped: Floats
-    deviations: Floats
-    added: Floats
+    def said(changes: Floats) -> Floats:
+        curves = [model.correction(q, change) for q, change in zip(quantiles, changes, strict=True)]
+        images = [curve(np.asarray(reference[i].prepared)) for i, curve in zip(held, curves, strict=True)]
+        return np.asarray(classifier.predict(np.stack(images).astype(np.float32)), np.float64)
 
-    def losses(self, kept: NDArray[np.intp], model: Deviation, classifier: FrozenClassifier) -> Floats:
-        """The frozen classifier's log-loss on the images behind each share, shape (n, shares)."""
-        classes = list(classifier.config.classes)
-        true = [classes.index(str(self.samples[i].label)) for i in kept]
-        result = np.zeros((len(kept), len(STRENGTHS)))
-        for column, share in enumerate(STRENGTHS):
-            taken = share * (self.deviations + self.added) @ model.part - self.added
-            curves = [self.starts[i].then(model.correction(self.mapped[i], taken[i])) for i in kept]
-            prepared = [curve(np.asarray(self.samples[i].prepared)) for i, curve in zip(kept, curves, strict=True)]
-            said = classifier.predict(np.stack(prepared).astype(np.float32))[np.arange(len(true)), true]
-            result[:, column] = -np.log(np.maximum(said, 1e-6))
-        return result
+    verdicts = said(np.zeros_like(own))
+    rng, saved = np.random.default_rng(seed), np.zeros(len(held))
+    for _ in range(DRAWS):
+        added = rng.standard_normal(own.shape) @ excess.root
+        for sign, changes in ((1, -added), (-1, (own + added) @ model.part - added)):
+            saved -= sign * (verdicts * np.log(np.maximum(said(changes), 1e-6))).sum(1) / DRAWS
+    number = np.unique(patients, return_inverse=True)[1]
+    each = np.bincount(number, weights=saved) / np.bincount(number)
+    error = float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else float("inf")
+    return float(each.mean()), error
 
 
 def _trust(level: Brightness, ours: Views, mapped: Floats, mismatch: float) -> float:
@@ -160,35 +167,3 @@ def _trust(level: Brightness, ours: Views, mapped: Floats, mismatch: float) -> f
     slope = float((expected * level.expectation.scores(mapped)).sum() / max((expected**2).sum(), 1e-12))
     features = ours.structure.shape[1]
     return float(min(max(slope, 0), 1) * features / (features + max(mismatch, 0)))
-
-
-def _excess(residuals: Floats, deviations: Floats) -> Floats:
-    """A root of the covariance that the source's deviations have beyond the reference's, and beyond chance."""
-    white = whitening(residuals)
-    ratio, directions = np.linalg.eigh(covariance(deviations @ white))
-    edge = chance_edge(residuals, deviations)
-    beyond = np.sqrt(np.where(ratio > edge, ratio - 1, 0))
-    return np.asarray((directions * beyond).T @ np.linalg.inv(white))
-
-
-def _earned(losses: Floats, patients: NDArray[np.intp], seed: int) -> tuple[float, float, float]:
-    """The best share, and its gain on patients who had no say in it with the standard error; 0 if it gains no more.
-
-    Parameters
-    ----------
-    losses : float64 array of shape (n, shares)
-        The first column is of no share.
-    patients : integer array of shape (n,)
-    seed : int
-    """
-    names, number = np.unique(patients, return_inverse=True)
-    fold = np.random.default_rng(seed).permutation(len(names))[number] % FOLDS
-    gain = np.zeros(len(losses))
-    for k in range(FOLDS):
-        held, rest = fold == k, fold != k
-        if held.any() and rest.any():
-            gain[held] = losses[held, 0] - losses[held, losses[rest].mean(0).argmin()]
-    each = np.bincount(number, weights=gain) / np.bincount(number)
-    error = float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else float("inf")
-    share = STRENGTHS[int(losses.mean(0).argmin())] if each.mean() > error else 0.0
-    return share, float(each.mean()), error

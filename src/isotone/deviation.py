@@ -3,8 +3,8 @@
 A scanner's curve maps all of its images alike. Where each image was also exposed, windowed or processed by itself,
 what remains is a deviation from image to image. Structure (`isotone.structure`), which no response changes, says how
 bright an image ought to be on the reference; the rest is anatomy that structure does not see, and tone. It tells
-which of several presets an image was made with (`isotone.presets`); how much of what then remains to take back is for
-validation to say (`isotone.adaptive`).
+which of several presets an image was made with (`isotone.presets`); of what then remains, what exceeds the reference's
+own variation is taken back (`isotone.excess`, `isotone.adaptive`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import ModelError
+from isotone.excess import covariance, whitening
 from isotone.expectation import DAMAGED, Expectation, finite
 from isotone.foreground import regions
 from isotone.structure import SIZE
@@ -32,7 +33,7 @@ NUMBERS = ("offset", "limit", "whitening", "part")
 COMPONENTS = 6
 """Directions in which an image may deviate."""
 WIDEST = 3.0
-"""Corrections beyond this many standard deviations of the source's images are cut to it."""
+"""Deviations beyond this many standard deviations of the source's images are cut to it."""
 KNOTS = 16
 """Straight pieces of the curve that takes a deviation back."""
 
@@ -50,11 +51,11 @@ class Deviation:
     offset : float64 array of shape (k,)
         The source's mean deviation: that is for the scanner's curve.
     limit : float64 array of shape (k,)
-        Largest deviation that is taken back.
+        Deviations beyond it are cut to it.
     whitening : float64 array of shape (k, k)
         Times it, the deviations of the reference's images have unit variances and no correlations.
     part : float64 array of shape (k, k)
-        Times it, a deviation is what may be taken back (`isotone.nuisance`).
+        Times it, a deviation is what to take back of it (`isotone.excess`).
     strength : float
         Share of that which is taken back, in [0, 1].
     """
@@ -88,7 +89,7 @@ class Deviation:
             expectation=expectation,
             offset=found.mean(0),
             limit=WIDEST * found.std(0),
-            whitening=whitening(level.residuals),
+            whitening=whitening(covariance(level.residuals)),
             part=np.eye(len(expectation.axes)),
             strength=0.0,
         )
@@ -106,17 +107,16 @@ class Deviation:
         distances = [(self.white(self.of(views, curve(views.quantiles))) ** 2).sum(1) for curve in curves]
         return np.asarray(np.argmin(distances, axis=0), np.intp)
 
-    def correction(self, mapped: Floats, deviation: Floats) -> ToneCurve:
+    def correction(self, mapped: Floats, taken: Floats) -> ToneCurve:
         """What follows the scanner's curve for one image.
 
         Parameters
         ----------
         mapped : float64 array of shape (q,)
             The image's quantiles behind the scanner's curve.
-        deviation : float64 array of shape (k,)
-            To take back, within the limits.
+        taken : float64 array of shape (k,)
+            Of the deviation.
         """
-        taken = np.clip(deviation, -self.limit, self.limit)
         wanted = np.maximum.accumulate(np.clip(mapped - taken @ self.expectation.axes, 0, 1))
         chosen = np.linspace(0, len(mapped) - 1, KNOTS + 1).round().astype(int)
         return free_curve(mapped[chosen], wanted[chosen])
@@ -130,7 +130,8 @@ class Deviation:
         if not self.strength:
             return preset
         mapped = preset(views.quantiles)
-        return preset.then(self.correction(mapped[0], self.strength * self.of(views, mapped)[0] @ self.part))
+        deviation = np.clip(self.of(views, mapped)[0], -self.limit, self.limit)
+        return preset.then(self.correction(mapped[0], self.strength * deviation @ self.part))
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers and lists, ready for JSON."""
@@ -156,30 +157,3 @@ class Deviation:
         if not (like_ours and fitting and strength.shape == () and 0 <= strength <= 1):
             raise ModelError("E_MODEL", DAMAGED)
         return cls(air=bool(entry["air"]), expectation=expectation, strength=float(strength), **arrays)
-
-
-def whitening(residuals: Floats) -> Floats:
-    """Times it, the residuals have unit variances and no correlations."""
-    scale, axes = np.linalg.eigh(covariance(residuals))
-    return np.asarray(axes / np.sqrt(np.maximum(scale, 1e-12)))
-
-
-def covariance(numbers: Floats) -> Floats:
-    """Of the columns, shape (k, k), also where there is one."""
-    return np.cov(numbers.T).reshape(numbers.shape[1], -1)
-
-
-def chance_edge(residuals: Floats, deviations: Floats) -> float:
-    """How far apart the variances of two samples of one population lie along their best direction.
-
-    The edge of Wachter's law (1980, doi:10.1214/aos/1176345134), the ratio of the second's variance to the first's.
-    """
-    count = residuals.shape[1]
-    ours, theirs = (min(count / len(each), 0.9) for each in (deviations, residuals))
-    return float(((1 + np.sqrt(ours + theirs - ours * theirs)) / (1 - theirs)) ** 2)
-
-
-def variation(residuals: Floats, deviations: Floats) -> float:
-    """The largest variance of a source's deviations, the reference's being 1, as a multiple of what chance makes it."""
-    largest = np.linalg.eigvalsh(covariance(deviations @ whitening(residuals)))[-1]
-    return float(largest / chance_edge(residuals, deviations))

@@ -20,7 +20,8 @@ from scipy import special
 from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.deviation import Deviation, covariance
+from isotone.deviation import Deviation
+from isotone.excess import covariance
 from isotone.foreground import Regions
 from isotone.mix import nearest_mix
 from isotone.views import Described, take_views

@@ -17,9 +17,10 @@ from isotone.brightness import Brightness
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
-from isotone.deviation import COMPONENTS, Deviation, variation
+from isotone.deviation import COMPONENTS, Deviation
 from isotone.drift import FEWEST, Drift
 from isotone.errors import IsotoneError, UsageError
+from isotone.excess import variation
 from isotone.gate import Gate
 from isotone.look import look, through
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper

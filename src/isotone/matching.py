@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,30 +71,43 @@ class Match:
 def match_populations(ours: Views, reference: Described, known: dict[str, float], known_from: str, seed: int) -> Match:
     """Weigh the reference images; where the source shows less of the body, windows of them."""
 
-    def compared(views: Views, window: float) -> tuple[Population, Match]:
-        population = Population(views, seed)
+    def compared(population: Population, window: float) -> Match:
         chance = 1 / max(len(population.classes), 1)
         tells = population.accuracy > chance + INFORMED * (1 - chance)
         mix = known or (population.mix(ours) if tells else {})
         origin = known_from if known else "structure" if mix else "none"
         gap = population.mismatch(ours, mix or population.mix(ours))
-        return population, Match(views, np.ones(len(views)), mix, origin, window, gap, population.limit(ours))
+        views = population.reference
+        return Match(views, np.ones(len(views)), mix, origin, window, gap, population.limit(ours))
 
     parts = reference.parts
-    population, match = compared(reference.views, 1.0)
+    population = _population(reference.views, seed)
+    match = compared(population, 1.0)
     if match.mismatch > match.limit:
         some = np.random.default_rng(seed).permutation(len(reference))[:SEARCHED]
         tried = [
-            compared(windowed([reference[i] for i in some], [parts[i] for i in some], window, reference.air), window)[1]
+            compared(
+                Population(
+                    windowed([reference[i] for i in some], [parts[i] for i in some], window, reference.air), seed
+                ),
+                window,
+            )
             for window in WINDOWS
         ]
         best = min(tried, key=lambda m: m.mismatch)
         if best.mismatch < match.mismatch / 2:
-            population, match = compared(windowed(reference, parts, best.window, reference.air), best.window)
+            population = Population(windowed(reference, parts, best.window, reference.air), seed)
+            match = compared(population, best.window)
     alike = match.mismatch <= match.limit
     mix, origin = (match.mix, match.mix_from) if alike or known else ({}, "none")
     weights = population.weights(ours, mix, balanced=alike)
     return replace(match, weights=weights, mix=mix, mix_from=origin)
+
+
+@lru_cache(maxsize=1)
+def _population(reference: Views, seed: int) -> Population:
+    """One for all scanners and presets: images are told apart as objects, and are not changed."""
+    return Population(reference, seed)
 
 
 def classified(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
@@ -20,6 +22,22 @@ def confusion(said: NDArray[np.intp], true: NDArray[np.intp], classes: int) -> F
     table = np.full((classes, classes), 0.5 / classes)
     np.add.at(table, (true, said), 1.0)
     return np.asarray(table / table.sum(axis=1, keepdims=True))
+
+
+def mixed(labels: NDArray[np.str_], mix: Mapping[str, float]) -> Floats:
+    """Weights of images, mean 1, that mix their classes so; classes that have no image are left out.
+
+    Parameters
+    ----------
+    labels : array of shape (n,) of str
+    mix : mapping of str to float
+        Shares, not negative; of no class at hand: all images weigh alike.
+    """
+    weights = np.zeros(len(labels))
+    for name, share in mix.items():
+        own = labels == name
+        weights += share * own / max(int(own.sum()), 1)
+    return weights / weights.mean() if weights.any() else np.ones(len(labels))
 
 
 def estimate_mix(likelihood: Floats, prior: Floats, strength: float = 2.0) -> Floats:

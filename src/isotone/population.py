@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from isotone.brightness import Brightness, held_out
-from isotone.mix import estimate_mix
+from isotone.mix import estimate_mix, mixed
 from isotone.views import Views
 
 Floats = NDArray[np.float64]
@@ -118,12 +118,11 @@ class Population:
             doi:10.1093/pan/mpr025) with as much tolerance as the number of source images calls for.
         """
         labels = self.reference.labels
-        base = np.ones(len(labels))
         present = [c for c in mix if mix[c] > 0 and (labels == c).any()]
-        if present:
-            base = sum(mix[c] * (labels == c) / (labels == c).sum() for c in present) + 1e-9
+        base = mixed(labels, mix)
         if not balanced:
-            return np.asarray(base / base.mean())
+            return base
+        base = base + 1e-9
         expected = self._brightness.expected
         scale = expected.std(0).clip(1e-9)
         columns = [expected / scale]

@@ -33,7 +33,7 @@ def find_presets(
     A mixture of Gaussians must explain the deviations of the source's images better than it explains any resample of
     the reference's as large. Then each group of images gets a curve, each image the curve that leaves it nearest to
     what its structure lets expect, and so on until no image changes. Where the source differs from the reference in
-    more than tone, structure is no measure of that, and there is one curve.
+    more than tone, or shows less of the body, structure is no measure of that, and there is one curve.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def find_presets(
     -------
     list of ToneCurve
     """
-    if scanner.notes["mismatch"] > scanner.notes["mismatch_limit"]:
+    if scanner.notes["mismatch"] > scanner.notes["mismatch_limit"] or scanner.notes["window"] < 1:
         return [scanner.curve]
     views = source.views_with(reference.air)
     deviation = Deviation.fit(level, views, scanner.curve(views.quantiles), reference.air)
