@@ -97,8 +97,8 @@ def fit_adaptive(
     )
     if most == 1 or scanner.notes["window"] < 1:
         return found
-    moved = presets
-    for _ in range(ROUNDS):
+    moved, alike = presets, scanner.notes["mismatch"] <= scanner.notes["mismatch_limit"]
+    for _ in range(ROUNDS if alike else 0):
         share = _trust(level, ours, mapped, scanner.notes["mismatch"]) * (1 - 1 / float(excess.ratios.max()))
         towards = model.correction(mapped.mean(0), share * model.offset)
         moved = [preset.then(towards) for preset in moved]

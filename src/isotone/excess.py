@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+TAILS = 1.2
+"""Times the edge of chance that a matched scanner's variances reach: deviations have heavier tails than normal ones."""
+
 
 @dataclass(frozen=True, eq=False)
 class Excess:
@@ -20,7 +23,8 @@ class Excess:
     axes : float64 array of shape (k, k)
         Deviations, shape (n, k), times it are uncorrelated on both sides, and of unit variance on the reference.
     ratios : float64 array of shape (k,)
-        Variances of the source's deviations along them; 1 where chance explains what is found.
+        Variances of the source's deviations along them, as multiples of what chance makes of equal ones; 1 where that
+        explains what is found.
     """
 
     axes: Floats
@@ -29,9 +33,6 @@ class Excess:
     @classmethod
     def fit(cls, residuals: Floats, deviations: Floats, weights: Floats) -> Self:
         """Compare two samples of deviations.
-
-        A ratio that lies beyond the edge of what chance does is corrected for what chance adds to it (Wang & Yao
-        2017, doi:10.1214/16-AOS1463); one that does not is 1.
 
         Parameters
         ----------
@@ -42,14 +43,9 @@ class Excess:
         weights : float64 array of shape (m,)
             Of the reference's images, so that its classes are mixed as the source's are.
         """
-        ours, theirs = _crowding(residuals, deviations)
         white = whitening(covariance(residuals, weights))
         found, directions = np.linalg.eigh(covariance(deviations @ white))
-        # λ = ℓ (ℓ - 1 + ours) / (ℓ - 1 - theirs ℓ), solved for ℓ; its two solutions meet at the edge.
-        half = (found * (1 - theirs) + 1 - ours) / 2
-        beyond = found > chance_edge(residuals, deviations)
-        ratios = np.where(beyond, half + np.sqrt(np.maximum(half**2 - found, 0)), 1.0)
-        return cls(white @ directions, np.maximum(ratios, 1.0))
+        return cls(white @ directions, np.maximum(found / (TAILS * chance_edge(residuals, deviations)), 1.0))
 
     @property
     def share(self) -> Floats:
@@ -81,7 +77,8 @@ def chance_edge(residuals: Floats, deviations: Floats) -> float:
 
     The edge of Wachter's law (1980, doi:10.1214/aos/1176345134), the ratio of the second's variance to the first's.
     """
-    ours, theirs = _crowding(residuals, deviations)
+    count = residuals.shape[1]
+    ours, theirs = (min(count / len(each), 0.9) for each in (deviations, residuals))
     return float(((1 + np.sqrt(ours + theirs - ours * theirs)) / (1 - theirs)) ** 2)
 
 
@@ -89,9 +86,3 @@ def variation(residuals: Floats, deviations: Floats) -> float:
     """The largest variance of a source's deviations, the reference's being 1, as a multiple of what chance makes it."""
     largest = np.linalg.eigvalsh(covariance(deviations @ whitening(covariance(residuals))))[-1]
     return float(largest / chance_edge(residuals, deviations))
-
-
-def _crowding(residuals: Floats, deviations: Floats) -> tuple[float, float]:
-    """Numbers per image, of the source and of the reference."""
-    count = residuals.shape[1]
-    return min(count / len(deviations), 0.9), min(count / len(residuals), 0.9)
