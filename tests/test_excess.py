@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from isotone.excess import TAILS, Excess
+from isotone.excess import Excess
 from isotone.mix import mixed
 
 EVEN = np.ones
@@ -20,7 +20,7 @@ def test_its_root_makes_reference_deviations_vary_as_the_source_does_but_for_wha
     mixing = rng.normal(size=(3, 3))
     theirs, ours = rng.normal(size=(20000, 3)) @ mixing, rng.normal(size=(20000, 3)) * [3.0, 1.0, 1.0] @ mixing
     root = Excess.fit(theirs, ours, EVEN(20000)).root @ np.linalg.inv(mixing)
-    np.testing.assert_allclose(np.eye(3) + root.T @ root, np.diag([9.0 / TAILS, 1, 1]), atol=0.3)
+    np.testing.assert_allclose(np.eye(3) + root.T @ root, np.diag([9.0, 1, 1]), atol=0.5)
 
 
 def test_what_is_left_is_nearly_the_best_linear_guess_at_what_the_reference_would_have_shown():
@@ -30,7 +30,7 @@ def test_what_is_left_is_nearly_the_best_linear_guess_at_what_the_reference_woul
     excess = Excess.fit(true, seen, EVEN(len(true)))
     left = seen - seen @ excess.share
     best = seen @ np.linalg.lstsq(seen, true, rcond=None)[0]
-    assert np.mean((left - true) ** 2) < 1.05 * np.mean((best - true) ** 2)
+    assert np.mean((left - true) ** 2) < 1.02 * np.mean((best - true) ** 2)
     assert np.mean((left - true) ** 2) < 0.5 * np.mean((seen - true) ** 2)
 
 

@@ -24,7 +24,7 @@ class Excess:
         Deviations, shape (n, k), times it are uncorrelated on both sides, and of unit variance on the reference.
     ratios : float64 array of shape (k,)
         Variances of the source's deviations along them, as multiples of what chance makes of equal ones; 1 where that
-        explains what is found.
+        may explain what is found.
     """
 
     axes: Floats
@@ -45,7 +45,8 @@ class Excess:
         """
         white = whitening(covariance(residuals, weights))
         found, directions = np.linalg.eigh(covariance(deviations @ white))
-        return cls(white @ directions, np.maximum(found / (TAILS * chance_edge(residuals, deviations)), 1.0))
+        edge = chance_edge(residuals, deviations)
+        return cls(white @ directions, np.where(found > TAILS * edge, found / edge, 1.0))
 
     @property
     def share(self) -> Floats:
