@@ -22,12 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone import Manifest, make_phantom
-from isotone.brightness import Brightness
+from isotone.brightness import learned
 from isotone.check import judge
 from isotone.curves import quantize
 from isotone.data.cohorts.phantom_scanners import ALDER, BIRCH, CEDAR
 from isotone.data.sample import Sample, load_samples
-from isotone.deviation import COMPONENTS
 from isotone.drift import Drift
 from isotone.gate import BATCH, Gate
 from isotone.look import look, through
@@ -102,10 +101,12 @@ def measure(
     others: dict[str, list[Sample]] | None = None,
 ) -> Shares:
     """Fit a gate and a drift: shares of alarms among single images, then among batches of 20."""
-    curve = fit_scanner(source, reference, settings=ScannerSettings(resamples=0)).curve
+    level = learned(reference.views)
+    assert level is not None
+    curve = fit_scanner(source, reference, level=level, settings=ScannerSettings(resamples=0)).curve
     lent = through(looks_of(reference), curve.inverse())
     gate = Gate.fit(looks_of(source), [s.patient for s in source], lent, [s.label for s in reference])
-    drift = Drift.fit(described(source), reference, curve, Brightness(reference.views, COMPONENTS))
+    drift = Drift.fit(described(source), reference, curve, level)
     rng = np.random.default_rng(0)
     looks, labels = looks_of(test), np.array([str(s.label) for s in test])
     views = described(test).views_with(reference.air)

@@ -28,10 +28,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 import nih_table
 import residual_net
 from isotone.adaptive import fit_adaptive
-from isotone.brightness import Brightness
+from isotone.brightness import learned
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
-from isotone.deviation import COMPONENTS
 from isotone.evaluation.distance import grouped_auc
 from isotone.evaluation.metrics import auc
 from isotone.evaluation.one_pass import Observe
@@ -185,17 +184,19 @@ def fitted(
         return GDCEMapper(network), {"epochs": log}
     labels = method.endswith(", labels")
     source = source if labels else [replace(s, label=None) for s in source]
+    level = learned(reference.views, seed)
+    assert level is not None
     fit = fit_scanner(
         source,
         reference,
         classifier=None if method == "scanner, no classifier" else classifier,
+        level=level,
         labels=labels,
         seed=seed,
     )
     notes = fit.notes | {"curve": json.loads(fit.curve.to_json())}
     if method not in ADAPTIVE:
         return ScannerMapper(fit.curve), notes
-    level = Brightness(reference.views, COMPONENTS, seed)
     found = fit_adaptive(source, reference, fit, level, classifier, seed=seed)
     mapper = ScannerMapper(fit.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation)
     return mapper, notes | {"adaptive": found.notes}

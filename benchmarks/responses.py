@@ -32,9 +32,8 @@ import torch
 
 import responses_table
 from isotone.adaptive import fit_adaptive
-from isotone.brightness import Brightness
+from isotone.brightness import Brightness, learned
 from isotone.data.sample import Sample, TakeSample
-from isotone.deviation import COMPONENTS
 from isotone.files import replace_file
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import AdaptiveMapper, ScannerMapper
@@ -69,7 +68,7 @@ EPOCHS = 40
 VGG = SHARED.parent / "weights" / "vgg16_features_conv2_2_caffe_rgb.safetensors"
 QUANTILES = np.linspace(0, 1, 513)
 """Of the plainest curve: all pixels of the source onto all pixels of the reference."""
-NOTED = ("mix", "mix_from", "window", "mismatch", "clipped_share", "warnings", "adaptive")
+NOTED = ("mix", "mix_from", "window", "mismatch", "variance", "clipped_share", "warnings", "adaptive")
 """What is kept of a fit's notes."""
 WORKED = ("matched", "B and C", "C : D", "normal : pneumonia")
 """Beginnings of the populations on which the curve by task loss is fitted too."""
@@ -84,6 +83,7 @@ class Bench:
     world: World
     classifier: Classifier
     reference: Described
+    level: Brightness | None
     normalizers: list[Any]
     done: dict[tuple[str, str], tuple[list[Radiograph], dict[str, np.ndarray]]]
 
@@ -119,26 +119,29 @@ def set_up(anatomy: str, seed: int, folder: Path, scale: float) -> Bench:
         fit_classifier(train, val, settings, seed=seed, quiet=True).save(kept)
     written = [radiograph(image, "none", i, "ref") for i, image in enumerate(world.train)]
     normalizers = [baseline(name).fit(written) for name in BASELINES]
-    return Bench(world, Classifier.load(kept), described([*train, *val]), normalizers, {})
+    reference = described([*train, *val])
+    return Bench(world, Classifier.load(kept), reference, learned(reference.views), normalizers, {})
 
 
 def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[Any, float, Any]]:
     """Every method that is fitted: its curves, the CPU seconds of its fit, and its notes.
 
-    The reference's images are described once for all fits; that is not in their seconds.
+    The reference's images are described, and learned from, once for all fits; that is not in their seconds.
     """
     result: dict[str, tuple[Any, float, Any]] = {}
 
     def scanner(**options: Any) -> tuple[Any, dict[str, Any]]:
-        fit = fit_scanner(source, bench.reference, settings=ScannerSettings(resamples=0), **options)
+        settings = ScannerSettings(resamples=0)
+        fit = fit_scanner(source, bench.reference, level=bench.level, settings=settings, **options)
         return ScannerMapper(fit.curve), fit.notes
 
     def by_image() -> tuple[Any, dict[str, Any]]:
         curve, _, notes = result["scanner, no labels"]
         unlabelled = [replace(s, label=None) for s in source]
         fit = ScannerFit(curve.scanner_curve, notes)
-        level = Brightness(bench.reference.views, COMPONENTS)
-        found = fit_adaptive(unlabelled, bench.reference, fit, level, bench.classifier)
+        if bench.level is None:
+            return curve, notes
+        found = fit_adaptive(unlabelled, bench.reference, fit, bench.level, bench.classifier)
         return AdaptiveMapper(found.presets, found.deviation), notes | {"adaptive": found.notes}
 
     def by_task() -> tuple[Any, dict[str, Any]]:

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from isotone.adaptive import fit_adaptive
-from isotone.brightness import Brightness
+from isotone.brightness import learned
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.deviation import COMPONENTS, Deviation
+from isotone.deviation import Deviation
 from isotone.errors import ModelError
-from isotone.fitting import _fit_curve
 from isotone.imaging.radiograph import Radiograph
-from isotone.mapper import AdaptiveMapper, ScannerMapper, load_mapper
+from isotone.mapper import AdaptiveMapper, load_mapper
 from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.structure import SIZE
 from isotone.views import described
@@ -62,7 +61,7 @@ class Blind(Threshold):
 
 
 def adapted(source, reference, scanner, seed=0):
-    level = Brightness(described(reference).views, COMPONENTS, seed)
+    level = learned(described(reference).views, seed)
     return fit_adaptive(source, reference, scanner, level, Threshold(), seed=seed)
 
 
@@ -114,7 +113,7 @@ def test_a_scanner_without_deviations_of_its_own_keeps_its_one_curve(reference):
 
 
 def test_what_the_classifier_does_not_see_is_not_taken_back(reference, jittered):
-    level = Brightness(described(reference).views, COMPONENTS)
+    level = learned(described(reference).views)
     fit = fit_adaptive(jittered, reference, plain(), level, Blind())
     assert not fit.deviation.strength
     assert fit.notes["gain"] == 0.0
@@ -141,16 +140,6 @@ def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(ref
     for number, gamma in enumerate((0.6, 1.8)):
         curve = fit.deviation.curve(even_dark[number], fit.presets)
         assert np.abs(curve(x**gamma) - x).max() < 0.04
-
-
-@pytest.mark.parametrize(("gammas", "told"), [([1.8, 0.6] * 40, True), ([1.2] * 80, False)])
-def test_a_fit_of_one_curve_warns_where_several_settings_are_behind_one_name(reference, gammas, told):
-    scanner = ScannerFit(ToneCurve(), {"mismatch": 0.0, "mismatch_limit": 1.0, "warnings": ["W_FEW so far"]})
-    level = Brightness(described(reference).views, COMPONENTS)
-    mapper, notes = _fit_curve(described(cohort(3000, gammas)), described(reference), scanner, level)
-    assert isinstance(mapper, ScannerMapper)
-    assert [w.split()[0] for w in notes["warnings"]] == ["W_FEW", "W_VARIES"][: 1 + told]
-    assert scanner.notes["warnings"] == ["W_FEW so far"]
 
 
 def test_without_labels_no_label_of_the_source_is_read_and_a_seed_repeats_the_fit(reference, jittered, fitted):

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from isotone import ScannerSettings
+from isotone.brightness import learned
 from isotone.data.cohorts.phantom_anatomy import Anatomy, draw_breast
 from isotone.data.cohorts.phantom_scanners import reference_presentation
 from isotone.data.sample import Sample
 from isotone.errors import UsageError
 from isotone.scanner import fit_scanner
 from isotone.stages import Affine, Knots
+from isotone.views import described
 
 RESPONSES = {
     "gamma 0.4": lambda x: x**0.4,
@@ -103,6 +105,25 @@ def test_noise_beyond_the_reference_is_said_and_the_mix_not_guessed(reference, o
     notes = fit_scanner(noisy, reference, labels=False, settings=FEW).notes
     assert notes["mix_from"] == "none"
     assert any(w.startswith("W_BEYOND_TONE") for w in notes["warnings"])
+
+
+def test_settings_from_image_to_image_are_said_and_go_into_the_curve_as_their_median(reference, others):
+    level = learned(described(reference).views)
+    gammas = np.exp(0.5 * np.random.default_rng(0).standard_normal(80))
+    images = [*others["B"][:40], *others["C"][:40]]
+    varied = [through([s], lambda x, g=g: x ** (1.5 * g))[0] for s, g in zip(images, gammas, strict=True)]
+    fit, pooled = (fit_scanner(varied, reference, level=given, labels=False, settings=FEW) for given in (level, None))
+    assert fit.notes["variance"] > 2
+    assert [w.split()[0] for w in fit.notes["warnings"]] == ["W_VARIES"]
+    assert error(fit, lambda x: x**1.5) < 0.5 * error(pooled, lambda x: x**1.5)
+
+
+def test_without_settings_of_their_own_all_grey_levels_are_matched(reference, others):
+    source = through([*others["B"][:40], *others["C"][:40]], RESPONSES["log"])
+    level = learned(described(reference).views)
+    fit, unasked = (fit_scanner(source, reference, level=given, labels=False, settings=FEW) for given in (level, None))
+    assert fit == unasked
+    assert fit.notes["variance"] == 1.0
 
 
 def test_the_narrow_range_gets_an_affine_stage_and_the_free_curve_knots(reference, others):

@@ -10,6 +10,10 @@ from isotone.views import Views
 
 Floats = NDArray[np.float64]
 
+COMPONENTS = 6
+"""Directions in which an image may deviate."""
+FEWEST = 10
+"""Patients of the reference, at least: of fewer, structure learns nothing."""
 FOLDS = 5
 
 
@@ -47,6 +51,11 @@ class Brightness:
         model.fit(x, scores)
         weights, offset = np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
         self.expectation = Expectation(mean, axes, scaler.mean_, scaler.scale_, weights, offset)
+
+
+def learned(reference: Views, seed: int = 0) -> Brightness | None:
+    """How bright structure lets expect an image to be on the reference; None where its patients are too few."""
+    return Brightness(reference, COMPONENTS, seed) if len(np.unique(reference.patients)) >= FEWEST else None
 
 
 def held_out(

@@ -30,8 +30,6 @@ from isotone.views import QUANTILES, Views, take_views
 Floats = NDArray[np.float64]
 
 NUMBERS = ("offset", "limit", "whitening", "part")
-COMPONENTS = 6
-"""Directions in which an image may deviate."""
 WIDEST = 3.0
 """Deviations beyond this many standard deviations of the source's images are cut to it."""
 KNOTS = 16
@@ -75,7 +73,7 @@ class Deviation:
         Parameters
         ----------
         level : Brightness
-            Of the reference, with at most `COMPONENTS` axes.
+            Of the reference, as `isotone.brightness.learned` has it.
         ours : Views
             Of the source.
         mapped : float64 array of shape (n, q)

@@ -28,8 +28,6 @@ from isotone.views import Described, take_views
 
 Floats = NDArray[np.float64]
 
-FEWEST = 10
-"""Patients of the reference, at least: of fewer, structure learns nothing."""
 SMOOTH = 0.8
 """Share of the false alarms that the search among smooth changes may raise."""
 ERROR, SMOOTH_ERROR = 0.02, 0.05

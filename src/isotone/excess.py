@@ -81,9 +81,3 @@ def chance_edge(residuals: Floats, deviations: Floats) -> float:
     count = residuals.shape[1]
     ours, theirs = (min(count / len(each), 0.9) for each in (deviations, residuals))
     return float(((1 + np.sqrt(ours + theirs - ours * theirs)) / (1 - theirs)) ** 2)
-
-
-def variation(residuals: Floats, deviations: Floats) -> float:
-    """The largest variance of a source's deviations, the reference's being 1, as a multiple of what chance makes it."""
-    largest = np.linalg.eigvalsh(covariance(deviations @ whitening(covariance(residuals))))[-1]
-    return float(largest / chance_edge(residuals, deviations))

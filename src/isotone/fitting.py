@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,18 +14,16 @@ from pydantic import BaseModel
 
 from isotone.adaptive import fit_adaptive
 from isotone.bank import lean
-from isotone.brightness import Brightness
+from isotone.brightness import Brightness, learned
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
-from isotone.deviation import COMPONENTS, Deviation
-from isotone.drift import FEWEST, Drift
+from isotone.drift import Drift
 from isotone.errors import IsotoneError, UsageError
-from isotone.excess import variation
 from isotone.gate import Gate
 from isotone.look import look, through
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
-from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
+from isotone.scanner import VARY, ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 from isotone.views import Described, described
 
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 
 Method = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
-VARIES = 2.0
-"""`variation` from which a fit of one curve warns: matched images reached 1.2, those of mixtures 1.7 and more."""
-VARY = "W_VARIES its images vary in tone as the reference's do not, as if by settings; see --method adaptive"
 Fit = tuple[Mapper, dict[str, Any]]
 """A scanner's curves, and what the fit says of itself."""
 
@@ -90,11 +86,11 @@ def fit_mappers(
         own = [s for s in samples if s.domain == domain]
         _enough(own, repr(domain), refused)
         sources[domain] = described([replace(s, label=None) for s in own] if labels == "none" else own)
+    level = learned(reference.views, seed)
     if method == "gdce":  # for the gates
-        plain = _fit_scanners(sources, reference, None, ScannerSettings(resamples=0), None, seed)
+        plain = _fit_scanners(sources, reference, None, level, ScannerSettings(resamples=0), None, seed)
     else:
-        plain = _fit_scanners(sources, reference, classifier, settings or ScannerSettings(), mix, seed)
-    level = Brightness(reference.views, COMPONENTS, seed) if _learns(reference) else None
+        plain = _fit_scanners(sources, reference, classifier, level, settings or ScannerSettings(), mix, seed)
     found: dict[str, Fit] = {}
     for number, (domain, source) in enumerate(sources.items()):
         if method == "gdce" and classifier is not None:
@@ -103,7 +99,7 @@ def fit_mappers(
         elif method == "adaptive" and classifier is not None and level is not None:
             found[domain] = _fit_adaptive(source, reference, plain[domain], level, classifier, seed)
         else:
-            found[domain] = _fit_curve(source, reference, plain[domain], level)
+            found[domain] = ScannerMapper(plain[domain].curve), plain[domain].notes
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
@@ -123,7 +119,9 @@ def settings_of(method: Method) -> type[BaseModel]:
 
 
 def _check(method: Method, classifier: Classifier | None, labels: Labels, mix: Mapping[str, float] | None) -> None:
-    """Refuse, before an image is read, what the method cannot do."""
+    """Refuse, before an image is read, what cannot be done."""
+    if find_spec("sklearn") is None:  # what a fit needs of it is loaded where it is used
+        raise IsotoneError("E_EXTRA", "fitting needs scikit-learn")
     if method == "gdce" and (classifier is None or labels == "none"):
         raise UsageError("gdce needs a classifier and source labels", next_step="Use --method scanner.")
     if method == "adaptive" and classifier is None:
@@ -182,31 +180,19 @@ def _fit_scanners(
     sources: Mapping[str, Described],
     reference: Described,
     classifier: Classifier | None,
+    level: Brightness | None,
     settings: ScannerSettings,
     mix: Mapping[str, float] | None,
     seed: int,
 ) -> dict[str, ScannerFit]:
     """A curve for every scanner, those with few images leaning on the others."""
-    try:
-        fits = {
-            domain: fit_scanner(source, reference, classifier=classifier, mix=mix, settings=settings, seed=seed)
-            for domain, source in sources.items()
-        }
-    except ImportError:  # what a fit needs of it is loaded where it is used
-        raise IsotoneError("E_EXTRA", "fitting needs scikit-learn") from None
+    fits = {
+        domain: fit_scanner(
+            source, reference, classifier=classifier, level=level, mix=mix, settings=settings, seed=seed
+        )
+        for domain, source in sources.items()
+    }
     return lean(fits, settings)
-
-
-def _fit_curve(source: Described, reference: Described, scanner: ScannerFit, level: Brightness | None) -> Fit:
-    """The scanner's curve, with a warning where one is not enough."""
-    warnings = scanner.notes["warnings"]
-    if level is not None:
-        ours = source.views_with(reference.air)
-        mapped = scanner.curve(ours.quantiles)
-        deviations = Deviation.fit(level, ours, mapped, reference.air).of(ours, mapped)
-        if variation(level.residuals, deviations) >= VARIES:
-            warnings = [*warnings, VARY]
-    return ScannerMapper(scanner.curve), scanner.notes | {"warnings": warnings}
 
 
 def _fit_adaptive(
@@ -219,12 +205,10 @@ def _fit_adaptive(
 ) -> Fit:
     found = fit_adaptive(source, reference, scanner, level, classifier, seed=seed)
     notes = scanner.notes | {"method": "adaptive", "adaptive": found.notes}
-    return ScannerMapper(scanner.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation), notes
-
-
-def _learns(reference: Described) -> bool:
-    """Whether the reference has patients enough to learn from structure how bright an image ought to be."""
-    return len(np.unique(reference.views.patients)) >= FEWEST
+    if found.plain:
+        return ScannerMapper(scanner.curve), notes
+    warnings = [warning for warning in notes["warnings"] if warning != VARY]
+    return AdaptiveMapper(found.presets, found.deviation), notes | {"warnings": warnings}
 
 
 def _fit_gdce(

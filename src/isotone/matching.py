@@ -14,7 +14,7 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.mix import confusion, estimate_mix
 from isotone.population import Population
-from isotone.transport import Pool, free_curve
+from isotone.transport import Levels, free_curve
 from isotone.views import Described, Views, windowed
 
 Floats = NDArray[np.float64]
@@ -112,8 +112,7 @@ def _population(reference: Views, seed: int) -> Population:
 
 def classified(
     match: Match,
-    ours: Views,
-    air: float,
+    pools: tuple[Levels, Levels],
     source: Sequence[Sample],
     reference: Sequence[Sample],
     classifier: FrozenClassifier,
@@ -128,8 +127,7 @@ def classified(
     true = np.array([classes.index(str(s.label)) for s in tested])
     matrix = confusion(_say(tested, classifier, ToneCurve()), true, len(classes))
     prior = np.array([float((match.reference.labels == c).any()) for c in classes])
-    pools = Pool(ours, air), Pool(match.reference, air)
-    x, mix, weights = pools[0].quantiles(np.ones(len(ours))), prior / prior.sum(), match.weights
+    x, mix, weights = pools[0].quantiles(np.ones(len(source))), prior / prior.sum(), match.weights
     for _ in range(rounds):
         said = _say(source, classifier, free_curve(x, pools[1].quantiles(weights)))
         mix, before = estimate_mix(matrix[:, said].T, prior), mix

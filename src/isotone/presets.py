@@ -66,15 +66,16 @@ def find_presets(
         members = [m for m in members if len(m) >= FEWEST]
         if len(members) < 2:
             return [scanner.curve]
-        curves = [_curve([source[i] for i in m], reference, seed) for m in members]
+        curves = [_curve([source[i] for i in m], reference, level, seed) for m in members]
         before, group = group, deviation.nearest(views, curves)
         if np.array_equal(before, group):
             break
     return curves
 
 
-def _curve(source: Sequence[Sample], reference: Sequence[Sample], seed: int) -> ToneCurve:
-    return fit_scanner(source, reference, labels=False, settings=ScannerSettings(resamples=0), seed=seed).curve
+def _curve(source: Sequence[Sample], reference: Sequence[Sample], level: Brightness, seed: int) -> ToneCurve:
+    settings = ScannerSettings(resamples=0)
+    return fit_scanner(source, reference, level=level, labels=False, settings=settings, seed=seed).curve
 
 
 def _split(points: Floats, seed: int) -> tuple[NDArray[np.intp], float]:

@@ -10,16 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import UsageError
+from isotone.excess import Excess
 from isotone.matching import FrozenClassifier, Match, classified, match_populations
+from isotone.mix import mixed
 from isotone.stages import Affine
-from isotone.transport import Pool, free_curve
+from isotone.transport import Levels, MedianImage, Pool, free_curve
 from isotone.uncertainty import band, resampled, score_interval
 from isotone.views import Views, air_share, described
 
 Floats = NDArray[np.float64]
+
+VARIES = 2.0
+"""Variance, as a multiple of the reference's, from which images vary more by settings than by anatomy."""
+VARY = (
+    "W_VARIES its images vary in tone as the reference's do not, as if by settings: the curve is that of the median "
+    "image; see --method adaptive"
+)
 
 
 class ScannerSettings(BaseModel):
@@ -55,6 +65,7 @@ def fit_scanner(
     reference: Sequence[Sample],
     *,
     classifier: FrozenClassifier | None = None,
+    level: Brightness | None = None,
     labels: bool = True,
     mix: Mapping[str, float] | None = None,
     settings: ScannerSettings = ScannerSettings(),  # frozen
@@ -66,6 +77,9 @@ def fit_scanner(
     (no response changes it), else, where structure cannot tell the classes, what the classifier says of the
     matched images.
 
+    All images' grey levels are matched; those of the median images where the images vary in tone as the reference's do
+    not (W_VARIES), if but for that they are like the reference's.
+
     Parameters
     ----------
     source, reference : sequence of Sample
@@ -73,6 +87,8 @@ def fit_scanner(
         several fits.
     classifier : Classifier, optional
         Frozen. Its confusion matrix is taken on the reference samples of split "val".
+    level : Brightness, optional
+        Of the reference; without it, nobody asks whether the source's images vary more.
     labels : bool
         Whether labels of the source may be read; those of the reference always are.
     mix : mapping of str to float, optional
@@ -92,13 +108,22 @@ def fit_scanner(
     reference = described(reference)
     ours = described(source).views_with(reference.air)
     known, known_from = _known_mix(ours, reference, labels, mix)
-    match = match_populations(ours, reference, known, known_from, seed)
-    share = air_share(match.reference) if reference.air else 0.0
-    if match.mix_from == "none" and match.mismatch <= match.limit and classifier is not None:
-        match = classified(match, ours, share, source, reference, classifier, settings.rounds)
-    pools = Pool(ours, share), Pool(match.reference, share)
-    x, y = pools[0].quantiles(np.ones(len(ours))), pools[1].quantiles(match.weights)
+    found = match_populations(ours, reference, known, known_from, seed)
+    share = air_share(found.reference) if reference.air else 0.0
+    alike = found.mismatch <= found.limit
+
+    def transported(levels: type[Pool] | type[MedianImage]) -> tuple[Match, tuple[Levels, Levels], Floats, Floats]:
+        match, pools = found, (levels(ours, share), levels(found.reference, share))
+        if match.mix_from == "none" and alike and classifier is not None:
+            match = classified(match, pools, source, reference, classifier, settings.rounds)
+        return match, pools, pools[0].quantiles(np.ones(len(ours))), pools[1].quantiles(match.weights)
+
+    match, pools, x, y = transported(Pool)
     curve = certified(x, y, settings)
+    variance = _variance(level, ours, curve, match) if alike and match.window == 1 else 1.0
+    if variance >= VARIES:
+        match, pools, x, y = transported(MedianImage)
+        curve = certified(x, y, settings)
     levels = x[np.unique(np.linspace(0, len(x) - 1, 33).astype(int))]
     whose = ours.patients, match.reference.patients
     curves = resampled(*pools, match.weights, whose, levels, settings.resamples, seed)
@@ -113,12 +138,13 @@ def fit_scanner(
         "window": match.window,
         "mismatch": match.mismatch,
         "mismatch_limit": match.limit,
+        "variance": variance,
         "air_share": share,
         "projection_rmse_levels_8bit": 255 * float(np.sqrt(np.mean((curve(x) - y) ** 2))),
         "clipped_share": _clipped(curve, ours),
         "band": band(levels, curves),
         "score_interval": {} if classifier is None else score_interval(source, levels, curves, classifier, seed),
-        "warnings": _warnings(match, ours, len(reference)),
+        "warnings": [*_warnings(match, ours, len(reference)), *([VARY] if variance >= VARIES else [])],
     }
     return ScannerFit(curve, notes)
 
@@ -159,6 +185,15 @@ def certified(x: Floats, y: Floats, settings: ScannerSettings) -> ToneCurve:
         return plain
     affine = ToneCurve.fit(x, y, num_iterations=settings.num_iterations, affine=True)
     return affine if rmse(affine) < 0.7 * rmse(plain) else plain
+
+
+def _variance(level: Brightness | None, ours: Views, curve: ToneCurve, match: Match) -> float:
+    """The most that the images vary behind a curve, as a multiple of what images of the reference do; 1 by chance."""
+    if level is None:
+        return 1.0
+    deviations = level.expectation.scores(curve(ours.quantiles)) - level.expectation.of(ours.structure)
+    weights = mixed(match.reference.labels, match.mix)
+    return float(Excess.fit(level.residuals, deviations, weights).ratios.max())
 
 
 def _clipped(curve: ToneCurve, ours: Views) -> float:

@@ -58,6 +58,43 @@ class Pool:
         return np.maximum.accumulate(np.clip(means, 0, 1))
 
 
+class MedianImage:
+    """The grey levels of a scanner's median image: what `Pool` has, for images that were each exposed differently.
+
+    A response that all images share goes through a median as it goes through a quantile. Settings that change from
+    image to image widen pooled grey levels, and to map a wide distribution onto a narrow one costs contrast; they
+    leave the median image about where it is. Where nothing varies, fewer images decide here than in the pool.
+
+    Parameters
+    ----------
+    views : Views
+    air : float
+        Share of air, in [0, 1).
+    """
+
+    def __init__(self, views: Views, air: float) -> None:
+        self._views, self._air = views, air
+        self._shown = ~np.isnan(views.air[:, 0])
+
+    def quantiles(self, weights: Floats) -> Floats:
+        """Mean grey level of each of `BINS` equal shares, images weighted by `weights` of shape (n,); increasing."""
+        views, shown = self._views, self._shown
+        air = _median(views.air[shown], weights[shown]) if weights[shown].any() else np.full_like(views.air[:1], np.nan)
+        middle = _median(views.quantiles, weights)
+        return Pool(Views(views.structure[:1], middle, air, views.labels[:1], views.patients[:1]), self._air).quantiles(
+            np.ones(1)
+        )
+
+
+Levels = Pool | MedianImage
+"""Of a scanner: what is matched."""
+
+
+def _median(values: Floats, weights: Floats) -> Floats:
+    """Of each column, shape (1, k)."""
+    return np.asarray(np.quantile(values, [0.5], axis=0, weights=weights, method="inverted_cdf"), np.float64)
+
+
 def free_curve(x: Floats, y: Floats) -> ToneCurve:
     """Straight lines through the points and the ends, slopes kept above zero."""
     inside = np.clip(x, CLOSEST, 1 - CLOSEST)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isotone.data.sample import Sample
 from isotone.matching import FrozenClassifier
-from isotone.transport import Pool
+from isotone.transport import Levels
 
 Floats = NDArray[np.float64]
 
@@ -20,8 +20,8 @@ IMAGES = 64
 
 
 def resampled(
-    source: Pool,
-    reference: Pool,
+    source: Levels,
+    reference: Levels,
     weights: Floats,
     patients: tuple[NDArray[np.intp], NDArray[np.intp]],
     levels: Floats,
@@ -32,7 +32,7 @@ def resampled(
 
     Parameters
     ----------
-    source, reference : Pool
+    source, reference : Pool or MedianImage
     weights : float64 array of shape (n,)
         Of the reference images.
     patients : pair of integer arrays

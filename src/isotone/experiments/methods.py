@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isotone.brightness import Brightness, learned
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.experiments.folds import Split
@@ -70,6 +71,11 @@ class Task:
         """The reference's images as every curve is fitted to them."""
         return described(self.samples(self.reference, "train", "val"))
 
+    @cached_property
+    def level(self) -> Brightness | None:
+        """How bright structure lets expect the reference's images to be."""
+        return learned(self.population.views, self.seed)
+
     def samples(self, domain: str, *splits: str) -> list[Sample]:
         """The same, ready for a fit."""
         numbers = self.numbers(domain, *splits)
@@ -104,6 +110,7 @@ def scanner(task: Task, *, labels: bool = True) -> Mapping:
         source if labels else [replace(s, label=None) for s in source],
         task.population,
         classifier=task.classifier,
+        level=task.level,
         labels=labels,
         settings=ScannerSettings(resamples=0),  # the band is not reported here
         seed=task.seed,
