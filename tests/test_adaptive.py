@@ -13,9 +13,10 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
 from isotone.errors import ModelError
+from isotone.fitting import _fit_adaptive
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import AdaptiveMapper, load_mapper
-from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
+from isotone.scanner import VARY, ScannerFit, ScannerSettings, fit_scanner
 from isotone.structure import SIZE
 from isotone.views import described
 
@@ -140,6 +141,16 @@ def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(ref
     for number, gamma in enumerate((0.6, 1.8)):
         curve = fit.deviation.curve(even_dark[number], fit.presets)
         assert np.abs(curve(x**gamma) - x).max() < 0.04
+
+
+def test_that_images_vary_is_no_warning_once_it_is_taken_back(reference, jittered):
+    scanner = plain()
+    scanner.notes["warnings"] = ["W_FEW so far", VARY]
+    level = learned(described(reference).views)
+    for source, left in ((jittered, ["W_FEW so far"]), (cohort(2000, np.ones(60)), ["W_FEW so far", VARY])):
+        mapper, notes = _fit_adaptive(described(source), described(reference), scanner, level, Threshold(), 0)
+        assert isinstance(mapper, AdaptiveMapper) == (source is jittered)
+        assert notes["warnings"] == left
 
 
 def test_without_labels_no_label_of_the_source_is_read_and_a_seed_repeats_the_fit(reference, jittered, fitted):

@@ -1,6 +1,7 @@
 """The harmonizer's folder: what it maps, what it refuses, and that nobody altered it."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +122,16 @@ def test_one_image_is_too_few_and_says_so(manifest: Path) -> None:
 def test_a_domain_cannot_be_both_reference_and_source() -> None:
     with pytest.raises(UsageError, match="both"):
         ToneCurveHarmonizer("a", ["b", "a"])
+
+
+def test_without_scikit_learn_a_fit_is_refused_before_an_image_is_read(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    table = Manifest.read(manifest).table
+    absent = Manifest(table.assign(path=table["path"] + ".absent"))
+    with pytest.raises(IsotoneError, match="E_EXTRA"):
+        ToneCurveHarmonizer("ref", "src").fit(absent, workers=0)
 
 
 def test_gdce_needs_a_classifier_and_labels(manifest: Path) -> None:
