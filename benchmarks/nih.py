@@ -27,7 +27,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 import nih_table
 import residual_net
-from isotone.adaptive import fit_adaptive
 from isotone.brightness import learned
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
@@ -35,14 +34,15 @@ from isotone.evaluation.distance import grouped_auc
 from isotone.evaluation.metrics import auc
 from isotone.evaluation.one_pass import Observe
 from isotone.files import write_text
+from isotone.fitting import fit_mapper
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
-from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
+from isotone.mapper import Mapper
 from isotone.models.classifier import Classifier
 from isotone.models.gdce_mapper import GDCEMapper
 from isotone.models.prepare import Prepare
 from isotone.normalizers import baseline
-from isotone.scanner import fit_scanner
+from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.training.loop import seeded
 from isotone.training.train import TrainSettings, fit_classifier, fit_network
@@ -194,12 +194,10 @@ def fitted(
         labels=labels,
         seed=seed,
     )
-    notes = fit.notes | {"curve": json.loads(fit.curve.to_json())}
-    if method not in ADAPTIVE:
-        return ScannerMapper(fit.curve), notes
-    found = fit_adaptive(source, reference, fit, level, classifier, seed=seed)
-    mapper = ScannerMapper(fit.curve) if found.plain else AdaptiveMapper(found.presets, found.deviation)
-    return mapper, notes | {"adaptive": found.notes}
+    mapper, notes = fit_mapper(
+        described(source), reference, fit, level, classifier if method in ADAPTIVE else None, ScannerSettings(), seed
+    )
+    return mapper, notes | {"curve": json.loads(fit.curve.to_json())}
 
 
 class Part:

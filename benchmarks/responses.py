@@ -31,17 +31,17 @@ import numpy as np
 import torch
 
 import responses_table
-from isotone.adaptive import fit_adaptive
 from isotone.brightness import Brightness, learned
 from isotone.data.sample import Sample, TakeSample
 from isotone.files import replace_file
+from isotone.fitting import fit_mapper
 from isotone.imaging.radiograph import Radiograph
-from isotone.mapper import AdaptiveMapper, ScannerMapper
+from isotone.mapper import ScannerMapper
 from isotone.models.classifier import Classifier
 from isotone.models.gdce_mapper import GDCEMapper
 from isotone.models.prepare import Prepare
 from isotone.normalizers import baseline
-from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
+from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.training.fit_curve import fit_curve_by_task
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.training.train import TrainSettings, fit_classifier
@@ -68,8 +68,9 @@ EPOCHS = 40
 VGG = SHARED.parent / "weights" / "vgg16_features_conv2_2_caffe_rgb.safetensors"
 QUANTILES = np.linspace(0, 1, 513)
 """Of the plainest curve: all pixels of the source onto all pixels of the reference."""
-NOTED = ("mix", "mix_from", "window", "mismatch", "variance", "clipped_share", "warnings", "adaptive")
+NOTED = ("mix", "mix_from", "window", "mismatch", "variance", "clipped_share", "warnings", "preset_images", "adaptive")
 """What is kept of a fit's notes."""
+QUICK = ScannerSettings(resamples=0)
 WORKED = ("matched", "B and C", "C : D", "normal : pneumonia")
 """Beginnings of the populations on which the curve by task loss is fitted too."""
 
@@ -130,19 +131,10 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
     """
     result: dict[str, tuple[Any, float, Any]] = {}
 
-    def scanner(**options: Any) -> tuple[Any, dict[str, Any]]:
-        settings = ScannerSettings(resamples=0)
-        fit = fit_scanner(source, bench.reference, level=bench.level, settings=settings, **options)
-        return ScannerMapper(fit.curve), fit.notes
-
-    def by_image() -> tuple[Any, dict[str, Any]]:
-        curve, _, notes = result["scanner, no labels"]
-        unlabelled = [replace(s, label=None) for s in source]
-        fit = ScannerFit(curve.scanner_curve, notes)
-        if bench.level is None:
-            return curve, notes
-        found = fit_adaptive(unlabelled, bench.reference, fit, bench.level, bench.classifier)
-        return AdaptiveMapper(found.presets, found.deviation), notes | {"adaptive": found.notes}
+    def scanner(adapts_by: Classifier | None = None, **options: Any) -> tuple[Any, dict[str, Any]]:
+        ours = described(source)
+        fit = fit_scanner(ours, bench.reference, level=bench.level, settings=QUICK, **options)
+        return fit_mapper(ours, bench.reference, fit, bench.level, adapts_by, QUICK, 0)
 
     def by_task() -> tuple[Any, dict[str, Any]]:
         fifth = [i % 5 == 0 for i in range(len(source))]
@@ -167,7 +159,7 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
         fit("scanner, no classifier", scanner, labels=False)
     else:  # the classifier was not asked
         result["scanner, no classifier"] = result["scanner, no labels"]
-    fit("adaptive, no labels", by_image)
+    fit("adaptive, no labels", scanner, adapts_by=bench.classifier, classifier=bench.classifier, labels=False)
     if task:
         fit("Eq. 1 curve by task loss", by_task)
     return result

@@ -9,16 +9,22 @@ import pytest
 
 from isotone.adaptive import fit_adaptive
 from isotone.brightness import learned
+from isotone.curve_sheet import curves_of
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
 from isotone.errors import ModelError
-from isotone.fitting import _fit_adaptive
+from isotone.fitting import fit_mapper
+from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
-from isotone.mapper import AdaptiveMapper, load_mapper
+from isotone.mapper import AdaptiveMapper, ScannerMapper, load_mapper
+from isotone.presets import find_presets
 from isotone.scanner import VARY, ScannerFit, ScannerSettings, fit_scanner
+from isotone.stages import Knots
 from isotone.structure import SIZE
 from isotone.views import described
+
+QUICK = ScannerSettings(resamples=0)
 
 
 def chest(seed, label, gamma=1.0):
@@ -39,7 +45,8 @@ def cohort(start, gammas):
 
 def plain(*alphas, mismatch=0.0, window=1.0):
     """A scanner's fit, on a source that is like the reference or not."""
-    return ScannerFit(ToneCurve(alphas), {"mismatch": mismatch, "mismatch_limit": 1.0, "window": window, "mix": None})
+    notes = {"mismatch": mismatch, "mismatch_limit": 1.0, "window": window, "mix": None, "variance": 9.0}
+    return ScannerFit(ToneCurve(alphas), notes | {"warnings": ["W_FEW so far", VARY]})
 
 
 @dataclass
@@ -61,9 +68,16 @@ class Blind(Threshold):
         return np.full((len(prepared), 2), 0.5)
 
 
-def adapted(source, reference, scanner, seed=0):
-    level = learned(described(reference).views, seed)
-    return fit_adaptive(source, reference, scanner, level, Threshold(), seed=seed)
+def adapted(source, reference, scanner, seed=0, classifier=None):
+    source, reference = described(source), described(reference)
+    level = learned(reference.views, seed)
+    presets = find_presets(source, reference, scanner, level, QUICK, seed)
+    return fit_adaptive(source, reference, scanner, presets, level, classifier or Threshold(), seed=seed)
+
+
+def fitted_mapper(source, reference, scanner, classifier=None):
+    source, reference = described(source), described(reference)
+    return fit_mapper(source, reference, scanner, learned(reference.views), classifier, QUICK, 0)
 
 
 @pytest.fixture(scope="module")
@@ -82,46 +96,45 @@ def fitted(reference, jittered):
 
 
 def test_settings_that_change_from_image_to_image_are_found_and_taken_back(jittered, fitted):
-    assert not fitted.plain
+    assert fitted.deviation.strength
     assert fitted.notes["gain"] > fitted.notes["standard_error"] > 0
     gaps = [
         np.abs(curve(s.prepared) - chest(1000 + i, s.label).prepared).mean()
         for i, s in enumerate(jittered)
-        for curve in (fitted.deviation.curve(s, fitted.presets), ToneCurve())
+        for curve in (fitted.deviation.curve(s, fitted.curves), ToneCurve())
     ]
     assert np.mean(gaps[0::2]) < 0.6 * np.mean(gaps[1::2])
 
 
 def test_settings_from_image_to_image_cost_no_contrast(reference):
-    gammas = np.exp(0.4 * np.random.default_rng(1).standard_normal(80))
-    source = cohort(4000, gammas)
-    scanner = fit_scanner(source, reference, settings=ScannerSettings(resamples=0))
-    fit = adapted(source, reference, scanner)
+    source = cohort(4000, np.exp(0.4 * np.random.default_rng(1).standard_normal(80)))
+    pooled = fit_scanner(source, reference, settings=QUICK)
+    level = learned(described(reference).views)
+    fit = adapted(source, reference, fit_scanner(source, reference, level=level, settings=QUICK))
     contrast = {
-        "scanner": np.mean([scanner.curve(s.prepared).std() for s in source]),
-        "adaptive": np.mean([fit.deviation.curve(s, fit.presets)(s.prepared).std() for s in source]),
+        "pooled": np.mean([pooled.curve(s.prepared).std() for s in source]),
+        "adaptive": np.mean([fit.deviation.curve(s, fit.curves)(s.prepared).std() for s in source]),
         "true": np.mean([chest(4000 + i, s.label).prepared.std() for i, s in enumerate(source)]),
     }
-    assert contrast["scanner"] < 0.9 * contrast["true"]
+    assert contrast["pooled"] < 0.9 * contrast["true"]
     assert contrast["adaptive"] == pytest.approx(contrast["true"], rel=0.08)
 
 
 def test_a_scanner_without_deviations_of_its_own_keeps_its_one_curve(reference):
     fit = adapted(cohort(2000, np.ones(60)), reference, plain(0.1))
-    assert fit.plain
-    assert fit.presets == [ToneCurve([0.1])]
+    assert not fit.deviation.strength
+    assert fit.curves == [ToneCurve([0.1])]
     assert fit.notes["variance"] == 1.0
 
 
 def test_what_the_classifier_does_not_see_is_not_taken_back(reference, jittered):
-    level = learned(described(reference).views)
-    fit = fit_adaptive(jittered, reference, plain(), level, Blind())
+    fit = adapted(jittered, reference, plain(), classifier=Blind())
     assert not fit.deviation.strength
     assert fit.notes["gain"] == 0.0
 
 
 def test_where_the_source_shows_less_of_the_body_nothing_is_taken_back(reference, jittered):
-    assert adapted(jittered, reference, plain(window=0.8)).plain
+    assert not adapted(jittered, reference, plain(window=0.8)).deviation.strength
 
 
 def test_the_less_structure_is_a_measure_on_the_source_the_less_is_taken_back(reference, jittered):
@@ -135,38 +148,73 @@ def test_the_less_structure_is_a_measure_on_the_source_the_less_is_taken_back(re
 def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(reference):
     even_dark = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
     blank = [replace(s, label=None) for s in even_dark]
-    fit = adapted(blank, reference, plain())
-    assert fit.notes["preset_images"] == [40, 40]
+    mapper, notes = fitted_mapper(blank, reference, plain())
+    assert notes["preset_images"] == [40, 40]
+    assert notes["warnings"] == ["W_FEW so far"]
     x = np.linspace(0.4, 0.6, 20)
     for number, gamma in enumerate((0.6, 1.8)):
-        curve = fit.deviation.curve(even_dark[number], fit.presets)
+        curve = mapper.curve(Radiograph.from_array(even_dark[number].pixels, domain="src"))
         assert np.abs(curve(x**gamma) - x).max() < 0.04
 
 
-def test_that_images_vary_is_no_warning_once_it_is_taken_back(reference, jittered):
+def test_presets_are_not_looked_for_where_the_images_vary_as_the_references_do(reference):
+    two = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
     scanner = plain()
-    scanner.notes["warnings"] = ["W_FEW so far", VARY]
-    level = learned(described(reference).views)
-    for source, left in ((jittered, ["W_FEW so far"]), (cohort(2000, np.ones(60)), ["W_FEW so far", VARY])):
-        mapper, notes = _fit_adaptive(described(source), described(reference), scanner, level, Threshold(), 0)
-        assert isinstance(mapper, AdaptiveMapper) == (source is jittered)
+    scanner.notes["variance"] = 1.0
+    mapper, notes = fitted_mapper(two, reference, scanner)
+    assert isinstance(mapper, ScannerMapper)
+    assert notes["preset_images"] == [80]
+
+
+def test_a_few_odd_images_are_no_preset(reference):
+    odd = cohort(3000, [3.0 if i < 5 else 1.0 for i in range(80)])
+    assert fitted_mapper(odd, reference, plain())[1]["preset_images"] == [80]
+
+
+def test_presets_are_shown_each_with_its_curve(reference):
+    two = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
+    harmonizer = ToneCurveHarmonizer("ref", ["src", "other"])
+    mapper, _ = fitted_mapper(two, reference, plain())
+    harmonizer.mappers = {"src": mapper, "other": ScannerMapper(ToneCurve([0.1]))}
+    shown = curves_of(harmonizer, None, None)
+    assert list(shown["src"].items()) == [
+        (f"src, preset {number}", curve) for number, curve in enumerate(mapper.curves, 1)
+    ]
+    assert shown["other"] == {"other": ToneCurve([0.1])}
+    assert list(curves_of(harmonizer, None, "src")) == ["src"]
+
+
+def test_the_curves_of_presets_are_of_the_chosen_family(reference):
+    two = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
+    free = ScannerSettings(free=True)
+    source, described_reference = described(two), described(reference)
+    mapper, _ = fit_mapper(source, described_reference, plain(), learned(described_reference.views), None, free, 0)
+    assert [type(curve.stages[0]) for curve in mapper.curves] == [Knots, Knots]
+
+
+def test_that_images_vary_is_no_warning_once_it_is_taken_back(reference, jittered):
+    steady = cohort(2000, np.ones(60))
+    assert fitted_mapper(steady, reference, plain())[1]["warnings"] == ["W_FEW so far"]
+    for classifier, left in ((None, ["W_FEW so far", VARY]), (Threshold(), ["W_FEW so far"])):
+        mapper, notes = fitted_mapper(jittered, reference, plain(), classifier)
+        assert isinstance(mapper, AdaptiveMapper)
         assert notes["warnings"] == left
 
 
 def test_without_labels_no_label_of_the_source_is_read_and_a_seed_repeats_the_fit(reference, jittered, fitted):
     blank = [replace(s, label=None) for s in jittered]
     again = adapted(blank, reference, plain(), seed=3)
-    assert (again.notes, again.presets) == (fitted.notes, fitted.presets)
+    assert (again.notes, again.curves) == (fitted.notes, fitted.curves)
     assert again.deviation.to_dict() == fitted.deviation.to_dict()
 
 
 def test_saved_and_loaded_it_gives_the_same_curves(fitted, jittered, tmp_path):
-    mapper = AdaptiveMapper(fitted.presets, replace(fitted.deviation, strength=0.5))
+    mapper = AdaptiveMapper(fitted.curves, replace(fitted.deviation, strength=0.5))
     loaded = load_mapper(tmp_path, json.loads(json.dumps(mapper.save(tmp_path, "x"))))
     image = Radiograph.from_array(jittered[0].pixels, domain="src")
     assert isinstance(loaded, AdaptiveMapper)
     assert loaded.curve(image) == mapper.curve(image)
-    assert loaded.curve(image) not in fitted.presets
+    assert loaded.curve(image) not in fitted.curves
 
 
 @pytest.mark.parametrize("damage", [{"strength": 2.0}, {"expectation": None}, {"offset": [float("nan")] * 6}])

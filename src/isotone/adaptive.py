@@ -15,62 +15,54 @@ from isotone.data.sample import Sample
 from isotone.deviation import Deviation
 from isotone.excess import Excess
 from isotone.matching import FrozenClassifier
-from isotone.mix import mixed
-from isotone.presets import find_presets
+from isotone.presets import Presets, deal
 from isotone.scanner import ScannerFit
 from isotone.views import Described, Views, described
 
 Floats = NDArray[np.float64]
 
-ROUNDS = 3
-"""Times that the curves are moved towards the mean image; each shows better how far the images are from it."""
 DRAWS = 4
 """Times that every validating image is made to vary, and mended."""
 
 
 @dataclass(frozen=True)
 class AdaptiveFit:
-    """A scanner's presets and how far its images deviate from them.
+    """A scanner's curves and how far its images deviate from them.
 
     Attributes
     ----------
-    presets : list of ToneCurve
-        Source domain → reference domain; one, unless the scanner was run with several settings.
+    curves : list of ToneCurve
+        Source domain → reference domain; one for each of the scanner's presets.
     deviation : Deviation
         Of strength 0 where the deviations do not earn their place.
     notes : dict
-        Ready for JSON: images of each preset, the largest variance of the source's deviations as a multiple of the
-        reference's, strength, gain in cross-entropy and its standard error, and how many images validated.
+        Ready for JSON: the largest variance of the source's deviations as a multiple of the reference's, strength,
+        gain in cross-entropy and its standard error, and how many images validated.
     """
 
-    presets: list[ToneCurve]
+    curves: list[ToneCurve]
     deviation: Deviation
     notes: dict[str, Any]
-
-    @property
-    def plain(self) -> bool:
-        """Whether one curve for all images is as good."""
-        return len(self.presets) == 1 and not self.deviation.strength
 
 
 def fit_adaptive(
     source: Sequence[Sample],
     reference: Sequence[Sample],
     scanner: ScannerFit,
+    presets: Presets,
     level: Brightness,
     classifier: FrozenClassifier,
     *,
     seed: int = 0,
 ) -> AdaptiveFit:
-    """Tell presets apart, and take back what the source's images vary beyond the reference's.
+    """Take back what the source's images vary beyond the reference's.
 
-    Where they do, pooled grey levels say too little of contrast: a wide distribution is mapped onto a narrow one. So
-    the curves are moved to where structure lets the mean image expect them, before deviations are taken back. Both
-    must earn their place: held-out images of the reference, made to vary as the source's do and mended again, must
-    agree better with what the frozen classifier says of them as they are, by more than a standard error. Where the
-    source differs from the reference in more than tone, structure is no measure of what an image ought to be: then
-    there are no presets, less is taken back the less it holds, and nothing where the source shows less of the body.
-    No label of the source is read.
+    Before that the curves are moved to where structure lets the mean image expect them: where images vary, their grey
+    levels tell less well where their middle ought to be. Both must earn their place: held-out images of the reference,
+    made to vary as the source's do and mended again, must agree better with what the frozen classifier says of them as
+    they are, by more than a standard error. Where the source differs from the reference in more than tone, structure is
+    no measure of what an image ought to be: then the curves stay, less is taken back the less structure holds, and
+    nothing where the source shows less of the body. No label of the source is read.
 
     Parameters
     ----------
@@ -78,6 +70,8 @@ def fit_adaptive(
         The reference's with the classifier's input.
     scanner : ScannerFit
         Of these samples.
+    presets : Presets
+        Of that fit.
     level : Brightness
         Of the reference.
     classifier : FrozenClassifier
@@ -85,43 +79,24 @@ def fit_adaptive(
     """
     source, reference = described(source), described(reference)
     ours = source.views_with(reference.air)
-    presets = find_presets(source, reference, scanner, level, seed)
-    start = Deviation.fit(level, ours, scanner.curve(ours.quantiles), reference.air)
-    weights = mixed(reference.views.labels, scanner.notes["mix"] or {})
-    group, mapped, model, excess = _dealt(start, level, ours, presets, weights)
-    most = float(excess.ratios.max())
-    found = AdaptiveFit(
-        presets,
-        model,
-        {"preset_images": np.bincount(group, minlength=len(presets)).tolist(), "variance": most, "strength": 0.0},
-    )
-    if most == 1 or scanner.notes["window"] < 1:
-        return found
-    moved, alike = presets, scanner.notes["mismatch"] <= scanner.notes["mismatch_limit"]
-    for _ in range(ROUNDS if alike else 0):
-        share = _trust(level, ours, mapped, scanner.notes["mismatch"]) * (1 - 1 / float(excess.ratios.max()))
+    notes: dict[str, Any] = {"variance": presets.variance, "strength": 0.0}
+    if presets.variance == 1 or scanner.notes["window"] < 1:
+        return AdaptiveFit(presets.curves, presets.deviation, notes)
+    moved, mismatch = presets, scanner.notes["mismatch"]
+    if mismatch <= scanner.notes["mismatch_limit"]:
+        model, mapped = presets.deviation, presets.mapped
+        share = _trust(level, ours, mapped, mismatch) * (1 - 1 / presets.variance)
         towards = model.correction(mapped.mean(0), share * model.offset)
-        moved = [preset.then(towards) for preset in moved]
-        start = replace(model, offset=np.zeros_like(model.offset))
-        _, mapped, model, excess = _dealt(start, level, ours, moved, weights)
-    model = replace(model, part=excess.share)
+        curves = [curve.then(towards) for curve in presets.curves]
+        moved = deal(source, reference, scanner, level, curves, replace(model, offset=np.zeros_like(model.offset)))
+    model = replace(moved.deviation, part=moved.excess.share)
     held = [i for i, s in enumerate(reference) if s.split != "train"] or list(range(len(reference)))
-    gain, error = _agreement(model, excess, level, reference, held, classifier, seed)
-    notes = found.notes | {"gain": gain, "standard_error": error, "validation_images": len(held)}
+    gain, error = _agreement(model, moved.excess, level, reference, held, classifier, seed)
+    notes |= {"gain": gain, "standard_error": error, "validation_images": len(held)}
     if gain <= error:
-        return replace(found, notes=notes)
-    strength = _trust(level, ours, mapped, scanner.notes["mismatch"])
-    return AdaptiveFit(moved, replace(model, strength=strength), notes | {"strength": strength})
-
-
-def _dealt(
-    start: Deviation, level: Brightness, ours: Views, presets: Sequence[ToneCurve], weights: Floats
-) -> tuple[NDArray[np.intp], Floats, Deviation, Excess]:
-    """Each image's preset, its quantiles there, and how much further the images deviate than the reference's."""
-    group = start.nearest(ours, presets)
-    mapped = np.stack([presets[k](q) for k, q in zip(group, ours.quantiles, strict=True)])
-    model = Deviation.fit(level, ours, mapped, start.air)
-    return group, mapped, model, Excess.fit(level.residuals, model.of(ours, mapped), weights)
+        return AdaptiveFit(presets.curves, presets.deviation, notes)
+    strength = _trust(level, ours, moved.mapped, mismatch)
+    return AdaptiveFit(moved.curves, replace(model, strength=strength), notes | {"strength": strength})
 
 
 def _agreement(

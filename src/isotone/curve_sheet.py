@@ -13,15 +13,17 @@ from isotone.errors import UsageError
 from isotone.files import replace_file
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.read import read_radiograph
-from isotone.mapper import ScannerMapper
+from isotone.mapper import AdaptiveMapper, ScannerMapper
 from isotone.stages import Affine, InverseStep, Knots, Stage, Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def curves_of(harmonizer: ToneCurveHarmonizer, image: Path | None, domain: str | None) -> dict[str, ToneCurve]:
-    """The curves to show: that of the image, or those of all scanners (or of `domain` alone).
+def curves_of(
+    harmonizer: ToneCurveHarmonizer, image: Path | None, domain: str | None
+) -> dict[str, dict[str, ToneCurve]]:
+    """The curves to show, by title: that of the image, or by scanner those of all (or of `domain` alone).
 
     Raises
     ------
@@ -34,10 +36,15 @@ def curves_of(harmonizer: ToneCurveHarmonizer, image: Path | None, domain: str |
         radiograph = read_radiograph(image, domain=domain)
         if domain is not None:
             radiograph = radiograph.with_domain(domain)
-        return {str(image): harmonizer.curve(radiograph)}
-    curves = {name: m.scanner_curve for name, m in harmonizer.mappers.items() if isinstance(m, ScannerMapper)}
-    if domain is not None:
-        curves = {name: curve for name, curve in curves.items() if name == domain}
+        return {str(image): {str(image): harmonizer.curve(radiograph)}}
+    curves: dict[str, dict[str, ToneCurve]] = {}
+    for name, mapper in harmonizer.mappers.items():
+        if domain not in (None, name):
+            continue
+        if isinstance(mapper, ScannerMapper):
+            curves[name] = {name: mapper.scanner_curve}
+        elif isinstance(mapper, AdaptiveMapper) and not mapper.deviation.strength:
+            curves[name] = {f"{name}, preset {number}": curve for number, curve in enumerate(mapper.curves, 1)}
     if not curves:
         raise UsageError(
             "no curve for this domain" if domain else "each image has a curve of its own",

@@ -37,6 +37,7 @@ def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
         *_uncertainty(notes),
         *_projection(notes),
         *_company(notes),
+        *_presets(notes.get("preset_images", [])),
         *(_adaptive(notes["adaptive"]) if "adaptive" in notes else []),
         *(f"Warning {warning}." for warning in notes["warnings"]),
     ]
@@ -101,21 +102,24 @@ def _company(notes: Mapping[str, Any]) -> list[str]:
     return [f"The curve leans on {others}."] if others else []
 
 
+def _presets(images: list[int]) -> list[str]:
+    if len(images) < 2:
+        return []
+    counts = ", ".join(map(str, images))
+    return [
+        f"Its images were made with {len(images)} presets ({counts} images), and each gets the curve of the one that "
+        "its structure speaks for; what is said above is of the one curve that all would have got."
+    ]
+
+
 def _adaptive(found: Mapping[str, Any]) -> list[str]:
-    presets, strength = found["preset_images"], found["strength"]
-    if len(presets) == 1 and not strength:
-        return [
-            "Neither presets nor a correction of each image by itself earned their place: one curve for all images."
-        ]
-    said = []
-    if len(presets) > 1:
-        said.append(f"Its images were made with {len(presets)} presets ({', '.join(map(str, presets))} images).")
-    if strength:
-        said.append(
-            f"Its images vary in tone up to {found['variance']:.1f} times as much as the reference's (variance). What "
-            f"exceeds is taken back of each image, {100 * strength:.0f} % of it, as far as structure tells how bright "
-            f"this scanner's images ought to be. {found['validation_images']} held-out reference images that were made "
-            "to vary so and mended again came nearer to what the classifier says of them as they are: by "
-            f"{found['gain']:.2f} ± {found['standard_error']:.2f} in cross-entropy."
-        )
-    return said
+    strength = found["strength"]
+    if not strength:
+        return ["A correction of each image by itself did not earn its place."]
+    return [
+        f"Its images vary in tone up to {found['variance']:.1f} times as much as the reference's (variance). What "
+        f"exceeds is taken back of each image, {100 * strength:.0f} % of it, as far as structure tells how bright "
+        f"this scanner's images ought to be. {found['validation_images']} held-out reference images that were made "
+        "to vary so and mended again came nearer to what the classifier says of them as they are: by "
+        f"{found['gain']:.2f} ± {found['standard_error']:.2f} in cross-entropy."
+    ]

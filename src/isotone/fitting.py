@@ -22,8 +22,10 @@ from isotone.drift import Drift
 from isotone.errors import IsotoneError, UsageError
 from isotone.gate import Gate
 from isotone.look import look, through
-from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
-from isotone.scanner import VARY, ScannerFit, ScannerSettings, fit_scanner
+from isotone.mapper import Mapper, ScannerMapper, mapper_of
+from isotone.matching import FrozenClassifier
+from isotone.presets import find_presets
+from isotone.scanner import VARIES, VARY, ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 from isotone.views import Described, described
 
@@ -96,10 +98,10 @@ def fit_mappers(
         if method == "gdce" and classifier is not None:
             run = files.of(str(number))
             found[domain] = _fit_gdce(source, reference, classifier, settings, seed, device, quiet, run)
-        elif method == "adaptive" and classifier is not None and level is not None:
-            found[domain] = _fit_adaptive(source, reference, plain[domain], level, classifier, seed)
         else:
-            found[domain] = ScannerMapper(plain[domain].curve), plain[domain].notes
+            whose = classifier if method == "adaptive" else None
+            chosen = settings or ScannerSettings()
+            found[domain] = fit_mapper(source, reference, plain[domain], level, whose, chosen, seed)
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
@@ -107,6 +109,44 @@ def fit_mappers(
         _gates(sources, reference, plain, seed),
         _drifts(sources, reference, plain, level),
     )
+
+
+def fit_mapper(
+    source: Described,
+    reference: Described,
+    scanner: ScannerFit,
+    level: Brightness | None,
+    classifier: FrozenClassifier | None,
+    settings: ScannerSettings,
+    seed: int,
+) -> Fit:
+    """From a scanner's fit to how its images get their curves: one for each preset, or one for all.
+
+    With a classifier, what its images deviate from those curves is taken back too, as far as that earns its place.
+
+    Parameters
+    ----------
+    source, reference : Described
+    scanner : ScannerFit
+        Of these images.
+    level : Brightness or None
+        Of the reference; without it there is nothing to tell presets by.
+    classifier : Classifier or None
+    settings : ScannerSettings
+    seed : int
+    """
+    if level is None:
+        return ScannerMapper(scanner.curve), scanner.notes
+    presets = find_presets(source, reference, scanner, level, settings, seed)
+    curves, deviation = presets.curves, presets.deviation
+    notes = scanner.notes | {"preset_images": presets.images}
+    if classifier is not None:
+        found = fit_adaptive(source, reference, scanner, presets, level, classifier, seed=seed)
+        curves, deviation = found.curves, found.deviation
+        notes |= {"method": "adaptive", "adaptive": found.notes}
+    if presets.variance < VARIES or deviation.strength:
+        notes["warnings"] = [warning for warning in notes["warnings"] if warning != VARY]
+    return mapper_of(curves, deviation), notes
 
 
 def settings_of(method: Method) -> type[BaseModel]:
@@ -193,22 +233,6 @@ def _fit_scanners(
         for domain, source in sources.items()
     }
     return lean(fits, settings)
-
-
-def _fit_adaptive(
-    source: Described,
-    reference: Described,
-    scanner: ScannerFit,
-    level: Brightness,
-    classifier: Classifier,
-    seed: int,
-) -> Fit:
-    found = fit_adaptive(source, reference, scanner, level, classifier, seed=seed)
-    notes = scanner.notes | {"method": "adaptive", "adaptive": found.notes}
-    if found.plain:
-        return ScannerMapper(scanner.curve), notes
-    warnings = [warning for warning in notes["warnings"] if warning != VARY]
-    return AdaptiveMapper(found.presets, found.deviation), notes | {"warnings": warnings}
 
 
 def _fit_gdce(

@@ -44,8 +44,9 @@ class ToneCurveHarmonizer:
     source_domain : str or sequence of str
         The scanners to map; each gets a curve of its own.
     method : {"scanner", "adaptive", "gdce"}
-        "scanner": one curve per scanner by transport of grey levels. "adaptive": that, and for each image a share of
-        its own deviation where validation finds that it helps. "gdce": the paper's network, one curve per image.
+        "scanner": one curve per scanner, or for each of its presets, by transport of grey levels. "adaptive": that, and
+        for each image a share of its own deviation where validation finds that it helps. "gdce": the paper's network,
+        one curve per image.
     settings : pydantic model or mapping, optional
         `ScannerSettings` or `GDCESettings`, or their fields; default: those of the method.
 

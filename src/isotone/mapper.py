@@ -48,17 +48,17 @@ class ScannerMapper:
 class AdaptiveMapper:
     """Curves for the scanner's presets, and for each image a share of its own deviation."""
 
-    def __init__(self, presets: Sequence[ToneCurve], deviation: Deviation) -> None:
-        self.presets = tuple(presets)
+    def __init__(self, curves: Sequence[ToneCurve], deviation: Deviation) -> None:
+        self.curves = tuple(curves)
         self.deviation = deviation
 
     def curve(self, radiograph: Radiograph) -> ToneCurve:
         """The curve of this image."""
-        return self.deviation.curve(TakeSample()(radiograph), self.presets)
+        return self.deviation.curve(TakeSample()(radiograph), self.curves)
 
     def save(self, folder: Path, stem: str) -> dict[str, Any]:
         """Both as JSON; there is nothing else."""
-        presets = [json.loads(curve.to_json()) for curve in self.presets]
+        presets = [json.loads(curve.to_json()) for curve in self.curves]
         return {"presets": presets, "deviation": self.deviation.to_dict()}
 
     @classmethod
@@ -66,6 +66,13 @@ class AdaptiveMapper:
         """The mapper that `save` described."""
         presets = [ToneCurve.from_json(json.dumps(curve)) for curve in entry["presets"]]
         return cls(presets, Deviation.from_dict(entry["deviation"]))
+
+
+def mapper_of(curves: Sequence[ToneCurve], deviation: Deviation) -> ScannerMapper | AdaptiveMapper:
+    """The plainest mapper that has these curves and takes back that share of deviations."""
+    if len(curves) == 1 and not deviation.strength:
+        return ScannerMapper(curves[0])
+    return AdaptiveMapper(curves, deviation)
 
 
 def load_mapper(folder: Path, entry: Mapping[str, Any]) -> Mapper:

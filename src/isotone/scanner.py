@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 VARIES = 2.0
 """Variance, as a multiple of the reference's, from which images vary more by settings than by anatomy."""
 VARY = (
-    "W_VARIES its images vary in tone as the reference's do not, as if by settings: the curve is that of the median "
-    "image; see --method adaptive"
+    "W_VARIES its images vary in tone from one to the next as the reference's do not: curves are those of median "
+    "images; see --method adaptive"
 )
 
 

@@ -91,8 +91,8 @@ def fit(
     method: Annotated[
         FitMethod,
         typer.Option(
-            help="scanner: one curve by transport. adaptive: that, plus a share of each image's own deviation where it "
-            "helps. gdce: the paper's network."
+            help="scanner: one curve, or one for each preset, by transport. adaptive: that, plus a share of each "
+            "image's own deviation where it helps. gdce: the paper's network."
         ),
     ] = "scanner",
     labels: Annotated[Labels, typer.Option(help="all, or none: no source label is read.")] = "all",
@@ -156,12 +156,17 @@ def curve(
 
     model = ToneCurveHarmonizer.load(harmonizer)
     curves = curves_of(model, image, domain)
-    for name, tone_curve in curves.items():
-        print(sheet(name, tone_curve, bits))
+    for name, own in curves.items():
+        for title, tone_curve in own.items():
+            print(sheet(title, tone_curve, bits))
         for sentence in fit_sentences(model.notes.get(name, {}), model.labels):
             print(f"  {sentence}")
     if plot is not None:
-        draw(curves, plot, {name: model.notes.get(name, {}).get("band", {}) for name in curves})
+        draw(
+            {title: c for own in curves.values() for title, c in own.items()},
+            plot,
+            {name: model.notes.get(name, {}).get("band", {}) for name in curves},
+        )
         print(plot)
 
 

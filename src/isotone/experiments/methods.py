@@ -17,7 +17,9 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.experiments.folds import Split
 from isotone.experiments.images import Grey, Images, Indices
+from isotone.fitting import fit_mapper
 from isotone.imaging.radiograph import Radiograph
+from isotone.mapper import ScannerMapper
 from isotone.normalizers import baseline
 from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.views import Described, described
@@ -104,18 +106,23 @@ def normalized(name: str) -> Callable[[Task], Mapping]:
 
 
 def scanner(task: Task, *, labels: bool = True) -> Mapping:
-    """One curve for the scanner, by matching populations (`isotone.scanner`)."""
-    source = task.samples(task.source, "train", "val")
+    """One curve for the scanner, or for each of its presets, by matching populations (`isotone.scanner`)."""
+    samples = task.samples(task.source, "train", "val")
+    source = described(samples if labels else [replace(s, label=None) for s in samples])
+    settings = ScannerSettings(resamples=0)  # the band is not reported here
     fit = fit_scanner(
-        source if labels else [replace(s, label=None) for s in source],
+        source,
         task.population,
         classifier=task.classifier,
         level=task.level,
         labels=labels,
-        settings=ScannerSettings(resamples=0),  # the band is not reported here
+        settings=settings,
         seed=task.seed,
     )
-    return through(task, fit.curve)
+    mapper, _ = fit_mapper(source, task.population, fit, task.level, None, settings, task.seed)
+    if isinstance(mapper, ScannerMapper):
+        return through(task, mapper.scanner_curve)
+    return one_by_one(task, lambda radiograph: radiograph.map_tone(mapper.curve(radiograph)))
 
 
 def scanner_without_labels(task: Task) -> Mapping:
