@@ -186,17 +186,10 @@ def fitted(
     source = source if labels else [replace(s, label=None) for s in source]
     level = learned(reference.views, seed)
     assert level is not None
-    fit = fit_scanner(
-        source,
-        reference,
-        classifier=None if method == "scanner, no classifier" else classifier,
-        level=level,
-        labels=labels,
-        seed=seed,
-    )
-    mapper, notes = fit_mapper(
-        described(source), reference, fit, level, classifier if method in ADAPTIVE else None, ScannerSettings(), seed
-    )
+    asked = None if method == "scanner, no classifier" else classifier
+    ours, settings = described(source), ScannerSettings()
+    fit = fit_scanner(ours, reference, classifier=asked, level=level, labels=labels, settings=settings, seed=seed)
+    mapper, notes = fit_mapper(ours, reference, fit, level, asked, settings, seed, adaptive=method in ADAPTIVE)
     return mapper, notes | {"curve": json.loads(fit.curve.to_json())}
 
 

@@ -68,7 +68,7 @@ EPOCHS = 40
 VGG = SHARED.parent / "weights" / "vgg16_features_conv2_2_caffe_rgb.safetensors"
 QUANTILES = np.linspace(0, 1, 513)
 """Of the plainest curve: all pixels of the source onto all pixels of the reference."""
-NOTED = ("mix", "mix_from", "window", "mismatch", "variance", "clipped_share", "warnings", "preset_images", "adaptive")
+NOTED = ("mix", "mix_from", "window", "mismatch", "variance", "clipped_share", "warnings", "presets", "adaptive")
 """What is kept of a fit's notes."""
 QUICK = ScannerSettings(resamples=0)
 WORKED = ("matched", "B and C", "C : D", "normal : pneumonia")
@@ -131,10 +131,12 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
     """
     result: dict[str, tuple[Any, float, Any]] = {}
 
-    def scanner(adapts_by: Classifier | None = None, **options: Any) -> tuple[Any, dict[str, Any]]:
+    def scanner(
+        adaptive: bool = False, classifier: Classifier | None = None, **options: Any
+    ) -> tuple[Any, dict[str, Any]]:
         ours = described(source)
-        fit = fit_scanner(ours, bench.reference, level=bench.level, settings=QUICK, **options)
-        return fit_mapper(ours, bench.reference, fit, bench.level, adapts_by, QUICK, 0)
+        fit = fit_scanner(ours, bench.reference, classifier=classifier, level=bench.level, settings=QUICK, **options)
+        return fit_mapper(ours, bench.reference, fit, bench.level, classifier, QUICK, 0, adaptive=adaptive)
 
     def by_task() -> tuple[Any, dict[str, Any]]:
         fifth = [i % 5 == 0 for i in range(len(source))]
@@ -159,7 +161,7 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
         fit("scanner, no classifier", scanner, labels=False)
     else:  # the classifier was not asked
         result["scanner, no classifier"] = result["scanner, no labels"]
-    fit("adaptive, no labels", scanner, adapts_by=bench.classifier, classifier=bench.classifier, labels=False)
+    fit("adaptive, no labels", scanner, adaptive=True, classifier=bench.classifier, labels=False)
     if task:
         fit("Eq. 1 curve by task loss", by_task)
     return result

@@ -45,8 +45,9 @@ def cohort(start, gammas):
 
 def plain(*alphas, mismatch=0.0, window=1.0):
     """A scanner's fit, on a source that is like the reference or not."""
-    notes = {"mismatch": mismatch, "mismatch_limit": 1.0, "window": window, "mix": None, "variance": 9.0}
-    return ScannerFit(ToneCurve(alphas), notes | {"warnings": ["W_FEW so far", VARY]})
+    notes = {"mismatch": mismatch, "mismatch_limit": 1.0, "window": window, "variance": 9.0}
+    notes |= {"mix": None, "mix_from": "none", "band": {"x": []}, "warnings": ["W_FEW so far", VARY]}
+    return ScannerFit(ToneCurve(alphas), notes)
 
 
 @dataclass
@@ -71,13 +72,14 @@ class Blind(Threshold):
 def adapted(source, reference, scanner, seed=0, classifier=None):
     source, reference = described(source), described(reference)
     level = learned(reference.views, seed)
-    presets = find_presets(source, reference, scanner, level, QUICK, seed)
+    presets = find_presets(source, reference, scanner, level, None, QUICK, seed)
     return fit_adaptive(source, reference, scanner, presets, level, classifier or Threshold(), seed=seed)
 
 
-def fitted_mapper(source, reference, scanner, classifier=None):
+def fitted_mapper(source, reference, scanner, classifier=None, settings=QUICK, adaptive=False):
     source, reference = described(source), described(reference)
-    return fit_mapper(source, reference, scanner, learned(reference.views), classifier, QUICK, 0)
+    level = learned(reference.views)
+    return fit_mapper(source, reference, scanner, level, classifier, settings, 0, adaptive=adaptive)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +151,7 @@ def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(ref
     even_dark = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
     blank = [replace(s, label=None) for s in even_dark]
     mapper, notes = fitted_mapper(blank, reference, plain())
-    assert notes["preset_images"] == [40, 40]
+    assert [preset["images"] for preset in notes["presets"]] == [40, 40]
     assert notes["warnings"] == ["W_FEW so far"]
     x = np.linspace(0.4, 0.6, 20)
     for number, gamma in enumerate((0.6, 1.8)):
@@ -163,12 +165,12 @@ def test_presets_are_not_looked_for_where_the_images_vary_as_the_references_do(r
     scanner.notes["variance"] = 1.0
     mapper, notes = fitted_mapper(two, reference, scanner)
     assert isinstance(mapper, ScannerMapper)
-    assert notes["preset_images"] == [80]
+    assert "presets" not in notes
 
 
 def test_a_few_odd_images_are_no_preset(reference):
     odd = cohort(3000, [3.0 if i < 5 else 1.0 for i in range(80)])
-    assert fitted_mapper(odd, reference, plain())[1]["preset_images"] == [80]
+    assert "presets" not in fitted_mapper(odd, reference, plain())[1]
 
 
 def test_presets_are_shown_each_with_its_curve(reference):
@@ -184,19 +186,19 @@ def test_presets_are_shown_each_with_its_curve(reference):
     assert list(curves_of(harmonizer, None, "src")) == ["src"]
 
 
-def test_the_curves_of_presets_are_of_the_chosen_family(reference):
+def test_presets_are_fitted_as_one_curve_would_have_been(reference):
     two = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
-    free = ScannerSettings(free=True)
-    source, described_reference = described(two), described(reference)
-    mapper, _ = fit_mapper(source, described_reference, plain(), learned(described_reference.views), None, free, 0)
+    mapper, notes = fitted_mapper(two, reference, plain(), settings=ScannerSettings(free=True, resamples=20))
     assert [type(curve.stages[0]) for curve in mapper.curves] == [Knots, Knots]
+    assert all(preset["band"]["x"] for preset in notes["presets"])
+    assert notes["band"] == {}
 
 
 def test_that_images_vary_is_no_warning_once_it_is_taken_back(reference, jittered):
     steady = cohort(2000, np.ones(60))
     assert fitted_mapper(steady, reference, plain())[1]["warnings"] == ["W_FEW so far"]
-    for classifier, left in ((None, ["W_FEW so far", VARY]), (Threshold(), ["W_FEW so far"])):
-        mapper, notes = fitted_mapper(jittered, reference, plain(), classifier)
+    for adaptive, left in ((False, ["W_FEW so far", VARY]), (True, ["W_FEW so far"])):
+        mapper, notes = fitted_mapper(jittered, reference, plain(), Threshold(), adaptive=adaptive)
         assert isinstance(mapper, AdaptiveMapper)
         assert notes["warnings"] == left
 

@@ -22,6 +22,8 @@ NOTES = {
     "leans_on": {},
     "warnings": [],
 }
+PRESET = {"images": 50, "band": {"x": [0.5], "low": [0.4], "high": [0.6]}, "projection_rmse_levels_8bit": 0.5}
+PRESET |= {"clipped_share": 0.0}
 TAKEN = {
     "variance": 7.25,
     "strength": 0.4,
@@ -64,7 +66,8 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
         ({"leans_on": {"Cedar": 0.4}}, "leans on Cedar (0.40)"),
         ({"warnings": ["W_FEW fewer than 25 patients"]}, "Warning W_FEW"),
         ({"adaptive": {"variance": 1.0, "strength": 0.0}}, "did not earn its place"),
-        ({"preset_images": [50, 46]}, "2 presets (50, 46 images)"),
+        ({"presets": [PRESET, PRESET]}, "2 presets"),
+        ({"presets": [PRESET, PRESET | {"images": 46}]}, "Preset 2: 46 images. Patients resampled"),
         ({"adaptive": TAKEN}, "up to 7.2 times as much as the reference's"),
         ({"adaptive": TAKEN}, "taken back of each image, 40 % of it"),
         ({"adaptive": TAKEN}, "by 0.10 ± 0.02 in cross-entropy"),

@@ -87,8 +87,8 @@ def fit_adaptive(
         model, mapped = presets.deviation, presets.mapped
         share = _trust(level, ours, mapped, mismatch) * (1 - 1 / presets.variance)
         towards = model.correction(mapped.mean(0), share * model.offset)
-        curves = [curve.then(towards) for curve in presets.curves]
-        moved = deal(source, reference, scanner, level, curves, replace(model, offset=np.zeros_like(model.offset)))
+        fits = [replace(fit, curve=fit.curve.then(towards)) for fit in presets.fits]
+        moved = deal(source, reference, scanner, level, fits, replace(model, offset=np.zeros_like(model.offset)))
     model = replace(moved.deviation, part=moved.excess.share)
     held = [i for i, s in enumerate(reference) if s.split != "train"] or list(range(len(reference)))
     gain, error = _agreement(model, moved.excess, level, reference, held, classifier, seed)

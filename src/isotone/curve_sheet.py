@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,15 +68,16 @@ def sheet(name: str, curve: ToneCurve, bits: int) -> str:
     return "\n".join(lines)
 
 
-def draw(curves: Mapping[str, ToneCurve], path: Path, bands: Mapping[str, Mapping[str, list[float]]]) -> None:
-    """Plot the curves, and the bands of those that have one, into a file whose suffix names the format."""
+def draw(curves: Mapping[str, Mapping[str, ToneCurve]], path: Path, notes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Plot what `curves_of` gives, with the bands that the fits' notes know; the file's suffix names the format."""
     from matplotlib.figure import Figure  # half a second, and only here
 
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axes = figure.add_subplot()
-    plot_curves(axes, curves)
-    for name, line in zip(curves, axes.lines[1:], strict=True):
-        if band := bands.get(name):
+    plot_curves(axes, {title: curve for own in curves.values() for title, curve in own.items()})
+    known = [fit for name, own in curves.items() for fit in notes.get(name, {}).get("presets", [notes.get(name, {})])]
+    for fit, line in zip(known, axes.lines[1:], strict=True):
+        if band := fit.get("band"):
             axes.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.3, linewidth=0)
     if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
         raise UsageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MIXES = {
@@ -34,10 +34,8 @@ def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
         return []
     return [
         *_images(notes, labels),
-        *_uncertainty(notes),
-        *_projection(notes),
+        *(_presets(notes["presets"]) if "presets" in notes else [*_uncertainty(notes), *_projection(notes)]),
         *_company(notes),
-        *_presets(notes.get("preset_images", [])),
         *(_adaptive(notes["adaptive"]) if "adaptive" in notes else []),
         *(f"Warning {warning}." for warning in notes["warnings"]),
     ]
@@ -102,14 +100,13 @@ def _company(notes: Mapping[str, Any]) -> list[str]:
     return [f"The curve leans on {others}."] if others else []
 
 
-def _presets(images: list[int]) -> list[str]:
-    if len(images) < 2:
-        return []
-    counts = ", ".join(map(str, images))
-    return [
-        f"Its images were made with {len(images)} presets ({counts} images), and each gets the curve of the one that "
-        "its structure speaks for; what is said above is of the one curve that all would have got."
+def _presets(presets: Sequence[Mapping[str, Any]]) -> list[str]:
+    said = [
+        f"Its images were made with {len(presets)} presets; each gets the curve of the one that its structure tells."
     ]
+    for number, notes in enumerate(presets, 1):
+        said += [f"Preset {number}: {notes['images']} images.", *_uncertainty(notes), *_projection(notes)]
+    return said
 
 
 def _adaptive(found: Mapping[str, Any]) -> list[str]:

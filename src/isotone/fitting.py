@@ -40,6 +40,10 @@ Fit = tuple[Mapper, dict[str, Any]]
 """A scanner's curves, and what the fit says of itself."""
 
 
+OF_CURVE = ("band", "score_interval", "projection_rmse_levels_8bit", "clipped_share")
+"""Notes of a fit that are of its curve."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """What `fit_mappers` learned, by source domain."""
@@ -99,9 +103,9 @@ def fit_mappers(
             run = files.of(str(number))
             found[domain] = _fit_gdce(source, reference, classifier, settings, seed, device, quiet, run)
         else:
-            whose = classifier if method == "adaptive" else None
-            chosen = settings or ScannerSettings()
-            found[domain] = fit_mapper(source, reference, plain[domain], level, whose, chosen, seed)
+            chosen, adaptive = settings or ScannerSettings(), method == "adaptive"
+            scanner = plain[domain]
+            found[domain] = fit_mapper(source, reference, scanner, level, classifier, chosen, seed, adaptive=adaptive)
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
@@ -119,10 +123,10 @@ def fit_mapper(
     classifier: FrozenClassifier | None,
     settings: ScannerSettings,
     seed: int,
+    *,
+    adaptive: bool = False,
 ) -> Fit:
     """From a scanner's fit to how its images get their curves: one for each preset, or one for all.
-
-    With a classifier, what its images deviate from those curves is taken back too, as far as that earns its place.
 
     Parameters
     ----------
@@ -132,15 +136,22 @@ def fit_mapper(
     level : Brightness or None
         Of the reference; without it there is nothing to tell presets by.
     classifier : Classifier or None
+        As of `fit_scanner`.
     settings : ScannerSettings
     seed : int
+    adaptive : bool
+        Whether what its images deviate from those curves is taken back too, as far as a classifier finds that it earns
+        its place.
     """
     if level is None:
         return ScannerMapper(scanner.curve), scanner.notes
-    presets = find_presets(source, reference, scanner, level, settings, seed)
-    curves, deviation = presets.curves, presets.deviation
-    notes = scanner.notes | {"preset_images": presets.images}
-    if classifier is not None:
+    presets = find_presets(source, reference, scanner, level, classifier, settings, seed)
+    curves, deviation, notes = presets.curves, presets.deviation, dict(scanner.notes)
+    if len(curves) > 1:  # what is known of the one curve is not known of theirs
+        own = [{name: fit.notes[name] for name in OF_CURVE} for fit in presets.fits]
+        notes |= {name: {} for name in ("band", "score_interval")}
+        notes["presets"] = [{"images": count} | known for count, known in zip(presets.images, own, strict=True)]
+    if adaptive and classifier is not None:
         found = fit_adaptive(source, reference, scanner, presets, level, classifier, seed=seed)
         curves, deviation = found.curves, found.deviation
         notes |= {"method": "adaptive", "adaptive": found.notes}

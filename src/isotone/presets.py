@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
-from isotone.data.sample import Sample
 from isotone.deviation import Deviation
 from isotone.excess import Excess
+from isotone.matching import FrozenClassifier
 from isotone.mix import mixed
 from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.views import Described
@@ -34,8 +34,8 @@ class Presets:
 
     Attributes
     ----------
-    curves : list of ToneCurve
-        Source domain → reference domain; one, unless the scanner was run with several settings.
+    fits : list of ScannerFit
+        One for each setting; one, unless the scanner was run with several.
     deviation : Deviation
         Tells which curve an image gets.
     images : list of int
@@ -46,11 +46,16 @@ class Presets:
         How much further the images vary there than the reference's.
     """
 
-    curves: list[ToneCurve]
+    fits: list[ScannerFit]
     deviation: Deviation
     images: list[int]
     mapped: Floats
     excess: Excess
+
+    @property
+    def curves(self) -> list[ToneCurve]:
+        """Source domain → reference domain."""
+        return [fit.curve for fit in self.fits]
 
     @property
     def variance(self) -> float:
@@ -63,15 +68,16 @@ def find_presets(
     reference: Described,
     scanner: ScannerFit,
     level: Brightness,
+    classifier: FrozenClassifier | None,
     settings: ScannerSettings,
     seed: int,
 ) -> Presets:
-    """The curves of a scanner's presets; its one curve where there is nothing to tell them by.
+    """The fits of a scanner's presets; its one fit where there is nothing to tell them by.
 
     They are looked for along the directions in which the images vary more than the reference's, beyond chance. There a
     mixture of Gaussians must explain the deviations of the source's images better than it explains any resample of the
     reference's as large. Then each group of images gets a curve, each image the curve that leaves it nearest to what
-    its structure lets expect, and so on until no image changes. No label of the source is read.
+    its structure lets expect, and so on until no image changes. No label of the source is needed.
 
     Parameters
     ----------
@@ -80,15 +86,17 @@ def find_presets(
         Of all images.
     level : Brightness
         Of the reference.
+    classifier : Classifier or None
+        As of `fit_scanner`.
     settings : ScannerSettings
     seed : int
     """
     views = source.views_with(reference.air)
     start = Deviation.fit(level, views, scanner.curve(views.quantiles), reference.air)
-    curves = [scanner.curve]
+    fits = [scanner]
     if scanner.notes["variance"] > 1:
-        curves = _curves(source, reference, scanner, start, level, settings, seed)
-    return deal(source, reference, scanner, level, curves, start)
+        fits = _fits(source, reference, scanner, start, level, classifier, settings, seed)
+    return deal(source, reference, scanner, level, fits, start)
 
 
 def deal(
@@ -96,56 +104,68 @@ def deal(
     reference: Described,
     scanner: ScannerFit,
     level: Brightness,
-    curves: Sequence[ToneCurve],
+    fits: Sequence[ScannerFit],
     start: Deviation,
 ) -> Presets:
     """Deal the images to the curves; `start` tells which leaves each nearest to what its structure lets expect."""
     views = source.views_with(reference.air)
+    curves = [fit.curve for fit in fits]
     group = start.nearest(views, curves)
     mapped = np.stack([curves[k](q) for k, q in zip(group, views.quantiles, strict=True)])
     deviation = Deviation.fit(level, views, mapped, reference.air)
     excess = Excess.fit(level.residuals, deviation.of(views, mapped), _mixed(reference, scanner))
-    return Presets(list(curves), deviation, np.bincount(group, minlength=len(curves)).tolist(), mapped, excess)
+    return Presets(list(fits), deviation, np.bincount(group, minlength=len(fits)).tolist(), mapped, excess)
 
 
-def _curves(
+def _fits(
     source: Described,
     reference: Described,
     scanner: ScannerFit,
     start: Deviation,
     level: Brightness,
+    classifier: FrozenClassifier | None,
     settings: ScannerSettings,
     seed: int,
-) -> list[ToneCurve]:
+) -> list[ScannerFit]:
+    views = source.views_with(reference.air)
+    group = _groups(source, reference, scanner, start, level, seed)
+    stated = scanner.notes["mix"] if scanner.notes["mix_from"] == "stated" else None
+
+    def fitted(settings: ScannerSettings, classifier: FrozenClassifier | None) -> list[ScannerFit]:
+        members = [[source[i] for i in np.flatnonzero(group == k)] for k in np.unique(group)]
+        return [
+            fit_scanner(own, reference, classifier=classifier, level=level, mix=stated, settings=settings, seed=seed)
+            for own in members
+            if len(own) >= FEWEST
+        ]
+
+    for _ in range(ROUNDS):
+        quick = fitted(settings.model_copy(update={"resamples": 0}), None)
+        if len(quick) < 2:
+            return [scanner]
+        before, group = group, start.nearest(views, [fit.curve for fit in quick])
+        if np.array_equal(before, group):
+            break
+    fits = fitted(settings, classifier)
+    return fits if len(fits) > 1 else [scanner]
+
+
+def _groups(
+    source: Described, reference: Described, scanner: ScannerFit, start: Deviation, level: Brightness, seed: int
+) -> NDArray[np.intp]:
+    """Of each image, by how it deviates: one, where a mixture explains no more than it would by chance."""
     views = source.views_with(reference.air)
     deviations = start.of(views, scanner.curve(views.quantiles))
     excess = Excess.fit(level.residuals, deviations, _mixed(reference, scanner))
     axes, rng = excess.axes[:, excess.ratios > 1], np.random.default_rng(seed)
+    alone = np.zeros(len(views), np.intp)
     if not axes.size:
-        return [scanner.curve]
+        return alone
     group, gain = _split(deviations @ axes, seed)
     by_chance = (
         _split(level.residuals[rng.integers(0, len(reference), len(views))] @ axes, seed)[1] for _ in range(RESAMPLES)
     )
-    if any(gain <= other for other in by_chance):
-        return [scanner.curve]
-    curves, quick = [scanner.curve], settings.model_copy(update={"resamples": 0})
-    for _ in range(ROUNDS):
-        members = [np.flatnonzero(group == k).tolist() for k in np.unique(group)]
-        members = [m for m in members if len(m) >= FEWEST]
-        if len(members) < 2:
-            return [scanner.curve]
-        curves = [_curve([source[i] for i in m], reference, level, quick, seed) for m in members]
-        before, group = group, start.nearest(views, curves)
-        if np.array_equal(before, group):
-            break
-    return [curves[k] for k in np.unique(group)]
-
-
-def _curve(
-    source: Sequence[Sample], reference: Sequence[Sample], level: Brightness, settings: ScannerSettings, seed: int
-) -> ToneCurve:
-    return fit_scanner(source, reference, level=level, labels=False, settings=settings, seed=seed).curve
+    return group if all(gain > other for other in by_chance) else alone
 
 
 def _mixed(reference: Described, scanner: ScannerFit) -> Floats:

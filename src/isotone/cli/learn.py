@@ -162,11 +162,7 @@ def curve(
         for sentence in fit_sentences(model.notes.get(name, {}), model.labels):
             print(f"  {sentence}")
     if plot is not None:
-        draw(
-            {title: c for own in curves.values() for title, c in own.items()},
-            plot,
-            {name: model.notes.get(name, {}).get("band", {}) for name in curves},
-        )
+        draw(curves, plot, model.notes)
         print(plot)
 
 

@@ -119,7 +119,7 @@ def scanner(task: Task, *, labels: bool = True) -> Mapping:
         settings=settings,
         seed=task.seed,
     )
-    mapper, _ = fit_mapper(source, task.population, fit, task.level, None, settings, task.seed)
+    mapper, _ = fit_mapper(source, task.population, fit, task.level, task.classifier, settings, task.seed)
     if isinstance(mapper, ScannerMapper):
         return through(task, mapper.scanner_curve)
     return one_by_one(task, lambda radiograph: radiograph.map_tone(mapper.curve(radiograph)))
