@@ -42,6 +42,7 @@ from isotone.models.classifier import Classifier
 from isotone.models.gdce_mapper import GDCEMapper
 from isotone.models.prepare import Prepare
 from isotone.normalizers import baseline
+from isotone.presets import find_presets
 from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.training.loop import seeded
@@ -189,7 +190,8 @@ def fitted(
     asked = None if method == "scanner, no classifier" else classifier
     ours, settings = described(source), ScannerSettings()
     fit = fit_scanner(ours, reference, classifier=asked, level=level, labels=labels, settings=settings, seed=seed)
-    mapper, notes = fit_mapper(ours, reference, fit, level, asked, settings, seed, adaptive=method in ADAPTIVE)
+    presets = find_presets(ours, reference, fit, level, asked, settings, seed)
+    mapper, notes = fit_mapper(ours, reference, fit, presets, asked if method in ADAPTIVE else None, seed)
     return mapper, notes | {"curve": json.loads(fit.curve.to_json())}
 
 

@@ -41,6 +41,7 @@ from isotone.models.classifier import Classifier
 from isotone.models.gdce_mapper import GDCEMapper
 from isotone.models.prepare import Prepare
 from isotone.normalizers import baseline
+from isotone.presets import find_presets
 from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.training.fit_curve import fit_curve_by_task
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
@@ -134,9 +135,10 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
     def scanner(
         adaptive: bool = False, classifier: Classifier | None = None, **options: Any
     ) -> tuple[Any, dict[str, Any]]:
-        ours = described(source)
-        fit = fit_scanner(ours, bench.reference, classifier=classifier, level=bench.level, settings=QUICK, **options)
-        return fit_mapper(ours, bench.reference, fit, bench.level, classifier, QUICK, 0, adaptive=adaptive)
+        ours, level = described(source), bench.level
+        fit = fit_scanner(ours, bench.reference, classifier=classifier, level=level, settings=QUICK, **options)
+        presets = find_presets(ours, bench.reference, fit, level, classifier, QUICK, 0)
+        return fit_mapper(ours, bench.reference, fit, presets, classifier if adaptive else None, 0)
 
     def by_task() -> tuple[Any, dict[str, Any]]:
         fifth = [i % 5 == 0 for i in range(len(source))]

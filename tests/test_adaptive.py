@@ -9,12 +9,15 @@ import pytest
 
 from isotone.adaptive import fit_adaptive
 from isotone.brightness import learned
+from isotone.check import TONE_CHANCE
 from isotone.curve_sheet import curves_of
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
+from isotone.drift import Drift
 from isotone.errors import ModelError
 from isotone.fitting import fit_mapper
+from isotone.foreground import regions
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import AdaptiveMapper, ScannerMapper, load_mapper
@@ -43,10 +46,11 @@ def cohort(start, gammas):
     return [chest(start + i, "sick" if i % 2 else "well", gamma) for i, gamma in enumerate(gammas)]
 
 
-def plain(*alphas, mismatch=0.0, window=1.0):
+def plain(*alphas, mismatch=0.0, window=1.0, mix_from="structure"):
     """A scanner's fit, on a source that is like the reference or not."""
     notes = {"mismatch": mismatch, "mismatch_limit": 1.0, "window": window, "variance": 9.0}
-    notes |= {"mix": None, "mix_from": "none", "band": {"x": []}, "warnings": ["W_FEW so far", VARY]}
+    notes |= {"mix": {"sick": 0.5, "well": 0.5}, "mix_from": mix_from, "band": {}, "score_interval": {}}
+    notes |= {"projection_rmse_levels_8bit": 0.0, "clipped_share": 0.0, "warnings": ["W_FEW so far", VARY]}
     return ScannerFit(ToneCurve(alphas), notes)
 
 
@@ -73,13 +77,13 @@ def adapted(source, reference, scanner, seed=0, classifier=None):
     source, reference = described(source), described(reference)
     level = learned(reference.views, seed)
     presets = find_presets(source, reference, scanner, level, None, QUICK, seed)
-    return fit_adaptive(source, reference, scanner, presets, level, classifier or Threshold(), seed=seed)
+    return fit_adaptive(source, reference, scanner, presets, classifier or Threshold(), seed=seed)
 
 
 def fitted_mapper(source, reference, scanner, classifier=None, settings=QUICK, adaptive=False):
     source, reference = described(source), described(reference)
-    level = learned(reference.views)
-    return fit_mapper(source, reference, scanner, level, classifier, settings, 0, adaptive=adaptive)
+    presets = find_presets(source, reference, scanner, learned(reference.views), classifier, settings, 0)
+    return fit_mapper(source, reference, scanner, presets, classifier if adaptive else None, 0)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +107,7 @@ def test_settings_that_change_from_image_to_image_are_found_and_taken_back(jitte
     gaps = [
         np.abs(curve(s.prepared) - chest(1000 + i, s.label).prepared).mean()
         for i, s in enumerate(jittered)
-        for curve in (fitted.deviation.curve(s, fitted.curves), ToneCurve())
+        for curve in (fitted.deviation.curve(s, fitted.presets.curves), ToneCurve())
     ]
     assert np.mean(gaps[0::2]) < 0.6 * np.mean(gaps[1::2])
 
@@ -115,7 +119,7 @@ def test_settings_from_image_to_image_cost_no_contrast(reference):
     fit = adapted(source, reference, fit_scanner(source, reference, level=level, settings=QUICK))
     contrast = {
         "pooled": np.mean([pooled.curve(s.prepared).std() for s in source]),
-        "adaptive": np.mean([fit.deviation.curve(s, fit.curves)(s.prepared).std() for s in source]),
+        "adaptive": np.mean([fit.deviation.curve(s, fit.presets.curves)(s.prepared).std() for s in source]),
         "true": np.mean([chest(4000 + i, s.label).prepared.std() for i, s in enumerate(source)]),
     }
     assert contrast["pooled"] < 0.9 * contrast["true"]
@@ -125,7 +129,7 @@ def test_settings_from_image_to_image_cost_no_contrast(reference):
 def test_a_scanner_without_deviations_of_its_own_keeps_its_one_curve(reference):
     fit = adapted(cohort(2000, np.ones(60)), reference, plain(0.1))
     assert not fit.deviation.strength
-    assert fit.curves == [ToneCurve([0.1])]
+    assert fit.presets.curves == [ToneCurve([0.1])]
     assert fit.notes["variance"] == 1.0
 
 
@@ -157,6 +161,66 @@ def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(ref
     for number, gamma in enumerate((0.6, 1.8)):
         curve = mapper.curve(Radiograph.from_array(even_dark[number].pixels, domain="src"))
         assert np.abs(curve(x**gamma) - x).max() < 0.04
+
+
+def two_settings(patients=80, images=80):
+    """Alternately dark and bright, and the gamma of each."""
+    gammas = [1.8 if i % 2 else 0.6 for i in range(images)]
+    return [replace(s, patient=f"p{i % patients}") for i, s in enumerate(cohort(3000, gammas))]
+
+
+def test_presets_read_no_label_where_the_class_mix_was_not_told_by_labels(reference):
+    two = two_settings()
+    swapped = [replace(s, label="well" if s.label == "sick" else "sick") for s in two]
+    fits = [fitted_mapper(some, reference, plain()) for some in (two, swapped)]
+    assert fits[0][0].curves == fits[1][0].curves
+    assert fits[0][1] == fits[1][1]
+
+
+def test_a_preset_that_shares_no_class_with_the_reference_gets_its_curve_all_the_same(reference):
+    two = [replace(s, label="sick" if i % 2 else "else") for i, s in enumerate(two_settings())]
+    notes = fitted_mapper(two, reference, plain(mix_from="labels"))[1]
+    assert [preset["images"] for preset in notes["presets"]] == [40, 40]
+
+
+def test_presets_are_not_looked_for_where_the_class_mix_is_unknown_as_they_may_be_diagnoses(reference):
+    assert "presets" not in fitted_mapper(two_settings(), reference, plain(mix_from="none"))[1]
+
+
+def test_a_few_patients_with_many_images_are_no_preset(reference):
+    assert "presets" in fitted_mapper(two_settings(patients=40), reference, plain())[1]
+    assert "presets" not in fitted_mapper(two_settings(patients=8), reference, plain())[1]
+
+
+def test_each_image_gets_the_curve_of_the_preset_that_it_was_counted_for(reference):
+    two = described(two_settings())
+    level, scanner = learned(described(reference).views), plain()
+    presets = find_presets(two, described(reference), scanner, level, None, QUICK, 0)
+    given = [presets.deviation.curve(sample, presets.curves) for sample in two]
+    assert [given.count(curve) for curve in presets.curves] == presets.images
+
+
+def test_a_preset_says_what_is_wrong_with_its_own_fit_and_leans_on_nobody(reference):
+    scanner = plain()
+    scanner.notes["leans_on"] = {"other": 0.5}
+    few = two_settings(images=40)
+    notes = fitted_mapper(few, reference, scanner)[1]
+    assert [preset["warnings"] for preset in notes["presets"]] == [
+        ["W_FEW fewer than 25 patients of the source scanner"]
+    ] * 2
+    assert notes["leans_on"] == {}
+
+
+def test_a_day_of_one_preset_is_no_other_response(reference):
+    two, known = described(two_settings()), described(reference)
+    level = learned(known.views)
+    presets = find_presets(two, known, plain(), level, None, QUICK, 0)
+    drift = Drift.fit(two, known, presets.curves, presets.deviation, level)
+    for gamma in (0.6, 1.8):
+        day = cohort(6000, np.full(30, gamma))
+        assert drift.chance(np.stack([drift.of(s, regions(s)) for s in day])) > TONE_CHANCE
+    day = cohort(6000, np.full(30, 3.5))
+    assert drift.chance(np.stack([drift.of(s, regions(s)) for s in day])) < TONE_CHANCE
 
 
 def test_presets_are_not_looked_for_where_the_images_vary_as_the_references_do(reference):
@@ -203,20 +267,37 @@ def test_that_images_vary_is_no_warning_once_it_is_taken_back(reference, jittere
         assert notes["warnings"] == left
 
 
+def test_the_band_is_that_of_the_curve_that_is_delivered(reference, jittered):
+    level = np.linspace(0.3, 0.7, 9)
+    scanner = plain(mix_from="none")
+    scanner.notes["band"] = {side: (level + e).tolist() for side, e in (("x", 0), ("low", -0.01), ("high", 0.01))}
+    mapper, notes = fitted_mapper(jittered, reference, scanner, Threshold(), adaptive=True)
+    moved = mapper.curves[0](level)
+    assert np.abs(moved - level).max() > 0.01
+    assert (np.array(notes["band"]["low"]) < moved).all()
+    assert (moved < np.array(notes["band"]["high"])).all()
+
+
+def test_what_is_hardly_taken_back_at_all_leaves_the_warning(reference, jittered):
+    mapper, notes = fitted_mapper(jittered, reference, plain(mismatch=400.0), Threshold(), adaptive=True)
+    assert 0 < mapper.deviation.strength < 0.2
+    assert VARY in notes["warnings"]
+
+
 def test_without_labels_no_label_of_the_source_is_read_and_a_seed_repeats_the_fit(reference, jittered, fitted):
     blank = [replace(s, label=None) for s in jittered]
     again = adapted(blank, reference, plain(), seed=3)
-    assert (again.notes, again.curves) == (fitted.notes, fitted.curves)
+    assert (again.notes, again.presets.curves) == (fitted.notes, fitted.presets.curves)
     assert again.deviation.to_dict() == fitted.deviation.to_dict()
 
 
 def test_saved_and_loaded_it_gives_the_same_curves(fitted, jittered, tmp_path):
-    mapper = AdaptiveMapper(fitted.curves, replace(fitted.deviation, strength=0.5))
+    mapper = AdaptiveMapper(fitted.presets.curves, replace(fitted.deviation, strength=0.5))
     loaded = load_mapper(tmp_path, json.loads(json.dumps(mapper.save(tmp_path, "x"))))
     image = Radiograph.from_array(jittered[0].pixels, domain="src")
     assert isinstance(loaded, AdaptiveMapper)
     assert loaded.curve(image) == mapper.curve(image)
-    assert loaded.curve(image) not in fitted.curves
+    assert loaded.curve(image) not in fitted.presets.curves
 
 
 @pytest.mark.parametrize("damage", [{"strength": 2.0}, {"expectation": None}, {"offset": [float("nan")] * 6}])

@@ -10,6 +10,7 @@ from isotone.brightness import learned
 from isotone.check import TONE_CHANCE
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
+from isotone.deviation import Deviation
 from isotone.drift import Drift
 from isotone.foreground import regions
 from isotone.views import described
@@ -29,7 +30,9 @@ def darker(sample: Sample, tone: object = lambda x: x) -> Sample:
 def drift(classes: str = "BC", n: int = 60) -> Drift:
     reference = described([breast(1000 + i, "ABCD"[i % 4]) for i in range(80)])
     source = described([darker(breast(i, classes[i % len(classes)])) for i in range(n)])
-    return Drift.fit(source, reference, ToneCurve([0.6, -0.3, 0.4]), learned(reference.views))
+    level, curve, ours = learned(reference.views), ToneCurve([0.6, -0.3, 0.4]), source.views_with(reference.air)
+    deviation = Deviation.fit(level, ours, curve(ours.quantiles), reference.air)
+    return Drift.fit(source, reference, [curve], deviation, level)
 
 
 def batch(classes: str, start: int, tone: object = lambda x: x) -> np.ndarray:

@@ -31,8 +31,8 @@ class AdaptiveFit:
 
     Attributes
     ----------
-    curves : list of ToneCurve
-        Source domain → reference domain; one for each of the scanner's presets.
+    presets : Presets
+        The scanner's, their curves moved where that earns its place.
     deviation : Deviation
         Of strength 0 where the deviations do not earn their place.
     notes : dict
@@ -40,7 +40,7 @@ class AdaptiveFit:
         gain in cross-entropy and its standard error, and how many images validated.
     """
 
-    curves: list[ToneCurve]
+    presets: Presets
     deviation: Deviation
     notes: dict[str, Any]
 
@@ -50,7 +50,6 @@ def fit_adaptive(
     reference: Sequence[Sample],
     scanner: ScannerFit,
     presets: Presets,
-    level: Brightness,
     classifier: FrozenClassifier,
     *,
     seed: int = 0,
@@ -72,31 +71,36 @@ def fit_adaptive(
         Of these samples.
     presets : Presets
         Of that fit.
-    level : Brightness
-        Of the reference.
     classifier : FrozenClassifier
     seed : int
     """
     source, reference = described(source), described(reference)
-    ours = source.views_with(reference.air)
+    ours, level = source.views_with(reference.air), presets.level
     notes: dict[str, Any] = {"variance": presets.variance, "strength": 0.0}
     if presets.variance == 1 or scanner.notes["window"] < 1:
-        return AdaptiveFit(presets.curves, presets.deviation, notes)
+        return AdaptiveFit(presets, presets.deviation, notes)
     moved, mismatch = presets, scanner.notes["mismatch"]
     if mismatch <= scanner.notes["mismatch_limit"]:
         model, mapped = presets.deviation, presets.mapped
         share = _trust(level, ours, mapped, mismatch) * (1 - 1 / presets.variance)
         towards = model.correction(mapped.mean(0), share * model.offset)
-        fits = [replace(fit, curve=fit.curve.then(towards)) for fit in presets.fits]
+        fits = [_then(fit, towards) for fit in presets.fits]
         moved = deal(source, reference, scanner, level, fits, replace(model, offset=np.zeros_like(model.offset)))
     model = replace(moved.deviation, part=moved.excess.share)
     held = [i for i, s in enumerate(reference) if s.split != "train"] or list(range(len(reference)))
     gain, error = _agreement(model, moved.excess, level, reference, held, classifier, seed)
     notes |= {"gain": gain, "standard_error": error, "validation_images": len(held)}
-    if gain <= error:
-        return AdaptiveFit(presets.curves, presets.deviation, notes)
-    strength = _trust(level, ours, moved.mapped, mismatch)
-    return AdaptiveFit(moved.curves, replace(model, strength=strength), notes | {"strength": strength})
+    strength = _trust(level, ours, moved.mapped, mismatch) if gain > error else 0.0
+    if not strength:
+        return AdaptiveFit(presets, presets.deviation, notes)
+    return AdaptiveFit(moved, replace(model, strength=strength), notes | {"strength": strength})
+
+
+def _then(fit: ScannerFit, towards: ToneCurve) -> ScannerFit:
+    """The fit with its curve, and the band around it, moved."""
+    band = fit.notes["band"]
+    moved = {side: towards(np.asarray(band[side])).tolist() for side in ("low", "high") if side in band}
+    return replace(fit, curve=fit.curve.then(towards), notes=fit.notes | {"band": band | moved})
 
 
 def _agreement(

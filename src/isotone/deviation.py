@@ -105,6 +105,11 @@ class Deviation:
         distances = [(self.white(self.of(views, curve(views.quantiles))) ** 2).sum(1) for curve in curves]
         return np.asarray(np.argmin(distances, axis=0), np.intp)
 
+    def behind(self, views: Views, curves: Sequence[ToneCurve]) -> Floats:
+        """Quantiles of the images, shape (n, q), each behind the curve that `nearest` names."""
+        group = self.nearest(views, curves)
+        return np.stack([curves[k](q) for k, q in zip(group, views.quantiles, strict=True)])
+
     def correction(self, mapped: Floats, taken: Floats) -> ToneCurve:
         """What follows the scanner's curve for one image.
 

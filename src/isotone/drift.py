@@ -1,7 +1,7 @@
 """Is a batch of images still behind the response of the fit? Their mean deviation from what structure lets expect.
 
 Structure (`isotone.structure`), which no response changes, says how bright an image ought to be on the reference. The
-mean of what is left, image by image behind the scanner's curve, is the same in every batch of the scanner, up to
+mean of what is left, image by image behind the curve of its preset, is the same in every batch of the scanner, up to
 chance and up to the class mix: structure does not explain classes wholly, so any mix of the reference's classes is
 allowed for. What remains is another response. It is looked for twice: in all directions, and among smooth changes of
 tone, which most responses are, with fewer directions for chance to hide them in.
@@ -9,7 +9,7 @@ tone, which most responses are, with fewer directions for chance to hide them in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -42,8 +42,8 @@ class Drift:
     ----------
     deviation : Deviation
         Centred on the source's images.
-    curve : ToneCurve
-        The scanner's, behind which they deviate.
+    curves : sequence of ToneCurve
+        The scanner's, one for each of its presets: behind the nearest of them each image deviates.
     centres : float64 array of shape (c, k)
         Mean deviation of each class of the reference, shifted so that the nearest mix of them is the source's mean.
     spread : float64 array of shape (k, k)
@@ -53,29 +53,36 @@ class Drift:
     """
 
     deviation: Deviation
-    curve: ToneCurve
+    curves: Sequence[ToneCurve]
     centres: Floats
     spread: Floats
     patients: float
     per_patient: float
 
     @classmethod
-    def fit(cls, source: Described, reference: Described, curve: ToneCurve, level: Brightness) -> Self:
+    def fit(
+        cls,
+        source: Described,
+        reference: Described,
+        curves: Sequence[ToneCurve],
+        deviation: Deviation,
+        level: Brightness,
+    ) -> Self:
         """Describe a source domain.
 
         Parameters
         ----------
         source, reference : Described
-        curve : ToneCurve
-            Source → reference.
+        curves : sequence of ToneCurve
+            Source → reference, one for each preset.
+        deviation : Deviation
+            Centred on the source's images, each behind its curve.
         level : Brightness
             Of the reference.
         """
         theirs = reference.views
         ours = source.views_with(reference.air)
-        mapped = curve(ours.quantiles)
-        deviation = Deviation.fit(level, ours, mapped, reference.air)
-        found = deviation.of(ours, mapped)
+        found = deviation.of(ours, deviation.behind(ours, curves))
         group = np.unique(theirs.labels, return_inverse=True)[1]
         centres = np.stack([level.residuals[group == g].mean(0) for g in range(group.max() + 1)])
         within = level.residuals - centres[group]
@@ -86,12 +93,12 @@ class Drift:
         mix = nearest_mix(centres, deviation.offset, np.linalg.cholesky(spread))
         # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
         centres, spread = np.round(centres - mix @ centres, 9), np.round(spread, 12)
-        return cls(deviation, curve, centres, spread, patients, len(found) / patients)
+        return cls(deviation, curves, centres, spread, patients, len(found) / patients)
 
     def of(self, sample: Sample, parts: Regions) -> Floats:
         """Deviation of one image, shape (k,)."""
         views = take_views([sample], [parts], self.deviation.air)
-        return np.asarray(self.deviation.of(views, self.curve(views.quantiles))[0])
+        return np.asarray(self.deviation.of(views, self.deviation.behind(views, self.curves))[0])
 
     def chance(self, deviations: Floats) -> float:
         """Probability, at most, that images behind the same response, of any class mix, deviate so far in the mean.
@@ -133,7 +140,7 @@ class Drift:
         """Numbers for JSON; no image can be made of them."""
         return {
             "deviation": self.deviation.to_dict(),
-            "curve": self.curve.to_json(),
+            "curves": [curve.to_json() for curve in self.curves],
             "centres": self.centres.tolist(),
             "spread": self.spread.tolist(),
             "patients": self.patients,
@@ -149,12 +156,18 @@ class Drift:
         ModelError, ValueError, KeyError, TypeError
             The numbers are not those of a drift.
         """
-        deviation = Deviation.from_dict(entry["deviation"])
+        deviation, curves = Deviation.from_dict(entry["deviation"]), [ToneCurve.from_json(c) for c in entry["curves"]]
         centres, spread = np.array(entry["centres"], float), np.array(entry["spread"], float)
         patients, per_patient = float(entry["patients"]), float(entry["per_patient"])
         k = len(deviation.offset)
         numbers = [patients, per_patient, *centres.flat]
-        if centres.shape[1:] != (k,) or spread.shape != (k, k) or not np.isfinite(numbers).all() or patients <= 0:
+        if (
+            not curves
+            or centres.shape[1:] != (k,)
+            or spread.shape != (k, k)
+            or not np.isfinite(numbers).all()
+            or patients <= 0
+        ):
             raise ValueError("not the numbers of a drift")
         np.linalg.cholesky(spread)  # LinAlgError is a ValueError
-        return cls(deviation, ToneCurve.from_json(entry["curve"]), centres, spread, patients, per_patient)
+        return cls(deviation, curves, centres, spread, patients, per_patient)

@@ -31,8 +31,10 @@ class Excess:
     ratios: Floats
 
     @classmethod
-    def fit(cls, residuals: Floats, deviations: Floats, weights: Floats) -> Self:
-        """Compare two samples of deviations.
+    def fit(
+        cls, residuals: Floats, deviations: Floats, weights: Floats, patients: tuple[NDArray[np.intp], NDArray[np.intp]]
+    ) -> Self:
+        """Compare two samples of deviations; too few patients of either side show no excess.
 
         Parameters
         ----------
@@ -42,10 +44,17 @@ class Excess:
             Of the source's.
         weights : float64 array of shape (m,)
             Of the reference's images, so that its classes are mixed as the source's are.
+        patients : pair of integer arrays of shapes (m,) and (n,)
+            Numbers of the patients of reference and source, from 0: chance deals patients, not images.
         """
+        k = residuals.shape[1]
+        theirs = effective(patients[0], weights)
+        ours = effective(patients[1], np.ones(len(deviations)))
+        if theirs <= 2 * k or ours <= k + 1:  # where the edge below holds no more
+            return cls(np.eye(k), np.ones(k))
         white = whitening(covariance(residuals, weights))
         found, directions = np.linalg.eigh(covariance(deviations @ white))
-        edge = chance_edge(residuals, deviations)
+        edge = chance_edge(k / theirs, k / ours)
         return cls(white @ directions, np.where(found > TAILS * edge, found / edge, 1.0))
 
     @property
@@ -55,6 +64,10 @@ class Excess:
         What is left is the best linear guess at what the image would have shown on the reference (Wiener 1949).
         """
         return np.asarray(self.axes * (1 - 1 / self.ratios) @ np.linalg.inv(self.axes))
+
+    def left(self, strength: float) -> float:
+        """The largest of the variances when that much of the share is taken back."""
+        return float((self.ratios * (1 - strength * (1 - 1 / self.ratios)) ** 2).max())
 
     @property
     def root(self) -> Floats:
@@ -73,11 +86,20 @@ def covariance(numbers: Floats, weights: Floats | None = None) -> Floats:
     return np.cov(numbers.T, aweights=weights).reshape(numbers.shape[1], -1)
 
 
-def chance_edge(residuals: Floats, deviations: Floats) -> float:
+def effective(patients: NDArray[np.intp], weights: Floats) -> float:
+    """How many patients of equal weight would tell as much as these images do (Kish 1965)."""
+    each = np.bincount(patients, weights=weights)
+    return float(each.sum() ** 2 / (each**2).sum())
+
+
+def chance_edge(theirs: float, ours: float) -> float:
     """How far apart the variances of two samples of one population lie along their best direction.
 
     The edge of Wachter's law (1980, doi:10.1214/aos/1176345134), the ratio of the second's variance to the first's.
+
+    Parameters
+    ----------
+    theirs, ours : float
+        Directions as a share of each sample's size; the first below 1.
     """
-    count = residuals.shape[1]
-    ours, theirs = (min(count / len(each), 0.9) for each in (deviations, residuals))
     return float(((1 + np.sqrt(ours + theirs - ours * theirs)) / (1 - theirs)) ** 2)

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from isotone.adaptive import fit_adaptive
 from isotone.bank import lean
-from isotone.brightness import Brightness, learned
+from isotone.brightness import FEWEST, Brightness, learned
+from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
@@ -24,7 +25,7 @@ from isotone.gate import Gate
 from isotone.look import look, through
 from isotone.mapper import Mapper, ScannerMapper, mapper_of
 from isotone.matching import FrozenClassifier
-from isotone.presets import find_presets
+from isotone.presets import Presets, find_presets
 from isotone.scanner import VARIES, VARY, ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 from isotone.views import Described, described
@@ -86,32 +87,40 @@ def fit_mappers(
         if on_refusal is not None:
             on_refusal(error)
     reference = described([s for s in samples if s.domain in reference_domains])
-    _enough(reference, "the reference domain", refused)
+    _enough(reference, "the reference domain", refused, FEWEST if method == "adaptive" else 3)
     sources: dict[str, Described] = {}
     for domain in source_domains:
         own = [s for s in samples if s.domain == domain]
-        _enough(own, repr(domain), refused)
+        _enough(own, repr(domain), refused, 1)
         sources[domain] = described([replace(s, label=None) for s in own] if labels == "none" else own)
     level = learned(reference.views, seed)
     if method == "gdce":  # for the gates
-        plain = _fit_scanners(sources, reference, None, level, ScannerSettings(resamples=0), None, seed)
+        asked, chosen = None, ScannerSettings(resamples=0)
     else:
-        plain = _fit_scanners(sources, reference, classifier, level, settings or ScannerSettings(), mix, seed)
+        asked, chosen = classifier, settings or ScannerSettings()
+    plain = _fit_scanners(sources, reference, asked, level, chosen, mix, seed)
+    presets = {
+        domain: find_presets(source, reference, plain[domain], level, asked, chosen, seed)
+        for domain, source in sources.items()
+    }
     found: dict[str, Fit] = {}
     for number, (domain, source) in enumerate(sources.items()):
         if method == "gdce" and classifier is not None:
             run = files.of(str(number))
             found[domain] = _fit_gdce(source, reference, classifier, settings, seed, device, quiet, run)
         else:
-            chosen, adaptive = settings or ScannerSettings(), method == "adaptive"
-            scanner = plain[domain]
-            found[domain] = fit_mapper(source, reference, scanner, level, classifier, chosen, seed, adaptive=adaptive)
+            adaptive = asked if method == "adaptive" else None
+            found[domain] = fit_mapper(source, reference, plain[domain], presets[domain], adaptive, seed)
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
         {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
-        _gates(sources, reference, plain, seed),
-        _drifts(sources, reference, plain, level),
+        _gates(sources, reference, {d: [plain[d].curve] if p is None else p.curves for d, p in presets.items()}, seed),
+        {
+            domain: Drift.fit(sources[domain], reference, own.curves, own.deviation, own.level)
+            for domain, own in presets.items()
+            if own is not None
+        },
     )
 
 
@@ -119,12 +128,9 @@ def fit_mapper(
     source: Described,
     reference: Described,
     scanner: ScannerFit,
-    level: Brightness | None,
-    classifier: FrozenClassifier | None,
-    settings: ScannerSettings,
+    presets: Presets | None,
+    adaptive: FrozenClassifier | None,
     seed: int,
-    *,
-    adaptive: bool = False,
 ) -> Fit:
     """From a scanner's fit to how its images get their curves: one for each preset, or one for all.
 
@@ -133,31 +139,34 @@ def fit_mapper(
     source, reference : Described
     scanner : ScannerFit
         Of these images.
-    level : Brightness or None
-        Of the reference; without it there is nothing to tell presets by.
-    classifier : Classifier or None
-        As of `fit_scanner`.
-    settings : ScannerSettings
+    presets : Presets or None
+        Of that fit; None: there is nothing to tell them by.
+    adaptive : FrozenClassifier or None
+        Takes back what images deviate from those curves too, as far as this classifier finds that it earns its place.
     seed : int
-    adaptive : bool
-        Whether what its images deviate from those curves is taken back too, as far as a classifier finds that it earns
-        its place.
     """
-    if level is None:
-        return ScannerMapper(scanner.curve), scanner.notes
-    presets = find_presets(source, reference, scanner, level, classifier, settings, seed)
-    curves, deviation, notes = presets.curves, presets.deviation, dict(scanner.notes)
-    if len(curves) > 1:  # what is known of the one curve is not known of theirs
-        own = [{name: fit.notes[name] for name in OF_CURVE} for fit in presets.fits]
-        notes |= {name: {} for name in ("band", "score_interval")}
-        notes["presets"] = [{"images": count} | known for count, known in zip(presets.images, own, strict=True)]
-    if adaptive and classifier is not None:
-        found = fit_adaptive(source, reference, scanner, presets, level, classifier, seed=seed)
-        curves, deviation = found.curves, found.deviation
+    notes = dict(scanner.notes)
+    if presets is None:
+        return ScannerMapper(scanner.curve), notes
+    deviation = presets.deviation
+    if adaptive is not None:
+        found = fit_adaptive(source, reference, scanner, presets, adaptive, seed=seed)
+        presets, deviation = found.presets, found.deviation
         notes |= {"method": "adaptive", "adaptive": found.notes}
-    if presets.variance < VARIES or deviation.strength:
+    notes |= _of_curves(presets)
+    if presets.excess.left(deviation.strength) < VARIES:
         notes["warnings"] = [warning for warning in notes["warnings"] if warning != VARY]
-    return mapper_of(curves, deviation), notes
+    return mapper_of(presets.curves, deviation), notes
+
+
+def _of_curves(presets: Presets) -> dict[str, Any]:
+    """What is known of the one curve; of several, preset by preset."""
+    known = [{name: fit.notes[name] for name in OF_CURVE} for fit in presets.fits]
+    if len(known) == 1:
+        return known[0]
+    warned = [{"warnings": [w for w in fit.notes["warnings"] if w != VARY]} for fit in presets.fits]
+    own = [{"images": n} | a | b for n, a, b in zip(presets.images, known, warned, strict=True)]
+    return {"presets": own, "band": {}, "score_interval": {}, "leans_on": {}}
 
 
 def settings_of(method: Method) -> type[BaseModel]:
@@ -185,46 +194,32 @@ def _check(method: Method, classifier: Classifier | None, labels: Labels, mix: M
         raise UsageError("a class mix has a share that is negative or no number, or none above 0")
 
 
-def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError]) -> None:
-    if len(samples) < 2:
+def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError], patients: int) -> None:
+    found = len({s.patient for s in samples})
+    if len(samples) < 2 or found < patients:
+        first = f" First refusal: {refused[0]}" if refused else ""
         raise IsotoneError(
             "E_DATA",
-            f"{len(samples)} readable train and val images of {name}",
-            next_step=f"Give at least two, better 25. First refusal: {refused[0]}"
-            if refused
-            else "Give at least two, better 25.",
+            f"{len(samples)} readable train and val images of {found} patients of {name}",
+            next_step=f"Give at least two images and {patients} patients, better 25.{first}",
         )
 
 
 def _gates(
-    sources: Mapping[str, Described], reference: Described, plain: Mapping[str, ScannerFit], seed: int
+    sources: Mapping[str, Described], reference: Described, bank: Mapping[str, Sequence[ToneCurve]], seed: int
 ) -> dict[str, Gate]:
-    looks = _looks(reference)
-    return {
-        domain: Gate.fit(
-            _looks(source),
-            [s.patient for s in source],
-            through(looks, plain[domain].curve.inverse()),
-            [s.label for s in reference],
-            seed,
-        )
-        for domain, source in sources.items()
-    }
+    looks, gates = _looks(reference), {}
+    for domain, curves in bank.items():
+        source = sources[domain]
+        lent = np.concatenate([through(looks, curve.inverse()) for curve in curves])
+        # Images of one class behind several presets are several kinds, of which any mix is no difference.
+        kinds = [s.label and f"{s.label} {k}" for k in range(len(curves)) for s in reference]
+        gates[domain] = Gate.fit(_looks(source), [s.patient for s in source], lent, kinds, seed)
+    return gates
 
 
 def _looks(samples: Described) -> NDArray[np.float64]:
     return np.stack([look(s, parts) for s, parts in zip(samples, samples.parts, strict=True)])
-
-
-def _drifts(
-    sources: Mapping[str, Described],
-    reference: Described,
-    plain: Mapping[str, ScannerFit],
-    level: Brightness | None,
-) -> dict[str, Drift]:
-    if level is None:
-        return {}
-    return {domain: Drift.fit(source, reference, plain[domain].curve, level) for domain, source in sources.items()}
 
 
 def _fit_scanners(

@@ -23,7 +23,7 @@ COMPONENTS = 4
 FAINTEST = 0.02
 """Smallest spread of a number of the structure that is taken for real: layouts are shares and mean ranks."""
 FEWEST = 5
-"""Images that a class must have in the reference to be told by structure."""
+"""Patients that a class must have in the reference to be told by structure."""
 
 
 class Population:
@@ -52,8 +52,8 @@ class Population:
         self.reference = reference
         x = reference.structure
         self._brightness = Brightness(reference, COMPONENTS, seed)
-        names, counts = np.unique(reference.labels, return_counts=True)
-        self.classes = [str(c) for c, n in zip(names, counts, strict=True) if c and n >= FEWEST]
+        patients = {str(c): reference.patients[reference.labels == c] for c in np.unique(reference.labels) if c}
+        self.classes = [c for c, own in patients.items() if len(np.unique(own)) >= FEWEST]
         self.accuracy = float("nan")
         mean = x.mean(0, keepdims=True)
         residual = x - mean

@@ -24,7 +24,7 @@ MOST = 3
 RESAMPLES = 20
 """Of the reference's residuals: none of them may look as much like several presets as the source does."""
 FEWEST = 10
-"""Images that a preset must have for a curve of its own; fewer are odd ones."""
+"""Patients that a preset must have for a curve of its own; fewer are odd ones."""
 ROUNDS = 3
 
 
@@ -44,6 +44,8 @@ class Presets:
         Quantiles of the source's images, each behind its curve.
     excess : Excess
         How much further the images vary there than the reference's.
+    level : Brightness
+        Of the reference.
     """
 
     fits: list[ScannerFit]
@@ -51,6 +53,7 @@ class Presets:
     images: list[int]
     mapped: Floats
     excess: Excess
+    level: Brightness
 
     @property
     def curves(self) -> list[ToneCurve]:
@@ -67,34 +70,37 @@ def find_presets(
     source: Described,
     reference: Described,
     scanner: ScannerFit,
-    level: Brightness,
+    level: Brightness | None,
     classifier: FrozenClassifier | None,
     settings: ScannerSettings,
     seed: int,
-) -> Presets:
+) -> Presets | None:
     """The fits of a scanner's presets; its one fit where there is nothing to tell them by.
 
     They are looked for along the directions in which the images vary more than the reference's, beyond chance. There a
     mixture of Gaussians must explain the deviations of the source's images better than it explains any resample of the
     reference's as large. Then each group of images gets a curve, each image the curve that leaves it nearest to what
-    its structure lets expect, and so on until no image changes. No label of the source is needed.
+    its structure lets expect, and so on until no image changes. No label of the source is needed, but its class mix
+    is: where that is unknown, groups may be diagnoses, and are not looked for.
 
     Parameters
     ----------
     source, reference : Described
     scanner : ScannerFit
         Of all images.
-    level : Brightness
-        Of the reference.
+    level : Brightness or None
+        Of the reference; without it there is nothing to tell presets by, and the answer is None.
     classifier : Classifier or None
         As of `fit_scanner`.
     settings : ScannerSettings
     seed : int
     """
+    if level is None:
+        return None
     views = source.views_with(reference.air)
     start = Deviation.fit(level, views, scanner.curve(views.quantiles), reference.air)
     fits = [scanner]
-    if scanner.notes["variance"] > 1:
+    if scanner.notes["variance"] > 1 and scanner.notes["mix_from"] != "none":
         fits = _fits(source, reference, scanner, start, level, classifier, settings, seed)
     return deal(source, reference, scanner, level, fits, start)
 
@@ -107,14 +113,16 @@ def deal(
     fits: Sequence[ScannerFit],
     start: Deviation,
 ) -> Presets:
-    """Deal the images to the curves; `start` tells which leaves each nearest to what its structure lets expect."""
+    """Deal the images to the curves; `start` tells which of them are of use at all."""
     views = source.views_with(reference.air)
+    fits = [fits[k] for k in np.unique(start.nearest(views, [fit.curve for fit in fits]))]
     curves = [fit.curve for fit in fits]
-    group = start.nearest(views, curves)
-    mapped = np.stack([curves[k](q) for k, q in zip(group, views.quantiles, strict=True)])
-    deviation = Deviation.fit(level, views, mapped, reference.air)
-    excess = Excess.fit(level.residuals, deviation.of(views, mapped), _mixed(reference, scanner))
-    return Presets(list(fits), deviation, np.bincount(group, minlength=len(fits)).tolist(), mapped, excess)
+    deviation = Deviation.fit(level, views, start.behind(views, curves), reference.air)
+    group, mapped = deviation.nearest(views, curves), deviation.behind(views, curves)
+    weights = mixed(reference.views.labels, scanner.notes["mix"] or {})
+    patients = reference.views.patients, views.patients
+    excess = Excess.fit(level.residuals, deviation.of(views, mapped), weights, patients)
+    return Presets(fits, deviation, np.bincount(group, minlength=len(fits)).tolist(), mapped, excess, level)
 
 
 def _fits(
@@ -129,14 +137,23 @@ def _fits(
 ) -> list[ScannerFit]:
     views = source.views_with(reference.air)
     group = _groups(source, reference, scanner, start, level, seed)
-    stated = scanner.notes["mix"] if scanner.notes["mix_from"] == "stated" else None
+    mix_from, classes = scanner.notes["mix_from"], {s.label for s in reference}
 
     def fitted(settings: ScannerSettings, classifier: FrozenClassifier | None) -> list[ScannerFit]:
         members = [[source[i] for i in np.flatnonzero(group == k)] for k in np.unique(group)]
         return [
-            fit_scanner(own, reference, classifier=classifier, level=level, mix=stated, settings=settings, seed=seed)
+            fit_scanner(
+                own,
+                reference,
+                classifier=classifier,
+                level=level,
+                labels=mix_from == "labels" and any(s.label and s.label in classes for s in own),
+                mix=scanner.notes["mix"] if mix_from == "stated" else None,
+                settings=settings,
+                seed=seed,
+            )
             for own in members
-            if len(own) >= FEWEST
+            if len({s.patient for s in own}) >= FEWEST
         ]
 
     for _ in range(ROUNDS):
@@ -154,36 +171,40 @@ def _groups(
     source: Described, reference: Described, scanner: ScannerFit, start: Deviation, level: Brightness, seed: int
 ) -> NDArray[np.intp]:
     """Of each image, by how it deviates: one, where a mixture explains no more than it would by chance."""
-    views = source.views_with(reference.air)
-    deviations = start.of(views, scanner.curve(views.quantiles))
-    excess = Excess.fit(level.residuals, deviations, _mixed(reference, scanner))
-    axes, rng = excess.axes[:, excess.ratios > 1], np.random.default_rng(seed)
-    alone = np.zeros(len(views), np.intp)
+    ours, theirs = source.views_with(reference.air), reference.views
+    deviations = start.of(ours, scanner.curve(ours.quantiles))
+    weights = mixed(theirs.labels, scanner.notes["mix"] or {})
+    excess = Excess.fit(level.residuals, deviations, weights, (theirs.patients, ours.patients))
+    axes = excess.axes[:, excess.ratios > 1]
+    alone = np.zeros(len(ours), np.intp)
     if not axes.size:
         return alone
-    group, gain = _split(deviations @ axes, seed)
-    by_chance = (
-        _split(level.residuals[rng.integers(0, len(reference), len(views))] @ axes, seed)[1] for _ in range(RESAMPLES)
-    )
-    return group if all(gain > other for other in by_chance) else alone
+    group, gain = _split(deviations @ axes, ours.patients, seed)
+    # Patients are drawn, in the source's class mix, each with as many images as one of the source's has.
+    rng, counts = np.random.default_rng(seed), np.bincount(ours.patients)
+    images = [np.flatnonzero(theirs.patients == p) for p in range(theirs.patients.max() + 1)]
+    share = np.bincount(theirs.patients, weights=weights) / weights.sum()
+    for _ in range(RESAMPLES):
+        drawn = rng.choice(len(images), len(counts), p=share)
+        chosen = np.concatenate([rng.choice(images[p], n) for p, n in zip(drawn, counts, strict=True)])
+        if gain <= _split(level.residuals[chosen] @ axes, np.repeat(np.arange(len(counts)), counts), seed)[1]:
+            return alone
+    return group
 
 
-def _mixed(reference: Described, scanner: ScannerFit) -> Floats:
-    """Weights of the reference's images, so that its classes are mixed as the source's are."""
-    return mixed(reference.views.labels, scanner.notes["mix"] or {})
-
-
-def _split(points: Floats, seed: int) -> tuple[NDArray[np.intp], float]:
+def _split(points: Floats, patients: NDArray[np.intp], seed: int) -> tuple[NDArray[np.intp], float]:
     """The groups of the likeliest mixture, and how much less its Bayesian information criterion is than of no groups'.
 
     Parameters
     ----------
     points : float64 array of shape (n, k)
         Of unit variance on the reference.
+    patients : integer array of shape (n,)
+        From 0.
     """
     from sklearn.mixture import GaussianMixture
 
-    counts = range(1, max(1, min(MOST, len(points) // FEWEST)) + 1)
+    counts = range(1, max(1, min(MOST, (patients.max() + 1) // FEWEST)) + 1)
     fits = [
         GaussianMixture(count, covariance_type="tied", reg_covar=0.05, random_state=seed).fit(points)
         for count in counts
@@ -191,7 +212,9 @@ def _split(points: Floats, seed: int) -> tuple[NDArray[np.intp], float]:
     groups = [np.asarray(fit.predict(points), np.intp) for fit in fits]
     plain = fits[0].bic(points)
     gains = [
-        float(plain - fit.bic(points)) if np.bincount(group, minlength=count).min() >= FEWEST else 0.0
+        float(plain - fit.bic(points))
+        if min(len(np.unique(patients[group == k])) for k in range(count)) >= FEWEST
+        else 0.0
         for count, fit, group in zip(counts, fits, groups, strict=True)
     ]
     best = int(np.argmax(gains))

@@ -193,7 +193,8 @@ def _variance(level: Brightness | None, ours: Views, curve: ToneCurve, match: Ma
         return 1.0
     deviations = level.expectation.scores(curve(ours.quantiles)) - level.expectation.of(ours.structure)
     weights = mixed(match.reference.labels, match.mix)
-    return float(Excess.fit(level.residuals, deviations, weights).ratios.max())
+    patients = match.reference.patients, ours.patients
+    return float(Excess.fit(level.residuals, deviations, weights, patients).ratios.max())
 
 
 def _clipped(curve: ToneCurve, ours: Views) -> float:

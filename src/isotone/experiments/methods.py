@@ -21,6 +21,7 @@ from isotone.fitting import fit_mapper
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import ScannerMapper
 from isotone.normalizers import baseline
+from isotone.presets import find_presets
 from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.views import Described, described
 
@@ -119,7 +120,8 @@ def scanner(task: Task, *, labels: bool = True) -> Mapping:
         settings=settings,
         seed=task.seed,
     )
-    mapper, _ = fit_mapper(source, task.population, fit, task.level, task.classifier, settings, task.seed)
+    presets = find_presets(source, task.population, fit, task.level, task.classifier, settings, task.seed)
+    mapper, _ = fit_mapper(source, task.population, fit, presets, None, task.seed)
     if isinstance(mapper, ScannerMapper):
         return through(task, mapper.scanner_curve)
     return one_by_one(task, lambda radiograph: radiograph.map_tone(mapper.curve(radiograph)))
