@@ -15,7 +15,7 @@ from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
 from isotone.drift import Drift
-from isotone.errors import ModelError
+from isotone.errors import ModelError, UsageError
 from isotone.fitting import fit_mapper
 from isotone.foreground import regions
 from isotone.harmonizer import ToneCurveHarmonizer
@@ -248,6 +248,17 @@ def test_presets_are_shown_each_with_its_curve(reference):
     ]
     assert shown["other"] == {"other": ToneCurve([0.1])}
     assert list(curves_of(harmonizer, None, "src")) == ["src"]
+
+
+def test_of_a_scanner_whose_images_have_curves_of_their_own_nothing_is_shown_and_the_domain_is_known(fitted):
+    harmonizer = ToneCurveHarmonizer("ref", ["src", "other"])
+    harmonizer.mappers = {"src": AdaptiveMapper([ToneCurve()], replace(fitted.deviation, strength=0.5))}
+    with pytest.raises(UsageError, match=r"each image has a curve of its own.*IMAGE"):
+        curves_of(harmonizer, None, "src")
+    with pytest.raises(UsageError, match=r"no curve for this domain.*Use one of: src\."):
+        curves_of(harmonizer, None, "another")
+    harmonizer.mappers["other"] = ScannerMapper(ToneCurve([0.1]))
+    assert curves_of(harmonizer, None, None) == {"src": {}, "other": {"other": ToneCurve([0.1])}}
 
 
 def test_presets_are_fitted_as_one_curve_would_have_been(reference):

@@ -48,6 +48,11 @@ def test_new_images_of_the_same_scanner_pass(harmonizer: ToneCurveHarmonizer, tm
     assert "as in the fit" in report.verdicts[0].line
 
 
+def test_no_curve_is_computed(harmonizer: ToneCurveHarmonizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ToneCurveHarmonizer, "curve", None)
+    assert check(harmonizer, today(tmp_path), workers=0).verdicts[0].images == 24
+
+
 @pytest.mark.parametrize("dark", [0.0, 1.0])
 def test_another_class_mix_passes(harmonizer: ToneCurveHarmonizer, tmp_path: Path, dark: float) -> None:
     report = check(harmonizer, today(tmp_path, dark=dark), workers=0)

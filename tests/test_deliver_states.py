@@ -52,6 +52,22 @@ def test_a_scanner_curve_needs_no_pixel_even_where_the_fit_left_a_gate(gated, tm
     assert [(error.code, pixels.warnings) for error in pixels.refused] == [("E_DECODE", [])]
 
 
+def test_it_decodes_only_the_scanners_whose_curves_depend_on_pixels(gated, tmp_path):
+    assert gated.digest  # of what is fitted so far
+    gated.mappers["another"] = object()
+    FAULTS["rle-damage"].build(tmp_path / "a.dcm")
+    assert states(gated, [tmp_path / "a.dcm"], tmp_path / "out").harmonized == 1
+
+
+def test_what_the_header_has_new_is_warned_of(gated, tmp_path):
+    gated.gates = {}
+    gated.seen[HOLOGIC]["view"] = {"AP": 40}
+    write(radiograph(), tmp_path / "a.dcm")
+    states(gated, [tmp_path / "a.dcm"], tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "curves.csv")
+    assert "W_SEEN_VIEW" in table["warnings"][0]
+
+
 def test_what_the_header_tells_is_still_refused(gated, tmp_path):
     (tmp_path / "in").mkdir()
     write(radiograph(intent="FOR PROCESSING"), tmp_path / "in" / "intent.dcm")

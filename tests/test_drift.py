@@ -91,6 +91,6 @@ def test_a_drift_survives_json_and_damage_is_found() -> None:
     found = batch("BC", 9000)
     assert again.chance(found) == drift().chance(found)
     assert again.to_json() == entry
-    for damage in ({"centres": [[0.0]]}, {"spread": (-np.eye(6)).tolist()}, {"patients": float("nan")}):
+    for damage in ({"centres": [[0.0]]}, {"curves": []}, {"spread": (-np.eye(6)).tolist()}, {"patients": float("nan")}):
         with pytest.raises(ValueError, match=r"drift|positive"):
             Drift.from_json(entry | damage)

@@ -23,7 +23,7 @@ NOTES = {
     "warnings": [],
 }
 PRESET = {"images": 50, "band": {"x": [0.5], "low": [0.4], "high": [0.6]}, "projection_rmse_levels_8bit": 0.5}
-PRESET |= {"clipped_share": 0.0}
+PRESET |= {"clipped_share": 0.0, "warnings": []}
 TAKEN = {
     "variance": 7.25,
     "strength": 0.4,
@@ -68,6 +68,7 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
         ({"adaptive": {"variance": 1.0, "strength": 0.0}}, "did not earn its place"),
         ({"presets": [PRESET, PRESET]}, "2 presets"),
         ({"presets": [PRESET, PRESET | {"images": 46}]}, "Preset 2: 46 images. Patients resampled"),
+        ({"presets": [PRESET | {"warnings": ["W_FEW few"]}]}, "Warning W_FEW few, for this preset"),
         ({"adaptive": TAKEN}, "up to 7.2 times as much as the reference's"),
         ({"adaptive": TAKEN}, "taken back of each image, 40 % of it"),
         ({"adaptive": TAKEN}, "by 0.10 ± 0.02 in cross-entropy"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from discs import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
@@ -117,6 +118,39 @@ def test_one_image_is_too_few_and_says_so(manifest: Path) -> None:
     few = table[(table["domain"] == "ref") | (table.index == table.index[table["domain"] == "src"][0])]
     with pytest.raises(IsotoneError, match="E_DATA"):
         ToneCurveHarmonizer("ref", "src").fit(Manifest(few), workers=0)
+
+
+@pytest.mark.parametrize("patients", [1, 2])
+def test_a_reference_of_too_few_patients_is_refused_however_many_images_they_have(
+    manifest: Path, patients: int
+) -> None:
+    table = Manifest.read(manifest).table
+    ours = table["domain"] == "ref"
+    table.loc[ours, "patient_id"] = [f"ref-{i % patients}" for i in range(ours.sum())]
+    table["split"] = "train"
+    with pytest.raises(IsotoneError, match=rf"of {patients} patients .*E_DATA.*3 patients"):
+        ToneCurveHarmonizer("ref", "src").fit(Manifest(table), workers=0)
+
+
+@pytest.mark.parametrize("labels", ["alike", "one patient's", "none"])
+def test_three_patients_of_the_reference_are_enough_whatever_their_labels(manifest: Path, labels: str) -> None:
+    table = Manifest.read(manifest).table
+    ours = table["domain"] == "ref"
+    table.loc[ours, "patient_id"] = [f"ref-{i % 3}" for i in range(ours.sum())]
+    table["split"] = "train"
+    if labels == "one patient's":
+        table.loc[ours, "label"] = ["dark" if i % 3 else "bright" for i in range(ours.sum())]
+    elif labels == "none":
+        table.loc[ours, "label"] = None
+    fit = ToneCurveHarmonizer("ref", "src").fit(Manifest(table), workers=0, labels="none")
+    assert fit.notes["src"]["mix_from"] == "none"
+
+
+def test_adaptive_says_so_where_the_reference_is_too_small_to_learn_from(manifest: Path) -> None:
+    table = Manifest.read(manifest).table
+    few = table[(table["domain"] == "src") | table["patient_id"].isin([f"ref-{i}" for i in range(8)])]
+    with pytest.raises(IsotoneError, match=r"E_DATA.*10 patients"):
+        ToneCurveHarmonizer("ref", "src", method="adaptive").fit(Manifest(few), Brightness(), workers=0)
 
 
 def test_a_domain_cannot_be_both_reference_and_source() -> None:

@@ -63,6 +63,23 @@ def test_a_swapped_curve_is_never_the_image_s_own() -> None:
         assert any(np.array_equal(result, t) for t in tables)
 
 
+def test_a_mix_that_the_user_stated_is_stated_again(
+    manifest: Manifest, harmonizer: ToneCurveHarmonizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fit(self: ToneCurveHarmonizer, *_: object, **options: object) -> ToneCurveHarmonizer:
+        asked.append(options["mix"])
+        return harmonizer
+
+    mix = {"dim": 0.3, "bright": 0.7}
+    fitted = ToneCurveHarmonizer(REFERENCE, SOURCE).fit(manifest, workers=0, mix=mix)
+    monkeypatch.setattr(ToneCurveHarmonizer, "fit", fit)
+    refit_checks(manifest, Brightness(), {"scanner": fitted}, workers=0, quiet=True)
+    assert asked
+    assert asked == [mix] * len(asked)
+
+
 @pytest.mark.slow
 def test_a_scanner_curve_survives_swap_and_shuffle_and_needs_few_images(
     manifest: Manifest, harmonizer: ToneCurveHarmonizer, tmp_path: Path

@@ -212,7 +212,7 @@ class _Glance:
     harmonizer: ToneCurveHarmonizer
 
     def __call__(self, radiograph: Radiograph) -> _Seen:
-        self.harmonizer.curve(radiograph, force=True)  # refuses unknown scanners
         header = radiograph.header
+        self.harmonizer.mapper(header)  # refuses unknown scanners
         refuse_other_data(header, self.harmonizer.seen.get(header.domain or "", {}))
         return _Seen(header.domain or "", self.harmonizer.look(radiograph), self.harmonizer.warnings(header))

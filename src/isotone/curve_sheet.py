@@ -13,7 +13,7 @@ from isotone.errors import UsageError
 from isotone.files import replace_file
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.read import read_radiograph
-from isotone.mapper import AdaptiveMapper, ScannerMapper
+from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
 from isotone.stages import Affine, InverseStep, Knots, Stage, Step
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ def curves_of(
 ) -> dict[str, dict[str, ToneCurve]]:
     """The curves to show, by title: that of the image, or by scanner those of all (or of `domain` alone).
 
+    A scanner of whose images each has a curve of its own has none to show.
+
     Raises
     ------
     UsageError
-        Each image has a curve of its own and none is given, or the domain is unknown.
+        No image is given, and no scanner has a curve to show; or the domain is unknown.
     RadiographError
         The image is refused.
     """
@@ -37,20 +39,21 @@ def curves_of(
         if domain is not None:
             radiograph = radiograph.with_domain(domain)
         return {str(image): {str(image): harmonizer.curve(radiograph)}}
-    curves: dict[str, dict[str, ToneCurve]] = {}
-    for name, mapper in harmonizer.mappers.items():
-        if domain not in (None, name):
-            continue
-        if isinstance(mapper, ScannerMapper):
-            curves[name] = {name: mapper.scanner_curve}
-        elif isinstance(mapper, AdaptiveMapper) and not mapper.deviation.strength:
-            curves[name] = {f"{name}, preset {number}": curve for number, curve in enumerate(mapper.curves, 1)}
-    if not curves:
-        raise UsageError(
-            "no curve for this domain" if domain else "each image has a curve of its own",
-            next_step=f"Use one of: {', '.join(harmonizer.mappers)}." if domain else "Name an IMAGE.",
-        )
+    if domain not in (None, *harmonizer.mappers):
+        raise UsageError("no curve for this domain", next_step=f"Use one of: {', '.join(harmonizer.mappers)}.")
+    curves = {name: _shared(name, m) for name, m in harmonizer.mappers.items() if domain in (None, name)}
+    if not any(curves.values()):
+        raise UsageError("each image has a curve of its own", next_step="Name an IMAGE.")
     return curves
+
+
+def _shared(name: str, mapper: Mapper) -> dict[str, ToneCurve]:
+    """Curves that a scanner's images share."""
+    if isinstance(mapper, ScannerMapper):
+        return {name: mapper.scanner_curve}
+    if isinstance(mapper, AdaptiveMapper) and not mapper.deviation.strength:
+        return {f"{name}, preset {number}": curve for number, curve in enumerate(mapper.curves, 1)}
+    return {}
 
 
 def sheet(name: str, curve: ToneCurve, bits: int) -> str:
@@ -75,7 +78,8 @@ def draw(curves: Mapping[str, Mapping[str, ToneCurve]], path: Path, notes: Mappi
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     plot_curves(axes, {title: curve for own in curves.values() for title, curve in own.items()})
-    known = [fit for name, own in curves.items() for fit in notes.get(name, {}).get("presets", [notes.get(name, {})])]
+    fits = [notes.get(name, {}) for name, own in curves.items() if own]
+    known = [each for fit in fits for each in fit.get("presets", [fit])]
     for fit, line in zip(known, axes.lines[1:], strict=True):
         if band := fit.get("band"):
             axes.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.3, linewidth=0)

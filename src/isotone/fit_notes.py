@@ -106,6 +106,7 @@ def _presets(presets: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     for number, notes in enumerate(presets, 1):
         said += [f"Preset {number}: {notes['images']} images.", *_uncertainty(notes), *_projection(notes)]
+        said += [f"Warning {warning}, for this preset." for warning in notes["warnings"]]
     return said
 
 

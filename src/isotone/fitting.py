@@ -197,11 +197,12 @@ def _check(method: Method, classifier: Classifier | None, labels: Labels, mix: M
 def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError], patients: int) -> None:
     found = len({s.patient for s in samples})
     if len(samples) < 2 or found < patients:
+        wanted = "two images" if patients == 1 else f"{patients} patients"
         first = f" First refusal: {refused[0]}" if refused else ""
         raise IsotoneError(
             "E_DATA",
-            f"{len(samples)} readable train and val images of {found} patients of {name}",
-            next_step=f"Give at least two images and {patients} patients, better 25.{first}",
+            f"{name} has {len(samples)} readable train and val images, of {found} patients",
+            next_step=f"Give at least {wanted}, better 25.{first}",
         )
 
 

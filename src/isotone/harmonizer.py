@@ -169,10 +169,30 @@ class ToneCurveHarmonizer:
                 self.save(files.folder)
         return self
 
-    @property
-    def needs_pixels(self) -> bool:
-        """Whether a curve depends on the image; a scanner's curve can be had from the header alone."""
-        return not all(isinstance(mapper, ScannerMapper) for mapper in self.mappers.values())
+    def needs_pixels(self, domain: str | None) -> bool:
+        """Whether a domain's curves depend on the image; a scanner's one curve can be had from the header alone."""
+        return not isinstance(self.mappers.get(domain or ""), ScannerMapper | None)
+
+    def mapper(self, header: Header) -> Mapper | None:
+        """How the images of the header's scanner get their curves; None for the reference.
+
+        Raises
+        ------
+        RadiographError
+            E_DOMAIN: no scanner this harmonizer knows.
+        """
+        domain = header.domain
+        if domain in self.reference_domains:
+            return None
+        found = None if domain is None else self.mappers.get(domain)
+        if found is None:
+            raise RadiographError(
+                "E_DOMAIN",
+                "the file names no scanner" if domain is None else "no curve was fitted for its scanner",
+                file=header.path,
+                next_step=f"Name the scanner with --domain ({', '.join(self.mappers)}), or fit a curve for it.",
+            )
+        return found
 
     def look(self, radiograph: Radiograph) -> NDArray[np.float64] | None:
         """What an image is compared with the fit by; None where its domain has no gate, or without all its pixels.
@@ -200,17 +220,9 @@ class ToneCurveHarmonizer:
             E_DOMAIN: no scanner this harmonizer knows; E_INTENT, E_OOD: data it was not fitted on (`isotone.seen`,
             `isotone.gate`).
         """
-        domain = radiograph.header.domain
-        if domain in self.reference_domains:
+        mapper, domain = self.mapper(radiograph.header), radiograph.header.domain or ""
+        if mapper is None:
             return ToneCurve()
-        mapper = None if domain is None else self.mappers.get(domain)
-        if domain is None or mapper is None:
-            raise RadiographError(
-                "E_DOMAIN",
-                "the file names no scanner" if domain is None else "no curve was fitted for its scanner",
-                file=radiograph.header.path,
-                next_step=f"Name the scanner with --domain ({', '.join(self.mappers)}), or fit a curve for it.",
-            )
         if not force:
             refuse_other_data(radiograph.header, self.seen.get(domain, {}))
             seen = self.look(radiograph) if seen is None else seen

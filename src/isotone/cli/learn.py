@@ -159,6 +159,8 @@ def curve(
     for name, own in curves.items():
         for title, tone_curve in own.items():
             print(sheet(title, tone_curve, bits))
+        if not own:
+            print(f"{name}\n  Each image has a curve of its own: name an IMAGE.")
         for sentence in fit_sentences(model.notes.get(name, {}), model.labels):
             print(f"  {sentence}")
     if plot is not None:

@@ -169,7 +169,8 @@ def _again(
         settings=harmonizer.settings,
     )
     device = str(getattr(classifier, "device", "cpu"))
-    return fresh.fit(rows, classifier, labels=harmonizer.labels, seed=seed, device=device, **run)
+    mix = next((n["mix"] for n in harmonizer.notes.values() if n.get("mix_from") == "stated"), None)
+    return fresh.fit(rows, classifier, labels=harmonizer.labels, mix=mix, seed=seed, device=device, **run)
 
 
 def _curves(harmonizer: ToneCurveHarmonizer, tested: Manifest, run: Mapping[str, Any]) -> dict[str, list[ToneCurve]]:

@@ -164,8 +164,7 @@ class Delivery:
             record = record_of(self.harmonizer, curve, "voi-lut", domain=domain)
             record = replace(record, untouched=digest_of_values(radiograph.stored))
             write_voi_lut_image(dataset, radiograph.header, table, record, target)
-        outcome = outcome_of(curve, radiograph, table, seen)
-        return replace(outcome, warnings=outcome.warnings + self.harmonizer.warnings(radiograph.header))
+        return outcome_of(self.harmonizer, curve, radiograph, table, seen)
 
     def _pass_through(self, job: Job, header: Header, target: Path) -> Outcome:
         outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
@@ -186,7 +185,11 @@ def record_of(
 
 
 def outcome_of(
-    curve: ToneCurve, radiograph: Radiograph, table: Table, seen: NDArray[np.float64] | None = None
+    harmonizer: ToneCurveHarmonizer,
+    curve: ToneCurve,
+    radiograph: Radiograph,
+    table: Table,
+    seen: NDArray[np.float64] | None,
 ) -> Outcome:
     """The numbers of one harmonized image."""
     low, high, unclipped = _facts(curve)
@@ -198,7 +201,7 @@ def outcome_of(
         levels_kept=int(np.count_nonzero(np.diff(np.sort(table)))) + 1,
         clipped_share=_clipped_share(radiograph, unclipped),
         instance=instance_of(radiograph.header),
-        warnings=radiograph.header.codes,
+        warnings=radiograph.header.codes + harmonizer.warnings(radiograph.header),
         look=None if seen is None else tuple(np.round(seen, 6).tolist()),
     )
 

@@ -33,9 +33,9 @@ class Planned(NamedTuple):
 class Survey:
     """Finds the curve and the group of one image.
 
-    A scanner's curve needs no pixel, so none is decoded, and the images of the domains in `reduced` are read reduced
-    (`isotone.export.reduced.agreed`). The looks (`isotone.gate`) of these images are not compared; what the header
-    tells is refused all the same.
+    A scanner's one curve needs no pixel, so none is decoded, and the images of the domains in `reduced` are read
+    reduced (`isotone.export.reduced.agreed`). The looks (`isotone.gate`) of these images are not compared; what the
+    header tells is refused all the same.
     """
 
     harmonizer: ToneCurveHarmonizer
@@ -63,14 +63,14 @@ class Survey:
                 return Planned(None, outcome)
             refuse_ours(shown.header)
             group = group_of(shown.dataset, shown.header)
-            if self.harmonizer.needs_pixels:
+            if self.harmonizer.needs_pixels(domain):
                 finer = self.reduced.get(job.domain)
                 image = read_for_curve(self.harmonizer, job, force=self.force, finer=finer)
                 radiograph = image.with_domain(domain)
             seen = self.harmonizer.look(radiograph)
             curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)
             table = output_table(radiograph.map_tone(curve))
-            return Planned(group, outcome_of(curve, radiograph, table, seen))
+            return Planned(group, outcome_of(self.harmonizer, curve, radiograph, table, seen))
 
 
 @dataclass(frozen=True)
