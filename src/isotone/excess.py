@@ -45,11 +45,11 @@ class Excess:
         weights : float64 array of shape (m,)
             Of the reference's images, so that its classes are mixed as the source's are.
         patients : pair of integer arrays of shapes (m,) and (n,)
-            Numbers of the patients of reference and source, from 0: chance deals patients, not images.
+            Numbers of the patients of reference and source, from 0: their images are alike, and tell less than others.
         """
         k = residuals.shape[1]
-        theirs = effective(patients[0], weights)
-        ours = effective(patients[1], np.ones(len(deviations)))
+        theirs = effective(residuals, patients[0], weights)
+        ours = effective(deviations, patients[1], np.ones(len(deviations)))
         if theirs <= 2 * k or ours <= k + 1:  # where the edge below holds no more
             return cls(np.eye(k), np.ones(k))
         white = whitening(covariance(residuals, weights))
@@ -86,10 +86,17 @@ def covariance(numbers: Floats, weights: Floats | None = None) -> Floats:
     return np.cov(numbers.T, aweights=weights).reshape(numbers.shape[1], -1)
 
 
-def effective(patients: NDArray[np.intp], weights: Floats) -> float:
-    """How many patients of equal weight would tell as much as these images do (Kish 1965)."""
-    each = np.bincount(patients, weights=weights)
-    return float(each.sum() ** 2 / (each**2).sum())
+def effective(numbers: Floats, patients: NDArray[np.intp], weights: Floats) -> float:
+    """How many images of equal weight, each of another patient, would tell as much of the covariance (Kish 1965).
+
+    Squares of numbers with the correlation ρ have the correlation ρ²: that of a patient's images is taken from them.
+    """
+    x = (numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-12)
+    count = np.bincount(patients)
+    together = sum((np.bincount(patients, weights=column) ** 2).sum() for column in x.T)
+    correlation = np.clip((together / x.shape[1] - len(x)) / max((count * (count - 1)).sum(), 1), 0, 1)
+    alone, shared = (weights**2).sum(), (np.bincount(patients, weights=weights) ** 2).sum()
+    return float(weights.sum() ** 2 / (alone + correlation**2 * (shared - alone)))
 
 
 def chance_edge(theirs: float, ours: float) -> float:
