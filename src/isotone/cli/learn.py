@@ -11,7 +11,6 @@ import typer
 from isotone.cli.app import (
     CPUS,
     Device,
-    Domain,
     FitMethod,
     Force,
     Labels,
@@ -137,6 +136,9 @@ def fit(
     for domain, notes in harmonizer.notes.items():
         for warning in notes.get("warnings", ()):
             print(f"{domain}: {warning}", file=sys.stderr)
+        for number, preset in enumerate(notes.get("presets", ()), 1):
+            for warning in preset["warnings"]:
+                print(f"{domain}, preset {number}: {warning}", file=sys.stderr)
     print(output)
     raise left_out.end()
 
@@ -145,7 +147,7 @@ def fit(
 def curve(
     harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
     image: Annotated[Path | None, typer.Argument(help="The image, where each has a curve of its own.")] = None,
-    domain: Domain = None,
+    domain: Annotated[str | None, typer.Option(help="Only this scanner; of an IMAGE: its scanner.")] = None,
     bits: Annotated[int, typer.Option(help="Bit depth of the certificate.", min=1, max=16)] = 12,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into an SVG, PNG or PDF file.")] = None,
 ) -> None:
