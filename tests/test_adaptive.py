@@ -21,7 +21,7 @@ from isotone.foreground import regions
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import AdaptiveMapper, ScannerMapper, load_mapper
-from isotone.presets import find_presets
+from isotone.presets import _split, find_presets
 from isotone.scanner import VARY, ScannerFit, ScannerSettings, fit_scanner
 from isotone.stages import Knots
 from isotone.structure import SIZE
@@ -167,6 +167,20 @@ def two_settings(patients=80, images=80):
     """Alternately dark and bright, and the gamma of each."""
     gammas = [1.8 if i % 2 else 0.6 for i in range(images)]
     return [replace(s, patient=f"p{i % patients}") for i, s in enumerate(cohort(3000, gammas))]
+
+
+def test_settings_far_apart_are_told_apart_although_their_mean_is_no_image(reference):
+    far = cohort(3000, [4.0 if i % 2 else 1.0 for i in range(80)])
+    assert [preset["images"] for preset in fitted_mapper(far, reference, plain())[1]["presets"]] == [40, 40]
+
+
+def test_many_images_of_two_settings_are_no_three_presets():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(1000, 2)) * np.where(np.arange(1000) % 2, 1.0, 3.0)[:, None]
+    points[::2, 0] += 15
+    groups, gains = _split(points, np.arange(1000), 0)
+    assert np.argmax(gains) == 1
+    assert (groups[1][::2] != groups[1][1::2]).all()
 
 
 def test_presets_read_no_label_where_the_class_mix_was_not_told_by_labels(reference):

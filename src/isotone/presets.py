@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,10 +78,10 @@ def find_presets(
     """The fits of a scanner's presets; its one fit where there is nothing to tell them by.
 
     They are looked for along the directions in which the images vary more than the reference's, beyond chance. There a
-    mixture of Gaussians must explain the deviations of the source's images better than it explains any resample of the
-    reference's as large. Then each group of images gets a curve, each image the curve that leaves it nearest to what
-    its structure lets expect, and so on until no image changes. No label of the source is needed, but its class mix
-    is: where that is unknown, groups may be diagnoses, and are not looked for.
+    mixture of Gaussians must explain the deviations of the source's images better, by more for each further preset,
+    than it explains any resample of the reference's as large. Then each group of images gets a curve, each image the
+    curve that leaves it nearest to what its structure lets expect, and so on until no image changes. No label of the
+    source is needed, but its class mix is: where that is unknown, groups may be diagnoses, and are not looked for.
 
     Parameters
     ----------
@@ -99,6 +99,8 @@ def find_presets(
         return None
     views = source.views_with(reference.air)
     start = Deviation.fit(level, views, scanner.curve(views.quantiles), reference.air)
+    # Behind its own curve an image deviates as the reference's do; behind one curve for all of them the mean does not.
+    start = replace(start, offset=np.average(level.residuals, axis=0, weights=_mixed(reference, scanner)))
     fits = [scanner]
     if scanner.notes["variance"] > 1 and scanner.notes["mix_from"] != "none":
         fits = _fits(source, reference, scanner, start, level, classifier, settings, seed)
@@ -119,9 +121,8 @@ def deal(
     curves = [fit.curve for fit in fits]
     deviation = Deviation.fit(level, views, start.behind(views, curves), reference.air)
     group, mapped = deviation.nearest(views, curves), deviation.behind(views, curves)
-    weights = mixed(reference.views.labels, scanner.notes["mix"] or {})
     patients = reference.views.patients, views.patients
-    excess = Excess.fit(level.residuals, deviation.of(views, mapped), weights, patients)
+    excess = Excess.fit(level.residuals, deviation.of(views, mapped), _mixed(reference, scanner), patients)
     return Presets(fits, deviation, np.bincount(group, minlength=len(fits)).tolist(), mapped, excess, level)
 
 
@@ -167,33 +168,41 @@ def _fits(
     return fits if len(fits) > 1 else [scanner]
 
 
+def _mixed(reference: Described, scanner: ScannerFit) -> Floats:
+    """Weights of the reference's images, so that its classes are mixed as the source's are."""
+    return mixed(reference.views.labels, scanner.notes["mix"] or {})
+
+
 def _groups(
     source: Described, reference: Described, scanner: ScannerFit, start: Deviation, level: Brightness, seed: int
 ) -> NDArray[np.intp]:
     """Of each image, by how it deviates: one, where a mixture explains no more than it would by chance."""
     ours, theirs = source.views_with(reference.air), reference.views
     deviations = start.of(ours, scanner.curve(ours.quantiles))
-    weights = mixed(theirs.labels, scanner.notes["mix"] or {})
+    weights = _mixed(reference, scanner)
     excess = Excess.fit(level.residuals, deviations, weights, (theirs.patients, ours.patients))
     axes = excess.axes[:, excess.ratios > 1]
     alone = np.zeros(len(ours), np.intp)
     if not axes.size:
         return alone
-    group, gain = _split(deviations @ axes, ours.patients, seed)
+    groups, gains = _split(deviations @ axes, ours.patients, seed)
     # Patients are drawn, in the source's class mix, each with as many images as one of the source's has.
     rng, counts = np.random.default_rng(seed), np.bincount(ours.patients)
     images = [np.flatnonzero(theirs.patients == p) for p in range(theirs.patients.max() + 1)]
     share = np.bincount(theirs.patients, weights=weights) / weights.sum()
+    chance = 0.0
     for _ in range(RESAMPLES):
         drawn = rng.choice(len(images), len(counts), p=share)
         chosen = np.concatenate([rng.choice(images[p], n) for p, n in zip(drawn, counts, strict=True)])
-        if gain <= _split(level.residuals[chosen] @ axes, np.repeat(np.arange(len(counts)), counts), seed)[1]:
+        found = _split(level.residuals[chosen] @ axes, np.repeat(np.arange(len(counts)), counts), seed)[1]
+        chance = max(chance, *found)
+        if chance >= max(gains):
             return alone
-    return group
+    return groups[int(np.argmax(gains - chance * np.arange(len(gains))))]
 
 
-def _split(points: Floats, patients: NDArray[np.intp], seed: int) -> tuple[NDArray[np.intp], float]:
-    """The groups of the likeliest mixture, and how much less its Bayesian information criterion is than of no groups'.
+def _split(points: Floats, patients: NDArray[np.intp], seed: int) -> tuple[list[NDArray[np.intp]], list[float]]:
+    """Groups of the likeliest mixtures of one, two … and how much their Bayesian information criteria save on one's.
 
     Parameters
     ----------
@@ -206,7 +215,7 @@ def _split(points: Floats, patients: NDArray[np.intp], seed: int) -> tuple[NDArr
 
     counts = range(1, max(1, min(MOST, (patients.max() + 1) // FEWEST)) + 1)
     fits = [
-        GaussianMixture(count, covariance_type="tied", reg_covar=0.05, random_state=seed).fit(points)
+        GaussianMixture(count, covariance_type="full", reg_covar=0.05, random_state=seed).fit(points)
         for count in counts
     ]
     groups = [np.asarray(fit.predict(points), np.intp) for fit in fits]
@@ -217,5 +226,4 @@ def _split(points: Floats, patients: NDArray[np.intp], seed: int) -> tuple[NDArr
         else 0.0
         for count, fit, group in zip(counts, fits, groups, strict=True)
     ]
-    best = int(np.argmax(gains))
-    return groups[best], gains[best]
+    return groups, gains
