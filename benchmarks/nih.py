@@ -261,7 +261,7 @@ class Part:
 
             def mapped(radiograph: Radiograph, mapper: Mapper = mapper) -> np.ndarray:
                 # As its fit saw the images: structure looks different through other pixels.
-                seen = radiograph.decimated(max(radiograph.stored.shape) // 2) if method in ADAPTIVE else radiograph
+                seen = radiograph if method == "gdce" else radiograph.decimated(max(radiograph.stored.shape) // 2)
                 return self.run.prepare(radiograph.map_tone(mapper.curve(seen)))
 
             scores[tested] = self.say([mapped(r) for r in source.where(tested).radiographs])

@@ -20,6 +20,8 @@ from isotone.imaging.read import read_radiograph
 Floats = NDArray[np.float64]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+UNSEEN = "bacterial or viral"
+"""The task of `unseen.py`, of Kermany's images."""
 SIDE = 128
 """Longest side of the images."""
 BITS = 12
@@ -175,13 +177,15 @@ def _few(images: Sequence[Image], seed: int) -> dict[str, tuple[list[Image], str
 
 
 def _chest(name: str, seed: int, scale: float) -> World:
-    table = Manifest.read(SHARED / name / "manifest.csv").table
+    table = Manifest.read(SHARED / ("nih" if name == "nih" else "kermany") / "manifest.csv").table
     if name == "nih":
         table = table[table["domain"] == "spacing 0.168"]
+    elif name == UNSEEN:
+        table = table[table["label"] == "pneumonia"].assign(label=lambda rows: rows["subtype"])
     rng = np.random.default_rng(seed)
     patients = rng.permutation(np.unique(table["patient_id"].to_numpy(str)))
     shares = (0.45, 0.10, 0.22, 0.23) if name == "nih" else (0.3, 0.1, 0.2, 0.4)
-    limits = {"nih": (500, 500, 500, 500), "kermany": (300, 80, 120, 100)}[name]
+    limits = (500, 500, 500, 500) if name == "nih" else (300, 80, 120, 100)
     ends = np.cumsum(np.array(shares) * len(patients)).astype(int)
     parts = np.split(patients, ends[:-1])
     train, val, test, pool = (

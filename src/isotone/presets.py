@@ -186,14 +186,16 @@ def _groups(
     if not axes.size:
         return alone
     groups, gains = _split(deviations @ axes, ours.patients, seed)
-    # Patients are drawn, in the source's class mix, each with as many images as one of the source's has.
+    # Patients are drawn, in the source's class mix, each with as many images as one of the source's has; as long as
+    # there are enough, none twice, for twins look like a preset.
     rng, counts = np.random.default_rng(seed), np.bincount(ours.patients)
     images = [np.flatnonzero(theirs.patients == p) for p in range(theirs.patients.max() + 1)]
     share = np.bincount(theirs.patients, weights=weights) / weights.sum()
-    chance = 0.0
+    chance, short = 0.0, len(counts) > int(np.count_nonzero(share))
     for _ in range(RESAMPLES):
-        drawn = rng.choice(len(images), len(counts), p=share)
-        chosen = np.concatenate([rng.choice(images[p], n) for p, n in zip(drawn, counts, strict=True)])
+        drawn = rng.choice(len(images), len(counts), short, share)
+        several = [rng.choice(images[p], n, n > len(images[p])) for p, n in zip(drawn, counts, strict=True)]
+        chosen = np.concatenate(several)
         found = _split(level.residuals[chosen] @ axes, np.repeat(np.arange(len(counts)), counts), seed)[1]
         chance = max(chance, *found)
         if chance >= max(gains):
