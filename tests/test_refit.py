@@ -63,6 +63,18 @@ def test_a_swapped_curve_is_never_the_image_s_own() -> None:
         assert any(np.array_equal(result, t) for t in tables)
 
 
+def test_of_two_presets_a_swap_hands_out_both_as_often_as_they_are() -> None:
+    class Preset(ToneCurveHarmonizer):
+        def curve(self, radiograph: Radiograph) -> ToneCurve:
+            return ToneCurve([0.5 if radiograph.pixels.mean() > 0.5 else -0.5])
+
+    images = [Radiograph.from_array(np.full((4, 4), v), domain=SOURCE) for v in np.linspace(0.1, 0.9, 60)]
+    harmonizer = Preset(REFERENCE, SOURCE)
+    swapped = Swapped(harmonizer, {SOURCE: [harmonizer.curve(i) for i in images]})
+    kept = [np.array_equal(swapped.transform(i).tone, harmonizer.transform(i).tone) for i in images]
+    assert 0.3 < np.mean(kept) < 0.7
+
+
 def test_a_mix_that_the_user_stated_is_stated_again(
     manifest: Manifest, harmonizer: ToneCurveHarmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

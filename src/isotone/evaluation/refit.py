@@ -47,9 +47,11 @@ class Swapped:
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The image through the curve of another, chosen by its own pixels."""
         mine = self.harmonizer.curve(radiograph)
-        others = [c for c in self.curves.get(radiograph.header.domain or "", ()) if c != mine]
+        others = list(self.curves.get(radiograph.header.domain or "", ()))
+        if mine in others:
+            others.remove(mine)  # its own; what remains of its kind are other images of its preset
         if not others:
-            return radiograph.map_tone(mine)  # one curve for all: any other image's is this one
+            return radiograph.map_tone(mine)
         return radiograph.map_tone(others[int(radiograph.stored.sum(dtype=np.int64)) % len(others)])
 
 
@@ -174,11 +176,11 @@ def _again(
 
 
 def _curves(harmonizer: ToneCurveHarmonizer, tested: Manifest, run: Mapping[str, Any]) -> dict[str, list[ToneCurve]]:
-    """The different curves of the test images, by domain."""
+    """The test images' curves, by domain."""
     curves: dict[str, list[ToneCurve]] = {}
     for row, curve in map_images(list(tested), CurveOf(harmonizer), label="curves", **run):
-        if isinstance(curve, ToneCurve) and curve not in curves.setdefault(row.domain or "", []):
-            curves[row.domain or ""].append(curve)
+        if isinstance(curve, ToneCurve):
+            curves.setdefault(row.domain or "", []).append(curve)
     return curves
 
 
