@@ -50,8 +50,13 @@ def plain(*alphas, mismatch=0.0, window=1.0, mix_from="structure"):
     """A scanner's fit, on a source that is like the reference or not."""
     notes = {"mismatch": mismatch, "mismatch_limit": 1.0, "window": window, "variance": 9.0}
     notes |= {"mix": {"sick": 0.5, "well": 0.5}, "mix_from": mix_from, "band": {}, "score_interval": {}}
-    notes |= {"projection_rmse_levels_8bit": 0.0, "clipped_share": 0.0, "warnings": ["W_FEW so far", VARY]}
-    return ScannerFit(ToneCurve(alphas), notes)
+    notes |= {
+        "free": False,
+        "projection_rmse_levels_8bit": 0.0,
+        "clipped_share": 0.0,
+        "warnings": ["W_FEW so far", VARY],
+    }
+    return ScannerFit(ToneCurve(alphas), ToneCurve(alphas), notes)
 
 
 @dataclass
@@ -164,8 +169,8 @@ def test_two_settings_behind_one_name_are_told_apart_and_each_gets_its_curve(ref
 
 
 def two_settings(patients=80, images=80):
-    """Alternately dark and bright, and the gamma of each."""
-    gammas = [1.8 if i % 2 else 0.6 for i in range(images)]
+    """Two dark ones after two bright ones, so that each setting has images of both classes."""
+    gammas = [1.8 if i // 2 % 2 else 0.6 for i in range(images)]
     return [replace(s, patient=f"p{i % patients}") for i, s in enumerate(cohort(3000, gammas))]
 
 

@@ -16,7 +16,7 @@ def fit(curve, error):
     """A fit whose band says that the curve is known to `error`."""
     y = curve(LEVELS)
     low, high = y - 1.96 * error, y + 1.96 * error
-    return ScannerFit(curve, {"band": {"x": LEVELS.tolist(), "low": low.tolist(), "high": high.tolist()}})
+    return ScannerFit(curve, curve, {"band": {"x": LEVELS.tolist(), "low": low.tolist(), "high": high.tolist()}})
 
 
 def distance(a, b):
@@ -45,7 +45,7 @@ def test_a_scanner_alone_keeps_its_curve():
 
 
 def test_without_bands_nothing_leans():
-    fits = {d: ScannerFit(ToneCurve([a]), {"band": {}}) for d, a in {"a": 0.4, "b": 0.5}.items()}
+    fits = {d: ScannerFit(ToneCurve([a]), ToneCurve([a]), {"band": {}}) for d, a in {"a": 0.4, "b": 0.5}.items()}
     assert lean(fits, SETTINGS) == fits
 
 

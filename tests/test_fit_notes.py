@@ -17,13 +17,14 @@ NOTES = {
     "window": 1.0,
     "band": {"x": [0.2, 0.8], "low": [0.1, 0.7], "high": [0.12, 0.74]},
     "score_interval": {"width": 0.03, "decisions": 0.125, "images": 64, "curves": 20},
+    "free": False,
     "projection_rmse_levels_8bit": 0.31,
     "clipped_share": 0.0,
     "leans_on": {},
     "warnings": [],
 }
-PRESET = {"images": 50, "band": {"x": [0.5], "low": [0.4], "high": [0.6]}, "projection_rmse_levels_8bit": 0.5}
-PRESET |= {"clipped_share": 0.0, "warnings": []}
+PRESET = {"images": 50, "band": {"x": [0.5], "low": [0.4], "high": [0.6]}, "free": False}
+PRESET |= {"projection_rmse_levels_8bit": 0.5, "clipped_share": 0.0, "warnings": []}
 TAKEN = {
     "variance": 7.25,
     "strength": 0.4,
@@ -63,6 +64,8 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
         ({"mix": None, "mix_from": "none"}, "not corrected for"),
         ({"window": 0.7}, "windows of 0.7"),
         ({"clipped_share": 0.004}, "0.4 % of the anatomy"),
+        ({"free": True, "projection_rmse_levels_8bit": 4.0}, "Steps would be 4.0 of 255 levels"),
+        ({"free": True, "projection_rmse_levels_8bit": 0.0}, "as the settings ask"),
         ({"leans_on": {"Cedar": 0.4}}, "leans on Cedar (0.40)"),
         ({"warnings": ["W_FEW fewer than 25 patients"]}, "Warning W_FEW"),
         ({"adaptive": {"variance": 1.0, "strength": 0.0}}, "did not earn its place"),

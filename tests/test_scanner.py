@@ -128,11 +128,26 @@ def test_without_settings_of_their_own_all_grey_levels_are_matched(reference, ot
 
 def test_the_narrow_range_gets_an_affine_stage_and_the_free_curve_knots(reference, others):
     source = through(others["B"][:30], RESPONSES["narrow"])
-    assert isinstance(fit_scanner(source, reference, settings=FEW).curve.stages[0], Affine)
+    steps = fit_scanner(source, reference, settings=FEW)
+    assert isinstance(steps.curve.stages[0], Affine)
+    assert not steps.notes["free"]
     free = fit_scanner(source, reference, settings=ScannerSettings(resamples=0, free=True))
     assert isinstance(free.curve.stages[0], Knots)
-    assert free.notes["projection_rmse_levels_8bit"] < 0.1
+    assert free.notes["free"]
     assert free.notes["band"] == {}
+
+
+def test_a_response_that_no_steps_can_follow_gets_a_free_curve_and_is_no_variance(reference, others):
+    def wavy(x):
+        return x + 0.045 * np.sin(6 * np.pi * x)  # slopes of 0.15 to 1.85
+
+    source = through([*others["A"][:30], *others["D"][:30]], wavy)
+    fit = fit_scanner(source, reference, level=learned(described(reference).views), labels=False, settings=FEW)
+    assert fit.notes["free"]
+    assert fit.notes["projection_rmse_levels_8bit"] > 1
+    assert fit.notes["variance"] < 2
+    assert fit.notes["warnings"] == []
+    assert error(fit, wavy) < 0.02
 
 
 def test_the_same_seed_gives_the_same_fit_and_its_notes_are_json_without_patients(reference, others):

@@ -100,7 +100,7 @@ def _then(fit: ScannerFit, towards: ToneCurve) -> ScannerFit:
     """The fit with its curve, and the band around it, moved."""
     band = fit.notes["band"]
     moved = {side: towards(np.asarray(band[side])).tolist() for side in ("low", "high") if side in band}
-    return replace(fit, curve=fit.curve.then(towards), notes=fit.notes | {"band": band | moved})
+    return ScannerFit(fit.curve.then(towards), fit.transport.then(towards), fit.notes | {"band": band | moved})
 
 
 def _agreement(

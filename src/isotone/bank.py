@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.scanner import ScannerFit, ScannerSettings, certified
+from isotone.scanner import ScannerFit, ScannerSettings, certified, is_free
+from isotone.transport import free_curve
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +56,9 @@ def lean(fits: Mapping[str, ScannerFit], settings: ScannerSettings) -> dict[str,
         if 1 - weights[domain] < LEAST:
             result[domain] = replace(own, notes=own.notes | {"leans_on": {}})
             continue
-        y = sum(weight * fits[other].curve(x) for other, weight in weights.items())
+        y = sum(weight * fits[other].transport(x) for other, weight in weights.items())
         weights.pop(domain)
-        result[domain] = replace(own, curve=certified(x, y, settings), notes=own.notes | {"leans_on": weights})
+        curve, off = certified(x, y, settings)
+        notes = {"leans_on": weights, "free": is_free(curve), "projection_rmse_levels_8bit": off}
+        result[domain] = ScannerFit(curve, free_curve(x, y), own.notes | notes)
     return result

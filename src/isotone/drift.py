@@ -90,6 +90,9 @@ class Drift:
         lent = within.T @ within / max(len(within) - len(centres), 1)
         spread = share * covariance(found) + (1 - share) * lent
         patients = len(np.unique(ours.patients))
+        # Images of one class behind several presets are several kinds, of which any mix is no difference.
+        preset = deviation.nearest(ours, curves)
+        centres = np.concatenate([centres + found[preset == k].mean(0) for k in np.unique(preset)])
         mix = nearest_mix(centres, deviation.offset, np.linalg.cholesky(spread))
         # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
         centres, spread = np.round(centres - mix @ centres, 9), np.round(spread, 12)

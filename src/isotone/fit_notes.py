@@ -86,10 +86,13 @@ def _uncertainty(notes: Mapping[str, Any]) -> list[str]:
 
 
 def _projection(notes: Mapping[str, Any]) -> list[str]:
-    said = [
-        f"The steps are {notes['projection_rmse_levels_8bit']:.1f} of 255 levels (root mean square) away from the free "
-        "curve of the transport."
-    ]
+    off = f"{notes['projection_rmse_levels_8bit']:.1f} of 255 levels (root mean square) away from the free curve of the"
+    if not notes["free"]:
+        said = [f"The steps are {off} transport."]
+    elif notes["projection_rmse_levels_8bit"] > 0:
+        said = [f"Steps would be {off} transport, which is kept."]
+    else:
+        said = ["The free curve of the transport is kept, as the settings ask."]
     if notes["clipped_share"] > 0:
         said.append(f"{100 * notes['clipped_share']:.2g} % of the anatomy's grey levels are clipped.")
     return said

@@ -41,7 +41,7 @@ Fit = tuple[Mapper, dict[str, Any]]
 """A scanner's curves, and what the fit says of itself."""
 
 
-OF_CURVE = ("band", "score_interval", "projection_rmse_levels_8bit", "clipped_share")
+OF_CURVE = ("band", "score_interval", "free", "projection_rmse_levels_8bit", "clipped_share")
 """Notes of a fit that are of its curve."""
 
 

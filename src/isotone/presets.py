@@ -121,8 +121,9 @@ def deal(
     curves = [fit.curve for fit in fits]
     deviation = Deviation.fit(level, views, start.behind(views, curves), reference.air)
     group, mapped = deviation.nearest(views, curves), deviation.behind(views, curves)
+    free = np.stack([fits[k].transport(q) for k, q in zip(group, views.quantiles, strict=True)])
     patients = reference.views.patients, views.patients
-    excess = Excess.fit(level.residuals, deviation.of(views, mapped), _mixed(reference, scanner), patients)
+    excess = Excess.fit(level.residuals, deviation.of(views, free), _mixed(reference, scanner), patients)
     return Presets(fits, deviation, np.bincount(group, minlength=len(fits)).tolist(), mapped, excess, level)
 
 
@@ -178,7 +179,7 @@ def _groups(
 ) -> NDArray[np.intp]:
     """Of each image, by how it deviates: one, where a mixture explains no more than it would by chance."""
     ours, theirs = source.views_with(reference.air), reference.views
-    deviations = start.of(ours, scanner.curve(ours.quantiles))
+    deviations = start.of(ours, scanner.transport(ours.quantiles))
     weights = _mixed(reference, scanner)
     excess = Excess.fit(level.residuals, deviations, weights, (theirs.patients, ours.patients))
     axes = excess.axes[:, excess.ratios > 1]

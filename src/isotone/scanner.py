@@ -17,13 +17,15 @@ from isotone.errors import UsageError
 from isotone.excess import Excess
 from isotone.matching import FrozenClassifier, Match, classified, match_populations
 from isotone.mix import mixed
-from isotone.stages import Affine
+from isotone.stages import Affine, Knots
 from isotone.transport import Levels, MedianImage, Pool, free_curve
 from isotone.uncertainty import band, resampled, score_interval
 from isotone.views import Views, air_share, described
 
 Floats = NDArray[np.float64]
 
+STRAY = 1.0
+"""Of 255 levels (root mean square): steps that are farther from what was transported give way to the free curve."""
 VARIES = 2.0
 """Variance, as a multiple of the reference's, from which images vary more by settings than by anatomy."""
 VARY = (
@@ -38,7 +40,9 @@ class ScannerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_iterations: int = Field(16, ge=2, le=64, description="Steps of the curve, every other one inverse.")
-    free: bool = Field(False, description="Keep the free monotone curve instead of projecting it onto steps.")
+    free: bool = Field(
+        False, description="Keep the free monotone curve, not only where steps cannot follow it, instead of steps."
+    )
     rounds: int = Field(6, ge=1, le=50, description="At most so many rounds of match, classify, reweight.")
     resamples: int = Field(200, ge=0, le=5000, description="Bootstrap resamples of patients behind the band.")
 
@@ -51,12 +55,16 @@ class ScannerFit:
     ----------
     curve : ToneCurve
         Source domain → reference domain.
+    transport : ToneCurve
+        The free curve that it stands for. How images vary is asked behind this one: what steps do not follow would look
+        like variance.
     notes : dict
         Ready for JSON: images and patients, class mix and where it comes from, how far the populations differ
         beyond it, band and what it means for the scores, what the projection cost, warnings.
     """
 
     curve: ToneCurve
+    transport: ToneCurve
     notes: dict[str, Any]
 
 
@@ -76,6 +84,8 @@ def fit_scanner(
     The source's class mix is the stated one, else that of its labels, else what the structure of its images says
     (no response changes it), else, where structure cannot tell the classes, what the classifier says of the
     matched images.
+
+    The curve has steps, which smooth what few images leave rough, or, where they cannot follow the transport, is free.
 
     All images' grey levels are matched; those of the median images where the images vary in tone as the reference's do
     not (W_VARIES), if but for that they are like the reference's.
@@ -119,11 +129,12 @@ def fit_scanner(
         return match, pools, pools[0].quantiles(np.ones(len(ours))), pools[1].quantiles(match.weights)
 
     match, pools, x, y = transported(Pool)
-    curve = certified(x, y, settings)
-    variance = _variance(level, ours, curve, match) if alike and match.window == 1 else 1.0
+    free = free_curve(x, y)
+    variance = _variance(level, ours, free, match) if alike and match.window == 1 else 1.0
     if variance >= VARIES:
         match, pools, x, y = transported(MedianImage)
-        curve = certified(x, y, settings)
+        free = free_curve(x, y)
+    curve, off = certified(x, y, settings)
     levels = x[np.unique(np.linspace(0, len(x) - 1, 33).astype(int))]
     whose = ours.patients, match.reference.patients
     curves = resampled(*pools, match.weights, whose, levels, settings.resamples, seed)
@@ -140,13 +151,14 @@ def fit_scanner(
         "mismatch_limit": match.limit,
         "variance": variance,
         "air_share": share,
-        "projection_rmse_levels_8bit": 255 * float(np.sqrt(np.mean((curve(x) - y) ** 2))),
+        "free": is_free(curve),
+        "projection_rmse_levels_8bit": off,
         "clipped_share": _clipped(curve, ours),
         "band": band(levels, curves),
         "score_interval": {} if classifier is None else score_interval(source, levels, curves, classifier, seed),
         "warnings": [*_warnings(match, ours, len(reference)), *([VARY] if variance >= VARIES else [])],
     }
-    return ScannerFit(curve, notes)
+    return ScannerFit(curve, free, notes)
 
 
 def _known_mix(
@@ -165,26 +177,40 @@ def _known_mix(
     return found, origin if found else "none"
 
 
-def certified(x: Floats, y: Floats, settings: ScannerSettings) -> ToneCurve:
+def certified(x: Floats, y: Floats, settings: ScannerSettings) -> tuple[ToneCurve, float]:
     """The curve through the points: the steps nearest to it, with an affine stage where they cannot do without.
+
+    Steps smooth what few images leave rough; where they cannot follow the points, the curve is free.
 
     Parameters
     ----------
     x, y : float64 arrays of shape (n,)
         Grey levels of the source and of the reference in [0, 1], increasing.
     settings : ScannerSettings
+
+    Returns
+    -------
+    ToneCurve
+    float
+        How far steps are off the points, in levels of 255 (root mean square), whether they are kept or not; 0 where
+        the settings ask for a free curve.
     """
     if settings.free:
-        return free_curve(x, y)
+        return free_curve(x, y), 0.0
 
-    def rmse(curve: ToneCurve) -> float:
-        return float(np.sqrt(np.mean((curve(x) - y) ** 2)))
+    def off(curve: ToneCurve) -> float:
+        return 255 * float(np.sqrt(np.mean((curve(x) - y) ** 2)))
 
-    plain = ToneCurve.fit(x, y, num_iterations=settings.num_iterations)
-    if rmse(plain) < 0.003:
-        return plain
-    affine = ToneCurve.fit(x, y, num_iterations=settings.num_iterations, affine=True)
-    return affine if rmse(affine) < 0.7 * rmse(plain) else plain
+    steps = ToneCurve.fit(x, y, num_iterations=settings.num_iterations)
+    if off(steps) > 0.75:
+        affine = ToneCurve.fit(x, y, num_iterations=settings.num_iterations, affine=True)
+        steps = affine if off(affine) < 0.7 * off(steps) else steps
+    return steps if off(steps) <= STRAY else free_curve(x, y), off(steps)
+
+
+def is_free(curve: ToneCurve) -> bool:
+    """Whether it is no chain of steps."""
+    return any(isinstance(stage, Knots) for stage in curve.stages)
 
 
 def _variance(level: Brightness | None, ours: Views, curve: ToneCurve, match: Match) -> float:
