@@ -62,7 +62,7 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
     ("change", "part"),
     [
         ({"mix": None, "mix_from": "none"}, "not corrected for"),
-        ({"window": 0.7}, "windows of 0.7"),
+        ({"window": 0.7}, "windows of about 0.7"),
         ({"clipped_share": 0.004}, "0.4 % of the anatomy"),
         ({"free": True, "projection_rmse_levels_8bit": 4.0}, "Steps would be 4.0 of 255 levels"),
         ({"free": True, "projection_rmse_levels_8bit": 0.0}, "as the settings ask"),

@@ -25,6 +25,7 @@ ROOMS = [
     ("foreground", "mix"),
     ("structure", "views"),
     ("expectation", "brightness", "population", "transport", "look"),
+    ("joint",),
     ("matching", "gate", "excess", "deviation", "drift"),
     ("normalizers",),
     ("models",),

@@ -96,6 +96,21 @@ def test_a_smaller_field_of_view_is_matched_with_windows_of_the_reference(refere
     assert error(fit, RESPONSES["log"]) < 0.02
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mix", [{"B": 50}, {"A": 5, "B": 10, "C": 10, "D": 40}, {"A": 40, "B": 15, "C": 5}])
+def test_a_smaller_field_of_view_and_another_class_mix_are_told_apart(mix):
+    more = [draw(i, c) for c in "ABCD" for i in range(100)]
+    images = [draw(2000 + i, c, field=150.0 + 5 * (i % 8)) for c, number in mix.items() for i in range(number)]
+    source = through(images, RESPONSES["log"])
+    fit, unmixed = (
+        fit_scanner(source, given, labels=False, settings=FEW)
+        for given in (more, [replace(s, label=None) for s in more])
+    )
+    assert fit.notes["mix_from"] == "tone"
+    assert all(abs(fit.notes["mix"][c] - mix.get(c, 0) / len(images)) < 0.2 for c in "ABCD")
+    assert error(fit, RESPONSES["log"]) < 0.6 * error(unmixed, RESPONSES["log"])
+
+
 def test_noise_beyond_the_reference_is_said_and_the_mix_not_guessed(reference, others):
     rng = np.random.default_rng(0)
     noisy = [

@@ -9,6 +9,7 @@ MIXES = {
     "stated": "was stated by you",
     "labels": "is that of its labels",
     "structure": "was told from the structure of its images, which no response changes",
+    "tone": "was estimated together with the curve, as that behind which its images lie most like the reference's",
     "classifier": "was estimated with the frozen classifier on the matched images",
 }
 
@@ -66,7 +67,7 @@ def _images(notes: Mapping[str, Any], labels: str) -> list[str]:
     if notes["window"] < 1:
         said.append(
             "It shows less of the body than the reference, whose images were compared in windows of "
-            f"{notes['window']:.1f} of each side."
+            f"about {notes['window']:.2g} of each side."
         )
     return said
 

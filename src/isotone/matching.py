@@ -12,15 +12,20 @@ from numpy.typing import NDArray
 
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
+from isotone.joint import joint_mix
 from isotone.mix import confusion, estimate_mix
 from isotone.population import Population
 from isotone.transport import Levels, free_curve
-from isotone.views import Described, Views, windowed
+from isotone.views import Described, Views, air_share, windowed
 
 Floats = NDArray[np.float64]
 
 WINDOWS = (0.9, 0.8, 0.7, 0.6, 0.5)
-"""Sides of the windows tried where the source's field of view is not the reference's."""
+"""Middle sides of the windows tried where the source's field of view is not the reference's."""
+FINER = (0.0, -0.05, 0.05)
+"""What is added to the best of them where none is alike: tone and class mix choose behind which they explain most."""
+AROUND = (-0.1, 0.0, 0.1)
+"""What is added to the middle side, image by image in turn: a smaller field is not of one size either."""
 SEARCHED = 160
 """Reference images on which a window is tried."""
 INFORMED = 0.25
@@ -52,9 +57,9 @@ class Match:
     mix : dict
         The source's class mix; empty: unknown.
     mix_from : str
-        "stated", "labels", "structure", "classifier" or "none".
+        "stated", "labels", "structure", "tone", "classifier" or "none".
     window : float
-        Side of the windows as a share of the image; 1: whole images.
+        Middle side of the windows as a share of the image; 1: whole images.
     mismatch, limit : float
         As `Population` has them.
     """
@@ -80,26 +85,29 @@ def match_populations(ours: Views, reference: Described, known: dict[str, float]
         views = population.reference
         return Match(views, np.ones(len(views)), mix, origin, window, gap, population.limit(ours))
 
-    parts = reference.parts
-    population = _population(reference.views, seed)
+    def through(window: float, images: NDArray[np.intp]) -> Views:
+        sides = [window + AROUND[n % len(AROUND)] for n in range(len(images))]
+        return windowed([reference[i] for i in images], [reference.parts[i] for i in images], sides, reference.air)
+
+    population, joint = _population(reference.views, seed), None
     match = compared(population, 1.0)
     if match.mismatch > match.limit:
-        some = np.random.default_rng(seed).permutation(len(reference))[:SEARCHED]
-        tried = [
-            compared(
-                Population(
-                    windowed([reference[i] for i in some], [parts[i] for i in some], window, reference.air), seed
-                ),
-                window,
-            )
-            for window in WINDOWS
-        ]
+        order = np.random.default_rng(seed).permutation(len(reference))
+        tried = [compared(Population(through(w, order[:SEARCHED]), seed), w) for w in WINDOWS]
         best = min(tried, key=lambda m: m.mismatch)
         if best.mismatch < match.mismatch / 2:
-            population = Population(windowed(reference, parts, best.window, reference.air), seed)
-            match = compared(population, best.window)
+            finer = FINER if best.mismatch > best.limit else FINER[:1]
+            seen = [(w, through(w, order)) for w in (round(best.window + more, 2) for more in finer)]
+            joints = [joint_mix(ours, v, air_share(v) if reference.air else 0.0) for _, v in seen]
+            nearest = int(np.argmin([j.distance for j in joints]))
+            joint = joints[nearest]
+            window, views = seen[nearest] if joint.explained else seen[0]
+            population = Population(views, seed)
+            match = compared(population, window)
     alike = match.mismatch <= match.limit
     mix, origin = (match.mix, match.mix_from) if alike or known else ({}, "none")
+    if joint is not None and joint.believed and not alike and not known:
+        mix, origin = joint.mix, "tone"
     weights = population.weights(ours, mix, balanced=alike)
     return replace(match, weights=weights, mix=mix, mix_from=origin)
 

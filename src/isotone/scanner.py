@@ -83,7 +83,8 @@ def fit_scanner(
 
     The source's class mix is the stated one, else that of its labels, else what the structure of its images says
     (no response changes it), else, where structure cannot tell the classes, what the classifier says of the
-    matched images.
+    matched images. Through a smaller field structure may differ by more than the mix; then the mix is estimated
+    together with the curve.
 
     The curve has steps, which smooth what few images leave rough, or, where they cannot follow the transport, is free.
 

@@ -133,7 +133,7 @@ def cropped(sample: Sample, part: Regions, share: float) -> Sample:
     return replace(sample, pixels=sample.pixels[window], valid=sample.valid[window])
 
 
-def windowed(samples: Sequence[Sample], parts: Sequence[Regions], share: float, air: bool) -> Views:
-    """The views of images seen through a smaller field."""
-    smaller = [cropped(s, p, share) for s, p in zip(samples, parts, strict=True)]
+def windowed(samples: Sequence[Sample], parts: Sequence[Regions], shares: Sequence[float], air: bool) -> Views:
+    """The views of images seen through a smaller field, of `shares` of their sides."""
+    smaller = [cropped(s, p, share) for s, p, share in zip(samples, parts, shares, strict=True)]
     return take_views(smaller, [regions(s) for s in smaller], air)
