@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def file_to_file(path: Path, folder: Path, rounds: int) -> float:
         with replace_file(folder / "unchanged.dcm") as temporary:
             dataset.save_as(temporary)
 
-    ways = {"read + write unchanged": unchanged}
+    ways: dict[str, Callable[[], object]] = {"read + write unchanged": unchanged}
     ways["read + harmonize + write"] = lambda: delivery(Job(path, "any", "harmonized.dcm", "key"))
     seconds, ratios = medians(ways, rounds)
     print(f"{'uncompressed DICOM':34}{'ms':>8}")

@@ -19,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
 from harmonizers import scanner_harmonizer
@@ -73,10 +75,10 @@ def by_syntax(folder: Path, rounds: int, names: list[str]) -> None:
             dataset.add_new("PixelData", "OW", image.stored.tobytes())
             write_dicom(dataset, ExplicitVRLittleEndian, folder / "unchanged.dcm")  # by pydicom alone
 
-        ways = {"unchanged": unchanged}
+        ways: dict[str, Callable[[], object]] = {"unchanged": unchanged}
         for deliver in ("pixels", "voi-lut"):
-            ways[deliver] = lambda d=Delivery(harmonizer, folder, deliver), j=job: d(j)
-        ways["gsps"] = lambda s=Survey(harmonizer), j=job: s(j)
+            ways[deliver] = partial(Delivery(harmonizer, folder, deliver), job)
+        ways["gsps"] = partial(Survey(harmonizer), job)
         seconds, ratios = medians(ways, rounds)
         limit = 1.6 if name in NATIVE else 1.15
         print(
@@ -92,7 +94,7 @@ def two_processes(folder: Path, images: int = 24) -> None:
     source.mkdir()
     ds = encoded(radiograph(pixels(rows=1664, columns=1280)), LOSSLESS["jpeg-2000"])
     for number in range(images):
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.3.{number}")
         write(ds, source / f"{number}.dcm")
     manifest = Manifest.from_paths([source])
     seconds = {}
@@ -150,8 +152,8 @@ def per_image_curves(folder: Path, rounds: int, fitted: Path | None) -> None:
             finer = reduced["any"]
             small = read_for_curve(harmonizer, job, force=False, finer=finer)
             ways = {
-                "full": lambda h=harmonizer, j=job: Survey(h)(j),
-                "reduced": lambda h=harmonizer, j=job, r=reduced: Survey(h, reduced=r)(j),
+                "full": partial(Survey(harmonizer), job),
+                "reduced": partial(Survey(harmonizer, reduced=reduced), job),
             }
             seconds, ratios = medians(ways, rounds)
             print(

@@ -28,8 +28,10 @@ from isotone.curves import quantize
 from isotone.data.cohorts.phantom_scanners import ALDER, BIRCH, CEDAR
 from isotone.data.sample import Sample, load_samples
 from isotone.drift import Drift
-from isotone.gate import BATCH, Gate
-from isotone.look import look, through
+from isotone.fitting import fit_gate
+from isotone.gate import BATCH
+from isotone.look import through
+from isotone.presets import find_presets
 from isotone.scanner import ScannerSettings, fit_scanner
 from isotone.views import Described, described
 
@@ -89,10 +91,6 @@ def planted(images: Sequence[Sample], chests: dict[str, list[Sample]]) -> dict[s
     }
 
 
-def looks_of(samples: Sequence[Sample]) -> Floats:
-    return np.stack([look(s) for s in samples])
-
-
 def measure(
     name: str,
     source: list[Sample],
@@ -101,29 +99,30 @@ def measure(
     others: dict[str, list[Sample]] | None = None,
 ) -> Shares:
     """Fit a gate and a drift: shares of alarms among single images, then among batches of 20."""
-    level = learned(reference.views)
-    assert level is not None
-    curve = fit_scanner(source, reference, level=level, settings=ScannerSettings(resamples=0)).curve
-    lent = through(looks_of(reference), curve.inverse())
-    gate = Gate.fit(looks_of(source), [s.patient for s in source], lent, [s.label for s in reference])
-    drift = Drift.fit(described(source), reference, curve, level)
+    ours, level, settings = described(source), learned(reference.views), ScannerSettings(resamples=0)
+    fit = fit_scanner(ours, reference, level=level, settings=settings)
+    presets = find_presets(ours, reference, fit, level, None, settings, 0)
+    assert presets is not None
+    gate = fit_gate(ours, reference, presets.curves, 0)
+    drift = Drift.fit(ours, reference, presets.curves, presets.deviation, presets.level)
     rng = np.random.default_rng(0)
-    looks, labels = looks_of(test), np.array([str(s.label) for s in test])
-    views = described(test).views_with(reference.air)
+    tests, labels = described(test), np.array([str(s.label) for s in test])
+    looks, views = tests.looks, tests.views_with(reference.air)
 
     def alarms(looks: Floats) -> float:
         return float(np.mean([gate.complaint(x) is not None for x in looks]))
 
     def batches(of: NDArray[np.bool_], tone: Tone = lambda x: x) -> float:
         """No response changes the structure of an image; its percentiles go through it."""
-        deviations = drift.deviation.of(views, drift.curve(tone(views.quantiles)))
+        changed = replace(views, quantiles=tone(views.quantiles))
+        deviations = drift.deviation.of(changed, drift.deviation.behind(changed, drift.curves))
         seen = np.concatenate([through(looks, tone), deviations], 1)[of]
         draws = (rng.choice(len(seen), min(BATCH, len(seen)), replace=False) for _ in range(DRAWS))
         return float(np.mean([bool(judge("", gate, drift, [*seen[i], *seen[i]][:BATCH]).differences) for i in draws]))
 
     shares = {"false alarms, single images": alarms(looks)}
     shares |= {f"  class {label}": alarms(looks[labels == label]) for label in sorted(set(labels))}
-    shares |= {f"caught: {kind}": alarms(looks_of(samples)) for kind, samples in (others or {}).items()}
+    shares |= {f"caught: {kind}": alarms(described(samples).looks) for kind, samples in (others or {}).items()}
     shares["batches of 20: false alarms"] = batches(np.ones(len(test), bool))
     shares |= {f"  class {label} alone": batches(labels == label) for label in sorted(set(labels))}
     shares |= {f"batches caught: {kind}": batches(np.ones(len(test), bool), tone) for kind, tone in CHANGES.items()}

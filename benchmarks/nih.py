@@ -86,7 +86,8 @@ class Images:
 
     def where(self, chosen: Sequence[bool]) -> Images:
         indices = np.flatnonzero(chosen)
-        return Images(*([column[i] for i in indices] for column in (self.samples, self.radiographs, self.views)))
+        kept = ([column[i] for i in indices] for column in (self.samples, self.radiographs, self.views))
+        return Images(*kept)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,13 +176,13 @@ def fitted(
     source: list[Sample],
     reference: Described,
     classifier: Classifier,
-    settings: GDCESettings,
+    gdce: GDCESettings,
     seed: int,
 ) -> tuple[Mapper, dict[str, Any]]:
     """A method's curves, and what its fit says of itself."""
     if method == "gdce":
         parts = split_of(source, "train"), split_of(reference, "train"), split_of(source, "val")
-        network, log = fit_gdce(*parts, classifier, settings, seed=seed, quiet=True)
+        network, log = fit_gdce(*parts, classifier, gdce, seed=seed, quiet=True)
         return GDCEMapper(network), {"epochs": log}
     labels = method.endswith(", labels")
     source = source if labels else [replace(s, label=None) for s in source]

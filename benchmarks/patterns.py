@@ -57,7 +57,7 @@ def turned(bench: Bench, target: str, limit: float, make: Callable[[], nn.Module
     fitted = [s for s in renamed if s.split == "train"]
     held = [s for s in renamed if s.split != "train"]
     test = samples(bench.world.tests["test"], "none", Prepare(bench.classifier.config.image_size), "test")
-    images = np.stack([s.prepared for s in test if s.label != target])
+    images = np.stack([np.asarray(s.prepared) for s in test if s.label != target])
     with seeded(0, 0):
         network = Within(make(), limit)
     fit_by_task(

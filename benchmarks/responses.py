@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,7 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
     def pooled() -> tuple[Any, dict[str, Any]]:
         sides = source, bench.reference
         ours, theirs = (np.quantile(np.concatenate([s.pixels.ravel() for s in side]), QUANTILES) for side in sides)
-        return ScannerMapper(lambda x: np.interp(x, ours / 65535, theirs / 65535)), {}
+        return ScannerMapper(partial(np.interp, xp=ours / 65535, fp=theirs / 65535)), {}  # type: ignore[arg-type]
 
     def fit(name: str, way: Callable[..., tuple[Any, dict[str, Any]]], **options: Any) -> None:
         start = time.process_time()

@@ -215,9 +215,9 @@ def _chest(name: str, seed: int, scale: float) -> World:
 def _read(table: pd.DataFrame, per_class: int, seed: int) -> list[Image]:
     images = []
     chosen = table.sample(frac=1, random_state=seed).groupby("label").head(per_class).sort_index()
-    for row in chosen.itertuples():
-        grey = read_radiograph(row.path, domain="x").decimated(SIDE).pixels.astype(np.float64)
-        images.append(Image(grey, row.label, row.patient_id))
+    for path, label, patient in chosen[["path", "label", "patient_id"]].values:
+        grey = read_radiograph(path, domain="x").decimated(SIDE).pixels.astype(np.float64)
+        images.append(Image(grey, label, patient))
     return images
 
 

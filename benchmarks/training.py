@@ -36,7 +36,8 @@ SIZE, IMAGES, BATCH = 512, 120, 12
 
 def decoding(rows: Sequence[Row], order: np.ndarray) -> Iterator[Tensor]:
     """The batches of an epoch, every image decoded and resized by one process."""
-    images = (image for _, image in map_images([rows[i] for i in order], Prepare(SIZE), workers=1, quiet=True))
+    chosen = [rows[i] for i in order]
+    images = (np.asarray(image) for _, image in map_images(chosen, Prepare(SIZE), workers=1, quiet=True))
     while batch := list(islice(images, BATCH)):
         yield torch.from_numpy(np.stack(batch)).unsqueeze(1)
 

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from isotone.adaptive import fit_adaptive
@@ -22,7 +21,7 @@ from isotone.data.splits import with_splits
 from isotone.drift import Drift
 from isotone.errors import IsotoneError, UsageError
 from isotone.gate import Gate
-from isotone.look import look, through
+from isotone.look import through
 from isotone.mapper import Mapper, ScannerMapper, mapper_of
 from isotone.matching import FrozenClassifier
 from isotone.presets import Presets, find_presets
@@ -115,7 +114,10 @@ def fit_mappers(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
         {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
-        _gates(sources, reference, {d: [plain[d].curve] if p is None else p.curves for d, p in presets.items()}, seed),
+        {
+            domain: fit_gate(sources[domain], reference, [plain[domain].curve] if own is None else own.curves, seed)
+            for domain, own in presets.items()
+        },
         {
             domain: Drift.fit(sources[domain], reference, own.curves, own.deviation, own.level)
             for domain, own in presets.items()
@@ -157,6 +159,23 @@ def fit_mapper(
     if presets.excess.left(deviation.strength) < VARIES:
         notes["warnings"] = [warning for warning in notes["warnings"] if warning != VARY]
     return mapper_of(presets.curves, deviation), notes
+
+
+def fit_gate(source: Described, reference: Described, curves: Sequence[ToneCurve], seed: int) -> Gate:
+    """What a scanner's images look like, a class that it lacks as the reference's would look on it.
+
+    Parameters
+    ----------
+    source, reference : Described
+    curves : sequence of ToneCurve
+        Source → reference, one for each preset.
+    seed : int
+    """
+    looks = reference.looks
+    lent = np.concatenate([through(looks, curve.inverse()) for curve in curves])
+    # Images of one class behind several presets are several kinds, of which any mix is no difference.
+    kinds = [s.label and f"{s.label} {k}" for k in range(len(curves)) for s in reference]
+    return Gate.fit(source.looks, [s.patient for s in source], lent, kinds, seed)
 
 
 def _of_curves(presets: Presets) -> dict[str, Any]:
@@ -204,23 +223,6 @@ def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError
             f"{name} has {len(samples)} readable train and val images, of {found} patients",
             next_step=f"Give at least {wanted}, better 25.{first}",
         )
-
-
-def _gates(
-    sources: Mapping[str, Described], reference: Described, bank: Mapping[str, Sequence[ToneCurve]], seed: int
-) -> dict[str, Gate]:
-    looks, gates = _looks(reference), {}
-    for domain, curves in bank.items():
-        source = sources[domain]
-        lent = np.concatenate([through(looks, curve.inverse()) for curve in curves])
-        # Images of one class behind several presets are several kinds, of which any mix is no difference.
-        kinds = [s.label and f"{s.label} {k}" for k in range(len(curves)) for s in reference]
-        gates[domain] = Gate.fit(_looks(source), [s.patient for s in source], lent, kinds, seed)
-    return gates
-
-
-def _looks(samples: Described) -> NDArray[np.float64]:
-    return np.stack([look(s, parts) for s, parts in zip(samples, samples.parts, strict=True)])
 
 
 def _fit_scanners(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isotone.data.sample import Sample
 from isotone.foreground import CLEAR, Regions, regions
+from isotone.look import look
 from isotone.structure import GRID, structure
 
 Floats = NDArray[np.float64]
@@ -100,6 +101,11 @@ class Described(tuple[Sample, ...]):
         if air not in self._taken:
             self._taken[air] = take_views(self, self.parts, air)
         return self._taken[air]
+
+    @cached_property
+    def looks(self) -> Floats:
+        """What the gate knows images by, shape (n, `isotone.look.SIZE` + 1)."""
+        return np.stack([look(s, parts) for s, parts in zip(self, self.parts, strict=True)])
 
     @property
     def views(self) -> Views:
