@@ -12,11 +12,12 @@ LEVELS = np.linspace(0.05, 0.95, 33)
 SETTINGS = ScannerSettings()
 
 
-def fit(curve, error):
+def fit(curve, error, patients=25):
     """A fit whose band says that the curve is known to `error`."""
     y = curve(LEVELS)
     low, high = y - 1.96 * error, y + 1.96 * error
-    return ScannerFit(curve, curve, {"band": {"x": LEVELS.tolist(), "low": low.tolist(), "high": high.tolist()}})
+    band = {"x": LEVELS.tolist(), "low": low.tolist(), "high": high.tolist()}
+    return ScannerFit(curve, curve, {"band": band, "patients": patients})
 
 
 def distance(a, b):
@@ -37,6 +38,13 @@ def test_nobody_leans_on_a_scanner_that_is_different():
     leant = lean(fits, SETTINGS)
     assert {d: f.curve for d, f in leant.items()} == {d: f.curve for d, f in fits.items()}
     assert all(f.notes["leans_on"] == {} for f in leant.values())
+
+
+def test_a_scanner_of_one_patient_leans_and_is_hardly_leaned_on_though_its_band_is_narrow():
+    truth, poor = ToneCurve([0.5, 0.3]), ToneCurve([0.5, 0.3, 0.12])
+    leant = lean({"many": fit(truth, 0.01), "one": fit(poor, 0.002, patients=1)}, SETTINGS)
+    assert distance(leant["one"].curve, truth) < 0.5 * distance(poor, truth)
+    assert leant["many"].notes["leans_on"].get("one", 0) < 0.1
 
 
 def test_a_scanner_alone_keeps_its_curve():

@@ -74,6 +74,15 @@ def test_too_few_images_are_no_batch_and_the_line_says_so(harmonizer: ToneCurveH
     assert f"below {BATCH} images" in verdict.line
 
 
+def test_images_that_all_look_unlike_the_fit_differ_however_few_they_are(
+    harmonizer: ToneCurveHarmonizer, tmp_path: Path
+) -> None:
+    looks = [x + 100 for x in map(harmonizer.look, _radiographs(today(tmp_path, n=10))) if x is not None]
+    verdict = judge("src", harmonizer.gates["src"], harmonizer.drifts["src"], looks)
+    assert verdict.outside == 10
+    assert "unlike those of the fit" in verdict.differences[0]
+
+
 def test_an_unknown_scanner_is_named_and_differs(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     report = check(harmonizer, today(tmp_path, n=2, domain="another"), workers=0)
     assert {e.code for e in report.refused} == {"E_DOMAIN"}

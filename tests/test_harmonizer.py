@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from discs import Brightness
 from isotone.curves import ToneCurve
@@ -69,6 +71,22 @@ def test_test_rows_change_no_byte_of_the_model(manifest: Path, fitted: ToneCurve
     assert (tmp_path / "all/config.json").read_bytes() == (tmp_path / "without/config.json").read_bytes()
 
 
+def test_an_odd_image_among_many_is_left_out_of_the_fit_and_that_is_said(
+    manifest: Path, fitted: ToneCurveHarmonizer, tmp_path: Path
+) -> None:
+    table = Manifest.read(manifest).table
+    noise = tmp_path / "flat.png"
+    Image.fromarray(np.random.default_rng(0).integers(30000, 31000, (64, 56)).astype(np.uint16)).save(noise)
+    odd = table[table["domain"] == "src"].head(1).assign(path=str(noise), patient_id="odd", split="train")
+    again = ToneCurveHarmonizer("ref", ["src", "third"]).fit(Manifest(pd.concat([table, odd])), workers=0)
+    assert again.mapper(image("src").header).curve(image("src")) == fitted.mapper(image("src").header).curve(
+        image("src")
+    )
+    assert [w.split()[0] for w in again.notes["src"]["warnings"] if w not in fitted.notes["src"]["warnings"]] == [
+        "W_ODD"
+    ]
+
+
 def test_without_labels_no_source_label_matters(manifest: Path) -> None:
     table = Manifest.read(manifest).table
     table.loc[table["domain"] == "src", "label"] = "dark"
@@ -111,6 +129,11 @@ def test_a_model_file_holds_no_path_and_no_patient(fitted: ToneCurveHarmonizer, 
     for row in Manifest.read(manifest):
         assert str(row.path) not in text
         assert f'"{row.patient_id}"' not in text
+
+
+def test_labels_are_read_only_where_that_was_asked_for(manifest: Path) -> None:
+    with pytest.raises(IsotoneError, match="labels is 'no'"):
+        ToneCurveHarmonizer("ref", "src").fit(Manifest.read(manifest), labels="no", workers=0)  # type: ignore[arg-type]
 
 
 def test_one_image_is_too_few_and_says_so(manifest: Path) -> None:

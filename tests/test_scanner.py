@@ -12,6 +12,7 @@ from isotone.data.cohorts.phantom_anatomy import Anatomy, draw_breast
 from isotone.data.cohorts.phantom_scanners import reference_presentation
 from isotone.data.sample import Sample
 from isotone.errors import UsageError
+from isotone.matching import odd_images
 from isotone.scanner import fit_scanner
 from isotone.stages import Affine, Knots
 from isotone.views import described
@@ -96,6 +97,18 @@ def test_a_smaller_field_of_view_is_matched_with_windows_of_the_reference(refere
     assert error(fit, RESPONSES["log"]) < 0.02
 
 
+def test_where_most_images_show_something_else_none_of_them_is_odd(reference, others):
+    given = described(reference)
+    noise = np.random.default_rng(0).integers(30000, 31000, (20, 112, 90)).astype(np.uint16)
+    odd = [replace(reference[0], pixels=pixels, patient=f"o{i}") for i, pixels in enumerate(noise)]
+
+    def called(samples):
+        return odd_images(described(samples).views_with(given.air), given, 0)
+
+    assert called([*others["B"][:30], odd[0]]).tolist() == [False] * 30 + [True]
+    assert not called([*others["B"][:30], *odd]).any()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", [{"B": 50}, {"A": 5, "B": 10, "C": 10, "D": 40}, {"A": 40, "B": 15, "C": 5}])
 def test_a_smaller_field_of_view_and_another_class_mix_are_told_apart(mix):
@@ -106,7 +119,7 @@ def test_a_smaller_field_of_view_and_another_class_mix_are_told_apart(mix):
         fit_scanner(source, given, labels=False, settings=FEW)
         for given in (more, [replace(s, label=None) for s in more])
     )
-    assert fit.notes["mix_from"] == "tone"
+    assert fit.notes["mix_from"] == "structure"
     assert all(abs(fit.notes["mix"][c] - mix.get(c, 0) / len(images)) < 0.2 for c in "ABCD")
     assert error(fit, RESPONSES["log"]) < 0.6 * error(unmixed, RESPONSES["log"])
 
@@ -115,11 +128,28 @@ def test_noise_beyond_the_reference_is_said_and_the_mix_not_guessed(reference, o
     rng = np.random.default_rng(0)
     noisy = [
         replace(s, pixels=np.clip(s.pixels + rng.normal(0, 4000, s.pixels.shape), 0, 65535).astype(np.uint16))
-        for s in [*others["B"][:30], *others["C"][:30]]
+        for c in "ABCD"
+        for s in others[c][:30]
     ]
     notes = fit_scanner(noisy, reference, labels=False, settings=FEW).notes
     assert notes["mix_from"] == "none"
     assert any(w.startswith("W_BEYOND_TONE") for w in notes["warnings"])
+
+
+def test_few_labels_are_not_taken_for_the_mix_where_structure_tells_it(reference, others):
+    images = through([s for c in "ABCD" for s in others[c][:12]], RESPONSES["log"])
+    positives = [s if s.label == "D" else replace(s, label=None) for s in images]
+    fit = fit_scanner(positives, reference, settings=FEW)
+    assert fit.notes["mix_from"] == "structure"
+    assert not fit.notes["labels_used"]
+    assert error(fit, RESPONSES["log"]) < 0.02
+
+
+def test_a_class_alone_is_no_difference_beyond_tone(reference, others):
+    some = [s for s in reference if int(s.patient[1:]) < 25]
+    for c in "AC":
+        fit = fit_scanner(through(others[c], RESPONSES["gamma 2.5"]), some, labels=False, settings=FEW)
+        assert not any(w.startswith("W_BEYOND_TONE") for w in fit.notes["warnings"]), c
 
 
 def test_settings_from_image_to_image_are_said_and_go_into_the_curve_as_their_median(reference, others):

@@ -170,6 +170,8 @@ def test_another_anatomy_is_a_mismatch_and_another_class_mix_is_none():
     rng = np.random.default_rng(0)
     population = Population(two_classes(rng, 150, 150))
     same, other = two_classes(rng, 10, 90), two_classes(rng, 50, 50)
-    assert population.mismatch(same, population.mix(same)) < population.limit(same)
+    distance, limit = population.mismatch(same, population.mix(same))
+    assert distance < limit
     other.structure[:, 2] += 3
-    assert population.mismatch(other, population.mix(other)) > population.limit(other)
+    distance, limit = population.mismatch(other, population.mix(other))
+    assert distance > limit

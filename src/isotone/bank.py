@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 LEAST = 0.02
 """Where the others count for less than this in sum, a curve stays as it was fitted."""
+LONE = 0.05
+"""Standard error of a curve of one patient, whose resampling shows none."""
 POINTS = 256
 NORMAL = 3.92
 """Width of a 95 % interval in standard errors."""
@@ -41,12 +43,13 @@ def lean(fits: Mapping[str, ScannerFit], settings: ScannerSettings) -> dict[str,
     """
     bands = {d: {k: np.array(v) for k, v in fit.notes["band"].items()} for d, fit in fits.items()}
     variance = {d: float(np.mean(((b["high"] - b["low"]) / NORMAL) ** 2)) + 1e-12 for d, b in bands.items() if b}
+    variance |= {d: LONE**2 for d in variance if fits[d].notes["patients"] == 1}
     result = dict(fits)
     for domain in variance:
         own = fits[domain]
         x = np.interp(np.linspace(0, 1, POINTS), np.linspace(0, 1, len(bands[domain]["x"])), bands[domain]["x"])
         precision = {domain: 1 / variance[domain]}
-        for other in variance.keys() - {domain}:
+        for other in sorted(variance.keys() - {domain}):
             apart = float(np.mean((fits[other].curve(x) - own.curve(x)) ** 2))
             differ = max(apart - variance[domain] - variance[other], 0.0)
             # Two noisy curves may agree by chance: of what they are seen to be apart, half is taken for real at least.

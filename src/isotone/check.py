@@ -111,6 +111,10 @@ def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int =
             watch.refuse(row.domain, seen)
             refused.append(seen)
             continue
+        if seen.refusal is not None:
+            watch.refuse(seen.domain, seen.refusal)
+            refused.append(seen.refusal)
+            continue
         watch.add(seen.domain, seen.look, seen.warnings)
         complaint = None if seen.look is None else harmonizer.gates[seen.domain].complaint(seen.look)
         if complaint is not None:
@@ -184,11 +188,9 @@ def judge(
     images = len(looks) + refused
     outside = images - len(inside)
     differences = list(facts)
-    if images < BATCH:
-        return Verdict(domain, images, outside, differences=tuple(differences))
     if special.bdtrc(outside - 1, images, OUTSIDE) < CHANCE:
         differences.insert(0, f"{outside} of {images} images look unlike those of the fit")
-    if len(inside) < BATCH // 2:
+    if images < BATCH or len(inside) < BATCH // 2:
         return Verdict(domain, images, outside, differences=tuple(differences))
     batch = np.stack(inside)
     layout = gate.layout(batch)
@@ -203,8 +205,9 @@ def judge(
 @dataclass(frozen=True)
 class _Seen:
     domain: str
-    look: Floats | None
-    warnings: tuple[str, ...]
+    look: Floats | None = None
+    warnings: tuple[str, ...] = ()
+    refusal: IsotoneError | None = None
 
 
 @dataclass(frozen=True)
@@ -214,5 +217,8 @@ class _Glance:
     def __call__(self, radiograph: Radiograph) -> _Seen:
         header = radiograph.header
         self.harmonizer.mapper(header)  # refuses unknown scanners
-        refuse_other_data(header, self.harmonizer.seen.get(header.domain or "", {}))
+        try:
+            refuse_other_data(header, self.harmonizer.seen.get(header.domain or "", {}))
+        except IsotoneError as error:  # with the domain, which the row need not name
+            return _Seen(header.domain or "", refusal=error)
         return _Seen(header.domain or "", self.harmonizer.look(radiograph), self.harmonizer.warnings(header))

@@ -9,7 +9,6 @@ MIXES = {
     "stated": "was stated by you",
     "labels": "is that of its labels",
     "structure": "was told from the structure of its images, which no response changes",
-    "tone": "was estimated together with the curve, as that behind which its images lie most like the reference's",
     "classifier": "was estimated with the frozen classifier on the matched images",
 }
 
@@ -76,6 +75,8 @@ def _uncertainty(notes: Mapping[str, Any]) -> list[str]:
     band, scores = notes["band"], notes.get("score_interval")
     if not band:
         return []
+    if notes.get("patients") == 1:
+        return ["How sure the curve is, nobody can tell from one patient."]
     half = sum(high - low for low, high in zip(band["low"], band["high"], strict=True)) / len(band["x"]) / 2
     said = f"Patients resampled, the curve is known to ±{255 * half:.1f} of 255 grey levels on average (95 %)"
     if scores:

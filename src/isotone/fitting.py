@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel
@@ -23,7 +23,7 @@ from isotone.errors import IsotoneError, UsageError
 from isotone.gate import Gate
 from isotone.look import through
 from isotone.mapper import Mapper, ScannerMapper, mapper_of
-from isotone.matching import FrozenClassifier
+from isotone.matching import FrozenClassifier, odd_images
 from isotone.presets import Presets, find_presets
 from isotone.scanner import VARIES, VARY, ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
@@ -92,6 +92,12 @@ def fit_mappers(
         own = [s for s in samples if s.domain == domain]
         _enough(own, repr(domain), refused, 1)
         sources[domain] = described([replace(s, label=None) for s in own] if labels == "none" else own)
+    odd: dict[str, int] = {}
+    for domain, source in sources.items() if method != "gdce" else ():
+        far = odd_images(source.views_with(reference.air), reference, seed)
+        odd[domain] = int(far.sum())
+        if far.any():
+            sources[domain] = described([s for s, out in zip(source, far, strict=True) if not out])
     level = learned(reference.views, seed)
     if method == "gdce":  # for the gates
         asked, chosen = None, ScannerSettings(resamples=0)
@@ -112,7 +118,10 @@ def fit_mappers(
             found[domain] = fit_mapper(source, reference, plain[domain], presets[domain], adaptive, seed)
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
-        {domain: notes | {"refused": len(refused)} for domain, (_, notes) in found.items()},
+        {
+            domain: _with_odd(notes, odd.get(domain, 0)) | {"refused": len(refused)}
+            for domain, (_, notes) in found.items()
+        },
         {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
         {
             domain: fit_gate(sources[domain], reference, [plain[domain].curve] if own is None else own.curves, seed)
@@ -178,6 +187,11 @@ def fit_gate(source: Described, reference: Described, curves: Sequence[ToneCurve
     return Gate.fit(source.looks, [s.patient for s in source], lent, kinds, seed)
 
 
+def _with_odd(notes: dict[str, Any], odd: int) -> dict[str, Any]:
+    said = f"W_ODD {odd} images look like none of the reference's and were left out of the fit"
+    return notes | {"warnings": [*notes["warnings"], said]} if odd else notes
+
+
 def _of_curves(presets: Presets) -> dict[str, Any]:
     """What is known of the one curve; of several, preset by preset."""
     known = [{name: fit.notes[name] for name in OF_CURVE} for fit in presets.fits]
@@ -199,6 +213,8 @@ def settings_of(method: Method) -> type[BaseModel]:
 
 def _check(method: Method, classifier: Classifier | None, labels: Labels, mix: Mapping[str, float] | None) -> None:
     """Refuse, before an image is read, what cannot be done."""
+    if labels not in get_args(Labels):
+        raise UsageError(f"labels is {labels!r}", next_step='Give "all" or "none".')
     if find_spec("sklearn") is None:  # what a fit needs of it is loaded where it is used
         raise IsotoneError("E_EXTRA", "fitting needs scikit-learn")
     if method == "gdce" and (classifier is None or labels == "none"):

@@ -12,24 +12,31 @@ from numpy.typing import NDArray
 
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
-from isotone.joint import joint_mix
 from isotone.mix import confusion, estimate_mix
 from isotone.population import Population
 from isotone.transport import Levels, free_curve
-from isotone.views import Described, Views, air_share, windowed
+from isotone.views import Described, Place, Views, windowed
 
 Floats = NDArray[np.float64]
 
 WINDOWS = (0.9, 0.8, 0.7, 0.6, 0.5)
 """Middle sides of the windows tried where the source's field of view is not the reference's."""
-FINER = (0.0, -0.05, 0.05)
-"""What is added to the best of them where none is alike: tone and class mix choose behind which they explain most."""
+PLACES = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+"""Where they lie: a breast's lies at its chest wall, and in the middle of the image's height."""
+FINER = (-0.05, 0.05)
+"""What is added to the size of the best of them, once its place is known."""
 AROUND = (-0.1, 0.0, 0.1)
 """What is added to the middle side, image by image in turn: a smaller field is not of one size either."""
 SEARCHED = 160
 """Reference images on which a window is tried."""
 INFORMED = 0.25
 """Share of the way from chance to certainty that structure must go on classes, for its mix to be used."""
+
+
+FAR = 3.0
+"""An image this many times as far from the reference's as the farthest of those shows something else."""
+ODD = 0.1
+"""Where more images than this share are far, the scanner is another, and not an image of it odd."""
 
 
 class FrozenClassifier(Protocol):
@@ -57,7 +64,7 @@ class Match:
     mix : dict
         The source's class mix; empty: unknown.
     mix_from : str
-        "stated", "labels", "structure", "tone", "classifier" or "none".
+        "stated", "labels", "structure", "classifier" or "none".
     window : float
         Middle side of the windows as a share of the image; 1: whole images.
     mismatch, limit : float
@@ -81,35 +88,40 @@ def match_populations(ours: Views, reference: Described, known: dict[str, float]
         tells = population.accuracy > chance + INFORMED * (1 - chance)
         mix = known or (population.mix(ours) if tells else {})
         origin = known_from if known else "structure" if mix else "none"
-        gap = population.mismatch(ours, mix or population.mix(ours))
-        views = population.reference
-        return Match(views, np.ones(len(views)), mix, origin, window, gap, population.limit(ours))
+        views, gap = population.reference, population.mismatch(ours, mix or population.mix(ours))
+        return Match(views, np.ones(len(views)), mix, origin, window, *gap)
 
-    def through(window: float, images: NDArray[np.intp]) -> Views:
+    order = np.random.default_rng(seed).permutation(len(reference))
+
+    def through(window: float, place: Place, images: NDArray[np.intp]) -> Population:
         sides = [window + AROUND[n % len(AROUND)] for n in range(len(images))]
-        return windowed([reference[i] for i in images], [reference.parts[i] for i in images], sides, reference.air)
+        chosen, parts = [reference[i] for i in images], [reference.parts[i] for i in images]
+        return Population(windowed(chosen, parts, sides, place, reference.air), seed)
 
-    population, joint = _population(reference.views, seed), None
+    def mismatch(window: float, place: Place) -> float:
+        return compared(through(window, place, order[:SEARCHED]), window).mismatch
+
+    population = _population(reference.views, seed)
     match = compared(population, 1.0)
     if match.mismatch > match.limit:
-        order = np.random.default_rng(seed).permutation(len(reference))
-        tried = [compared(Population(through(w, order[:SEARCHED]), seed), w) for w in WINDOWS]
-        best = min(tried, key=lambda m: m.mismatch)
-        if best.mismatch < match.mismatch / 2:
-            finer = FINER if best.mismatch > best.limit else FINER[:1]
-            seen = [(w, through(w, order)) for w in (round(best.window + more, 2) for more in finer)]
-            joints = [joint_mix(ours, v, air_share(v) if reference.air else 0.0) for _, v in seen]
-            nearest = int(np.argmin([j.distance for j in joints]))
-            joint = joints[nearest]
-            window, views = seen[nearest] if joint.explained else seen[0]
-            population = Population(views, seed)
+        least, window = min((mismatch(w, PLACES[0]), w) for w in WINDOWS)
+        least, place = min([(least, PLACES[0]), *((mismatch(window, p), p) for p in PLACES[1:])])
+        finer = [round(window + more, 2) for more in FINER]
+        least, window = min([(least, window), *((mismatch(w, place), w) for w in finer)])
+        if least < match.mismatch / 2:
+            population = through(window, place, order)
             match = compared(population, window)
     alike = match.mismatch <= match.limit
     mix, origin = (match.mix, match.mix_from) if alike or known else ({}, "none")
-    if joint is not None and joint.believed and not alike and not known:
-        mix, origin = joint.mix, "tone"
     weights = population.weights(ours, mix, balanced=alike)
     return replace(match, weights=weights, mix=mix, mix_from=origin)
+
+
+def odd_images(ours: Views, reference: Described, seed: int) -> NDArray[np.bool_]:
+    """Which few images, shape (n,), look like none of the reference: flat fields, failed exposures, test objects."""
+    population = _population(reference.views, seed)
+    far = population.distances(ours) > FAR * population.distances(reference.views).max()
+    return far if far.mean() <= ODD else np.zeros(len(far), bool)
 
 
 @lru_cache(maxsize=1)
@@ -129,6 +141,8 @@ def classified(
     """The class mix by what the classifier says of the matched images, in rounds of match and reweight."""
     classes = list(classifier.config.classes)
     held_out = [s for s in reference if s.split == "val"] or reference
+    if {s.label for s in held_out} < {s.label for s in reference}:
+        held_out = list(reference)  # of a class without images nobody knows what the classifier calls it
     tested = [s for s in held_out if s.label in classes and s.prepared is not None]
     if not tested or any(s.prepared is None for s in source):
         return match

@@ -22,6 +22,8 @@ COMPONENTS = 4
 """Principal components of the reference images' quantiles that are predicted from their structure."""
 FAINTEST = 0.02
 """Smallest spread of a number of the structure that is taken for real: layouts are shares and mean ranks."""
+EVEN = 1e-6
+"""Added to variances, which images that are copies of one do not have."""
 FEWEST = 5
 """Patients that a class must have in the reference to be told by structure."""
 
@@ -55,7 +57,7 @@ class Population:
         patients = {str(c): reference.patients[reference.labels == c] for c in np.unique(reference.labels) if c}
         self.classes = [c for c, own in patients.items() if len(np.unique(own)) >= FEWEST]
         self.accuracy = float("nan")
-        mean = x.mean(0, keepdims=True)
+        mean, counts = x.mean(0, keepdims=True), [len(np.unique(reference.patients))]
         residual = x - mean
         if len(self.classes) > 1:
             known = np.isin(reference.labels, self.classes)
@@ -71,8 +73,17 @@ class Population:
             self._honest = LogisticRegression(C=10.0, max_iter=500).fit(_log(held), labels)
             mean = np.stack([x[reference.labels == c].mean(0) for c in self.classes])
             residual = x[known] - mean[np.searchsorted(self.classes, labels)]
-        self._mean, self._scale = mean, x.std(0).clip(FAINTEST)
-        self._within = LedoitWolf(assume_centered=True).fit(residual / self._scale)
+            counts = [len(np.unique(patients[c])) for c in self.classes]
+        self._mean, self._scale, self._patients = mean, x.std(0).clip(FAINTEST), np.array(counts)
+        self._within = LedoitWolf(assume_centered=True).fit(residual / self._scale).covariance_ + EVEN * np.eye(
+            x.shape[1]
+        )
+
+    def distances(self, source: Views) -> Floats:
+        """Of each image's structure to the nearest class's mean, in standard deviations (Mahalanobis), shape (n,)."""
+        gaps = (source.structure[:, None] - self._mean) / self._scale
+        inverse = np.linalg.inv(self._within)
+        return np.asarray(np.sqrt(np.einsum("nci,ij,ncj->nc", gaps, inverse, gaps)).min(1))
 
     def mix(self, source: Views) -> dict[str, float]:
         """The source's class mix by its structure; empty where structure tells no classes."""
@@ -82,7 +93,7 @@ class Population:
         mix = estimate_mix(likelihood, np.ones(len(self.classes)))
         return {c: float(v) for c, v in zip(self.classes, mix, strict=True)}
 
-    def mismatch(self, source: Views, mix: dict[str, float]) -> float:
+    def mismatch(self, source: Views, mix: dict[str, float]) -> tuple[float, float]:
         """How far the source's mean structure is from that of the reference at this class mix.
 
         Returns
@@ -90,20 +101,21 @@ class Population:
         float
             Squared Mahalanobis distance in standard deviations of one image, what chance explains subtracted:
             about 0 for the same anatomy in the same view, whatever the response and the class mix; above
-            `limit` where something beyond tone differs (noise, sharpness, processing, field of view).
+            the limit where something beyond tone differs (noise, sharpness, processing, field of view).
+        float
+            The limit: what chance hardly reaches and what matters.
         """
         share = np.array([mix.get(c, 0.0) for c in self.classes]) if len(self.classes) > 1 else np.ones(1)
         share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
         centre = share @ self._mean
         spread = (self._mean - centre) / self._scale
-        covariance = self._within.covariance_ + spread.T @ (share[:, None] * spread)
+        covariance = self._within + spread.T @ (share[:, None] * spread)
         gap = (source.structure.mean(0) - centre) / self._scale
-        chance = len(gap) * (1 / len(np.unique(source.patients)) + 1 / len(np.unique(self.reference.patients)))
-        return float(gap @ np.linalg.solve(covariance, gap) - chance)
-
-    def limit(self, source: Views) -> float:
-        """The `mismatch` that chance hardly reaches and that matters."""
-        return float(0.5 + 3 * np.sqrt(2 * source.structure.shape[1]) / len(np.unique(source.patients)))
+        chance = 1 / len(np.unique(source.patients)) + float((share**2 / self._patients).sum())
+        return (
+            float(gap @ np.linalg.solve(covariance, gap) - len(gap) * chance),
+            float(0.5 + 3 * np.sqrt(2 * len(gap)) * chance),
+        )
 
     def weights(self, source: Views, mix: dict[str, float], *, balanced: bool = True) -> Floats:
         """Weights of the reference images, shape (n,), mean 1.

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 
 STRAY = 1.0
 """Of 255 levels (root mean square): steps that are farther from what was transported give way to the free curve."""
+LABELLED = 0.9
+"""Share of the images that must have a label for their mix to be that of all: positives alone are often labelled."""
 VARIES = 2.0
 """Variance, as a multiple of the reference's, from which images vary more by settings than by anatomy."""
 VARY = (
@@ -44,7 +46,12 @@ class ScannerSettings(BaseModel):
         False, description="Keep the free monotone curve, not only where steps cannot follow it, instead of steps."
     )
     rounds: int = Field(6, ge=1, le=50, description="At most so many rounds of match, classify, reweight.")
-    resamples: int = Field(200, ge=0, le=5000, description="Bootstrap resamples of patients behind the band.")
+    resamples: int = Field(
+        200,
+        ge=0,
+        le=5000,
+        description="Bootstrap resamples of patients behind the band; without, no scanner leans on another.",
+    )
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,10 @@ def fit_scanner(
 ) -> ScannerFit:
     """Fit the curve that brings a scanner's grey levels to those of the reference domain.
 
-    The source's class mix is the stated one, else that of its labels, else what the structure of its images says
-    (no response changes it), else, where structure cannot tell the classes, what the classifier says of the
-    matched images. Through a smaller field structure may differ by more than the mix; then the mix is estimated
-    together with the curve.
+    The source's class mix is the stated one, else that of its labels where nearly all images have one, else what the
+    structure of its images says (no response changes it), else, where structure cannot tell the classes, that of few
+    labels, else what the classifier says of the matched images. Where structure differs by more than the mix could
+    explain, only a mix that is stated or labelled is used.
 
     The curve has steps, which smooth what few images leave rough, or, where they cannot follow the transport, is free.
 
@@ -119,7 +126,10 @@ def fit_scanner(
     reference = described(reference)
     ours = described(source).views_with(reference.air)
     known, known_from = _known_mix(ours, reference, labels, mix)
-    found = match_populations(ours, reference, known, known_from, seed)
+    told = known_from == "stated" or float(np.mean(ours.labels != "")) >= LABELLED
+    found = match_populations(ours, reference, known if told else {}, known_from, seed)
+    if known and found.mix_from == "none":
+        found = match_populations(ours, reference, known, known_from, seed)
     share = air_share(found.reference) if reference.air else 0.0
     alike = found.mismatch <= found.limit
 
@@ -168,7 +178,7 @@ def _known_mix(
     """The stated mix, else that of the labels, else nothing."""
     names = [str(c) for c in ours.labels if c] if labels else []
     found, origin = {c: names.count(c) / len(names) for c in sorted(set(names))}, "labels"
-    if mix:
+    if mix and any(mix.values()):
         found, origin = {c: float(v) / sum(mix.values()) for c, v in mix.items()}, "stated"
     present = {s.label for s in reference}
     if origin == "labels" and present == {None}:

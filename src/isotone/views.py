@@ -123,23 +123,31 @@ def air_share(views: Views) -> float:
     return float(np.clip(1 - views.structure[:, -GRID * GRID // 2 :].mean(), 0.02, 0.9))
 
 
-def cropped(sample: Sample, part: Regions, share: float) -> Sample:
-    """The window of `share` of each side whose middle is nearest to the middle of the anatomy."""
+Place = tuple[float, float]
+"""Of a window, along the rows and along the columns: from 0, the middle of the anatomy, to 1, that of the image."""
+
+
+def cropped(sample: Sample, part: Regions, share: float, place: Place) -> Sample:
+    """The window of `share` of each side whose middle is nearest to a place."""
     inside = part.foreground | part.background
     spans = []
-    for axis in (0, 1):
+    for axis, towards in enumerate(place):
         extent = np.flatnonzero(inside.any(1 - axis))
         first, last = (int(extent[0]), int(extent[-1]) + 1) if len(extent) else (0, inside.shape[axis])
         length = max(8, round(share * (last - first)))
         profile: NDArray[np.intp] = part.foreground.sum(1 - axis)
-        middle = int(np.average(np.arange(len(profile)), weights=profile)) if profile.any() else (first + last) // 2
+        of_image = (first + last) / 2
+        of_anatomy = float(np.average(np.arange(len(profile)), weights=profile)) if profile.any() else of_image
+        middle = int(of_anatomy + towards * (of_image - of_anatomy))
         start = int(np.clip(middle - length // 2, first, max(first, last - length)))
         spans.append(slice(start, start + length))
     window = tuple(spans)
     return replace(sample, pixels=sample.pixels[window], valid=sample.valid[window])
 
 
-def windowed(samples: Sequence[Sample], parts: Sequence[Regions], shares: Sequence[float], air: bool) -> Views:
+def windowed(
+    samples: Sequence[Sample], parts: Sequence[Regions], shares: Sequence[float], place: Place, air: bool
+) -> Views:
     """The views of images seen through a smaller field, of `shares` of their sides."""
-    smaller = [cropped(s, p, share) for s, p, share in zip(samples, parts, shares, strict=True)]
+    smaller = [cropped(s, p, share, place) for s, p, share in zip(samples, parts, shares, strict=True)]
     return take_views(smaller, [regions(s) for s in smaller], air)
