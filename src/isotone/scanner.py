@@ -18,7 +18,7 @@ from isotone.excess import Excess
 from isotone.matching import FrozenClassifier, Match, classified, match_populations
 from isotone.mix import mixed
 from isotone.stages import Affine, Knots
-from isotone.transport import Levels, MedianImage, Pool, free_curve
+from isotone.transport import Levels, MiddleImage, Pool, free_curve
 from isotone.uncertainty import band, resampled, score_interval
 from isotone.views import Views, air_share, described
 
@@ -31,7 +31,7 @@ LABELLED = 0.9
 VARIES = 2.0
 """Variance, as a multiple of the reference's, from which images vary more by settings than by anatomy."""
 VARY = (
-    "W_VARIES its images vary in tone from one to the next as the reference's do not: curves are those of median "
+    "W_VARIES its images vary in tone from one to the next as the reference's do not: curves are those of middle "
     "images; see --method adaptive"
 )
 
@@ -95,7 +95,7 @@ def fit_scanner(
 
     The curve has steps, which smooth what few images leave rough, or, where they cannot follow the transport, is free.
 
-    All images' grey levels are matched; those of the median images where the images vary in tone as the reference's do
+    All images' grey levels are matched; those of the middle images where the images vary in tone as the reference's do
     not (W_VARIES), if but for that they are like the reference's.
 
     Parameters
@@ -133,7 +133,7 @@ def fit_scanner(
     share = air_share(found.reference) if reference.air else 0.0
     alike = found.mismatch <= found.limit
 
-    def transported(levels: type[Pool] | type[MedianImage]) -> tuple[Match, tuple[Levels, Levels], Floats, Floats]:
+    def transported(levels: type[Pool] | type[MiddleImage]) -> tuple[Match, tuple[Levels, Levels], Floats, Floats]:
         match, pools = found, (levels(ours, share), levels(found.reference, share))
         if match.mix_from == "none" and alike and classifier is not None:
             match = classified(match, pools, source, reference, classifier, settings.rounds)
@@ -143,7 +143,7 @@ def fit_scanner(
     free = free_curve(x, y)
     variance = _variance(level, ours, free, match) if alike and match.window == 1 else 1.0
     if variance >= VARIES:
-        match, pools, x, y = transported(MedianImage)
+        match, pools, x, y = transported(MiddleImage)
         free = free_curve(x, y)
     curve, off = certified(x, y, settings)
     levels = x[np.unique(np.linspace(0, len(x) - 1, 33).astype(int))]

@@ -21,6 +21,8 @@ CLOSEST = 1e-6
 """Knots of a free curve are farther apart than this."""
 FLATTEST = 1e-4
 """Smallest slope of a free curve."""
+MIDDLE = np.linspace(0.2, 0.8, 7)
+"""Quantiles over images whose mean is the middle image: of classes far apart, a median would be one or the other."""
 
 
 class Pool:
@@ -58,12 +60,12 @@ class Pool:
         return np.maximum.accumulate(np.clip(means, 0, 1))
 
 
-class MedianImage:
-    """The grey levels of a scanner's median image: what `Pool` has, for images that were each exposed differently.
+class MiddleImage:
+    """The grey levels of a scanner's middle image: what `Pool` has, for images that were each exposed differently.
 
-    A response that all images share goes through a median as it goes through a quantile. Settings that change from
-    image to image widen pooled grey levels, and to map a wide distribution onto a narrow one costs contrast; they
-    leave the median image about where it is. Where nothing varies, fewer images decide here than in the pool.
+    Settings that change from image to image widen pooled grey levels, and to map a wide distribution onto a narrow one
+    costs contrast; they leave the middle image, a trimmed mean over images, about where it is. A response that all
+    images share goes through that mean only as far as it is straight there; so where nothing varies the pool is better.
 
     Parameters
     ----------
@@ -79,20 +81,21 @@ class MedianImage:
     def quantiles(self, weights: Floats) -> Floats:
         """Mean grey level of each of `BINS` equal shares, images weighted by `weights` of shape (n,); increasing."""
         views, shown = self._views, self._shown
-        air = _median(views.air[shown], weights[shown]) if weights[shown].any() else np.full_like(views.air[:1], np.nan)
-        middle = _median(views.quantiles, weights)
+        air = _middle(views.air[shown], weights[shown]) if weights[shown].any() else np.full_like(views.air[:1], np.nan)
+        middle = _middle(views.quantiles, weights)
         return Pool(Views(views.structure[:1], middle, air, views.labels[:1], views.patients[:1]), self._air).quantiles(
             np.ones(1)
         )
 
 
-Levels = Pool | MedianImage
+Levels = Pool | MiddleImage
 """Of a scanner: what is matched."""
 
 
-def _median(values: Floats, weights: Floats) -> Floats:
+def _middle(values: Floats, weights: Floats) -> Floats:
     """Of each column, shape (1, k)."""
-    return np.asarray(np.quantile(values, [0.5], axis=0, weights=weights, method="inverted_cdf"), np.float64)
+    found = np.quantile(values, MIDDLE, axis=0, weights=weights, method="inverted_cdf")
+    return np.asarray(found.mean(0, keepdims=True), np.float64)
 
 
 def free_curve(x: Floats, y: Floats) -> ToneCurve:

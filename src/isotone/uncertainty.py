@@ -32,7 +32,7 @@ def resampled(
 
     Parameters
     ----------
-    source, reference : Pool or MedianImage
+    source, reference : Pool or MiddleImage
     weights : float64 array of shape (n,)
         Of the reference images.
     patients : pair of integer arrays
