@@ -51,6 +51,18 @@ def test_another_class_mix_is_no_excess():
     assert excess(theirs, ours, mixed(labels, {"A": 0.5, "D": 0.5})).ratios.max() == 1
 
 
+@pytest.mark.parametrize("count", [25, 200])
+def test_one_odd_image_is_no_excess(count):
+    rng = np.random.default_rng(5)
+    for theirs, ours in ((300, count), (count, 300)):
+        found = []
+        for _ in range(20):
+            pair = rng.normal(size=(theirs, 3)), rng.normal(size=(ours, 3))
+            pair[ours == count][0] = 30.0
+            found.append(excess(*pair, EVEN(theirs)).ratios.max() > 1)
+        assert np.mean(found) < 0.3
+
+
 def test_images_of_one_patient_count_for_one():
     rng = np.random.default_rng(4)
     theirs, own = rng.normal(size=(300, 6)), rng.normal(size=(10, 6))

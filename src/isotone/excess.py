@@ -12,6 +12,10 @@ Floats = NDArray[np.float64]
 
 TAILS = 1.2
 """Times the edge of chance that a matched scanner's variances reach: deviations have heavier tails than normal ones."""
+NEAR = 0.95
+"""Share of the images on either side that are near its middle."""
+ODD = 2.0
+"""An image this many times as far from the middle as all near ones is not asked: one odd image is no setting."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class Excess:
     def fit(
         cls, residuals: Floats, deviations: Floats, weights: Floats, patients: tuple[NDArray[np.intp], NDArray[np.intp]]
     ) -> Self:
-        """Compare two samples of deviations; too few patients of either side show no excess.
+        """Compare two samples of deviations; too few patients of either side, or a few odd images, show no excess.
 
         Parameters
         ----------
@@ -52,8 +56,10 @@ class Excess:
         ours = effective(deviations, patients[1], np.ones(len(deviations)))
         if theirs <= 2 * k or ours <= k + 1:  # where the edge below holds no more
             return cls(np.eye(k), np.ones(k))
-        white = whitening(covariance(residuals, weights))
-        found, directions = np.linalg.eigh(covariance(deviations @ white))
+        unit = whitening(covariance(residuals, weights))
+        common, own = usual(residuals @ unit, weights), usual(deviations @ unit, np.ones(len(deviations)))
+        white = whitening(covariance(residuals[common], weights[common]))
+        found, directions = np.linalg.eigh(covariance(deviations[own] @ white))
         edge = chance_edge(k / theirs, k / ours)
         return cls(white @ directions, np.where(found > TAILS * edge, found / edge, 1.0))
 
@@ -73,6 +79,14 @@ class Excess:
     def root(self) -> Floats:
         """Times it, standard normal numbers vary as the source's deviations do beyond the reference's, (k, k)."""
         return np.asarray(np.sqrt(self.ratios - 1)[:, None] * np.linalg.inv(self.axes))
+
+
+def usual(numbers: Floats, weights: Floats) -> NDArray[np.bool_]:
+    """Which images lie about where the others do, shape (n,); `numbers` have no correlations."""
+    middle = np.quantile(numbers, 0.5, axis=0, weights=weights, method="inverted_cdf")
+    distance: Floats = np.linalg.norm(numbers - middle, axis=1)
+    near = np.quantile(distance, NEAR, weights=weights, method="inverted_cdf")
+    return np.asarray(distance <= ODD * near, np.bool_)
 
 
 def whitening(covariance: Floats) -> Floats:

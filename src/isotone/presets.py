@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.deviation import Deviation
-from isotone.excess import Excess
+from isotone.excess import Excess, usual
 from isotone.matching import FrozenClassifier
 from isotone.mix import mixed
 from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
@@ -188,9 +188,10 @@ def _groups(
         return alone
     groups, gains = _split(deviations @ axes, ours.patients, seed)
     # Patients are drawn, in the source's class mix, each with as many images as one of the source's has; as long as
-    # there are enough, none twice, for twins look like a preset.
+    # there are enough, none twice, for twins look like a preset, and so do odd images beside the others.
     rng, counts = np.random.default_rng(seed), np.bincount(ours.patients)
-    images = [np.flatnonzero(theirs.patients == p) for p in range(theirs.patients.max() + 1)]
+    weights = weights * usual(level.residuals @ excess.axes, weights)
+    images = [np.flatnonzero((theirs.patients == p) & (weights > 0)) for p in range(theirs.patients.max() + 1)]
     share = np.bincount(theirs.patients, weights=weights) / weights.sum()
     chance, short = 0.0, len(counts) > int(np.count_nonzero(share))
     for _ in range(RESAMPLES):
