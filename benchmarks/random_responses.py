@@ -4,12 +4,15 @@ Every cell is a monotone curve through five random points, on a random range of 
 a random class mix, three in ten of them in the smaller field of view. Worst-group accuracy of every method on the same
 test images.
 
-    python benchmarks/random_responses.py [--seeds 0 1 2] [--cells 12]        # writes docs/results_random.md
+    python benchmarks/random_responses.py [--seeds 0 1 2 3 4 5] [--anatomies nih]    # writes docs/results_random.md
+
+What a draw found is kept in `benchmarks/out/random` and not computed again; delete it to have it again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +29,7 @@ from isotone.files import write_text
 from responses_table import table
 
 HERE = Path(__file__).resolve().parent
+CELLS = 12
 METHODS = (
     "none",
     "oracle",
@@ -68,11 +72,14 @@ def draw_cells(bench: responses.Bench, anatomy: str, seed: int, cells: int) -> I
         yield response, population, test
 
 
-def run(anatomy: str, seed: int, cells: int, folder: Path) -> list[list[str]]:
-    """A row for each cell."""
-    bench = responses.set_up(anatomy, seed, folder, 1.0)
+def run(anatomy: str, seed: int, folder: Path) -> list[list[str]]:
+    """A row for each cell of a draw."""
+    kept = folder / "random" / f"{anatomy} {seed}.json"
+    if kept.exists():
+        return json.loads(kept.read_text())
+    bench = responses.set_up(anatomy, seed, folder / "responses", 1.0)
     rows = []
-    for response, population, test in draw_cells(bench, anatomy, seed, cells):
+    for response, population, test in draw_cells(bench, anatomy, seed, CELLS):
         scores = responses.run_cell(bench, population, response)["scores"]
         label = np.array([bench.world.classes.index(image.label) for image in bench.world.tests[test]])
         hits = [scores[name].argmax(1) == label for name in METHODS]
@@ -80,20 +87,21 @@ def run(anatomy: str, seed: int, cells: int, folder: Path) -> list[list[str]]:
         images, field = str(len(bench.world.populations[population][0])), "small" if "small" in test else "full"
         rows.append([anatomy, str(seed), images, field, *(f"{share:.3f}" for share in worst)])
         print(*rows[-1], flush=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_text(kept, json.dumps(rows))
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--cells", type=int, default=12)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(6)))
+    parser.add_argument("--anatomies", nargs="+", default=list(responses.IMAGE_SIZE))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    folder = HERE / "out" / "responses"
     rows, averaged = [], []
-    for anatomy in responses.IMAGE_SIZE:
+    for anatomy in options.anatomies:
         for seed in options.seeds:
-            found = run(anatomy, seed, options.cells, folder)
+            found = run(anatomy, seed, HERE / "out")
             rows += found
             for field in ("full", "small"):
                 chosen = np.array([row[4:] for row in found if row[3] == field], float).reshape(-1, len(METHODS))
