@@ -102,7 +102,7 @@ def _projection(notes: Mapping[str, Any]) -> list[str]:
 
 def _company(notes: Mapping[str, Any]) -> list[str]:
     others = ", ".join(f"{name} ({weight:.2f})" for name, weight in notes.get("leans_on", {}).items())
-    return [f"The curve leans on {others}."] if others else []
+    return [f"The curve leans on {others}; what is said of it holds before that."] if others else []
 
 
 def _presets(presets: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -122,7 +122,8 @@ def _adaptive(found: Mapping[str, Any]) -> list[str]:
     return [
         f"Its images vary in tone up to {found['variance']:.1f} times as much as the reference's (variance). What "
         f"exceeds is taken back of each image, {100 * strength:.0f} % of it, as far as structure tells how bright "
-        f"this scanner's images ought to be. {found['validation_images']} held-out reference images that were made "
+        "this scanner's images ought to be, and curves are moved to where it lets the mean image expect them. "
+        f"{found['validation_images']} held-out reference images that were made "
         "to vary so and mended again came nearer to what the classifier says of them as they are: by "
         f"{found['gain']:.2f} ± {found['standard_error']:.2f} in cross-entropy."
     ]

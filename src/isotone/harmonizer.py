@@ -112,7 +112,7 @@ class ToneCurveHarmonizer:
         labels : {"all", "none"}
             Whether labels of source rows may be read.
         mix : mapping of label to share, optional
-            The source's class mix where the user knows it (`method="scanner"`).
+            The class mix of each source, where the user knows it (`method="scanner"`).
         seed : int
         device : str
             Where the networks run, e.g. "cuda".

@@ -96,7 +96,7 @@ def fit(
     ] = "scanner",
     labels: Annotated[Labels, typer.Option(help="all, or none: no source label is read.")] = "all",
     mix: Annotated[
-        list[str] | None, typer.Option(help="The source's class mix where you know it, as LABEL=SHARE.")
+        list[str] | None, typer.Option(help="The class mix of each source, where you know it, as LABEL=SHARE.")
     ] = None,
     perceptual: Annotated[str | None, typer.Option(help="Of gdce: vgg16, or classifier (no download).")] = None,
     perceptual_weights: Annotated[Path | None, typer.Option(help="Of gdce: a file of VGG-16 weights.")] = None,
