@@ -111,6 +111,35 @@ def radiograph(
     return ds
 
 
+def grouped(ds: Dataset, place: str, **voi: object) -> Dataset:
+    """The same as a Breast Projection X-Ray Image, in place: window and rescale in a functional group alone.
+
+    `place` is the keyword of the group that holds them; `voi` becomes the Frame VOI LUT, without it there is none.
+    """
+    raw = ds.get("PresentationIntentType") == "FOR PROCESSING"
+    ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.13.1.5" if raw else "1.2.840.10008.5.1.4.1.1.13.1.4"
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.NumberOfFrames = 1
+    for keyword in ("WindowCenter", "WindowWidth"):
+        ds.pop(keyword, None)
+    rescale = Dataset()
+    for keyword, identity in (("RescaleIntercept", "0"), ("RescaleSlope", "1"), ("RescaleType", "US")):
+        setattr(rescale, keyword, ds.pop(keyword).value if keyword in ds else identity)
+    kind = Dataset()
+    kind.FrameType = ["ORIGINAL", "PRIMARY", "", "NONE"]
+    held, other = Dataset(), Dataset()
+    if voi:
+        item = Dataset()
+        for keyword, value in voi.items():
+            setattr(item, keyword, value)
+        held.FrameVOILUTSequence = [item]
+    held.PixelValueTransformationSequence, held.XRay3DFrameTypeSequence = [rescale], [kind]
+    places = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+    for keyword in places:
+        setattr(ds, keyword, [held if keyword == place else other])
+    return ds
+
+
 def _patient(ds: Dataset, modality: str, vendor: dict[str, str]) -> None:
     ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Doe^Jane", "P-1", "19500101", "F"
     ds.StudyDate = ds.ContentDate = ds.AcquisitionDate = "20250107"

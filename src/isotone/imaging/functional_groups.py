@@ -1,0 +1,34 @@
+"""What an enhanced image says of its one frame in functional groups instead of in the data set (PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+
+GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+"""The frame's own, then those that all frames share. The standard allows a macro in one of them only."""
+VOI, MODALITY = "FrameVOILUTSequence", "PixelValueTransformationSequence"
+"""The macros with the window or VOI LUT (C.7.6.16.2.10) and with the rescale (C.7.6.16.2.9)."""
+
+
+def holder(header: Dataset, macro: str, *keywords: str) -> Dataset:
+    """Where an image says one of `keywords`: an item of the macro that has one of them, else the data set.
+
+    An enhanced image says it in its groups alone. Where somebody has put a copy into the data set too, the groups
+    count, as the standard has it.
+
+    Parameters
+    ----------
+    header : Dataset
+    macro : str
+        Keyword of the sequence that is the macro, such as `VOI`.
+    *keywords : str
+    """
+    return next((item for item in _items(header, macro) if any(keyword in item for keyword in keywords)), header)
+
+
+def _items(header: Dataset, macro: str) -> Iterator[Dataset]:
+    for groups in GROUPS:
+        for group in (header.get(groups) or [])[:1]:
+            yield from (group.get(macro) or [])[:1]
