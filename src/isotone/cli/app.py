@@ -168,9 +168,13 @@ def load_classifier(folder: Path, device: str) -> Classifier:
 def print_table(lines: Any) -> None:
     from rich.console import Console
 
-    # Wide enough that nothing is wrapped or cut when the output is a file.
-    Console(width=None if sys.stdout.isatty() else 400).print(lines)
+    # Wide enough that nothing is wrapped or cut when the output is a file; no name is taken for markup.
+    Console(width=None if sys.stdout.isatty() else 400, markup=False, emoji=False).print(lines)
 
 
 def print_results(results: Any) -> None:
+    from isotone.evaluation.answer import headline, hurt
+
     print_table(results.table())
+    for line in dict.fromkeys((headline(results), hurt(results), *results.cautions, *results.notes)):
+        print(line)

@@ -15,15 +15,14 @@ from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, ModelError, UsageError
 from isotone.evaluation.adapted import ADAPTATIONS, adapt_classifiers
 from isotone.evaluation.baselines import baseline_names, fit_baselines
+from isotone.evaluation.cautions import cautions, fit_notes
 from isotone.evaluation.material import Material, add_distances, add_label_probes, gather, grey_statistics_auc
 from isotone.evaluation.one_pass import Transform, Unchanged
 from isotone.evaluation.refit import refit_checks
 from isotone.evaluation.report import write_report
-from isotone.evaluation.results import FitNote, Provenance, Results
+from isotone.evaluation.results import Provenance, Results
 from isotone.evaluation.rows import NONE, ORACLE, Comparison, frozen_thresholds
 from isotone.evaluation.scores import Scores
-from isotone.fit_notes import fit_sentences
-from isotone.harmonizer import ToneCurveHarmonizer
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-image", "torch", "pydicom")
 
@@ -89,13 +88,8 @@ def evaluate(
         results.leakage, results.learning, failed = refit_checks(manifest, classifier, harmonizers, seed=seed, **run)
         notes += failed
     results.notes = [*notes, *_notes(manifest, tested, material, results, methods)]
-    results.fits = [
-        FitNote(domain=domain, method=name, sentences=sentences)
-        for name, harmonizer in harmonizers.items()
-        if isinstance(harmonizer, ToneCurveHarmonizer)
-        for domain, notes in harmonizer.notes.items()
-        if (sentences := fit_sentences(notes, harmonizer.labels))
-    ]
+    results.fits = fit_notes(harmonizers)
+    results.cautions = cautions(results)
     results.provenance.harmonizers = _digests(harmonizers)
     material.scores.write(Path(output) / "scores.csv")
     results.write(Path(output) / "results.json")
@@ -192,13 +186,6 @@ def _notes(
     for domain in results.reference_domains:
         if domain not in material.scores.domains:
             notes.append(f"The manifest has no test row of the reference domain {domain}.")
-    for r in results.rows:
-        worst = r.worst_group_accuracy if r.reference and r.method == NONE else None
-        if worst is not None and worst < 1 / len(results.classes):
-            notes.append(
-                f"On the reference {r.domain} itself one class is recognised no better than by chance "
-                f"(worst-group accuracy {worst:.2f}): the classifier's figures elsewhere say little."
-            )
     for name in methods:
         # An adapted classifier is none of the reference's, which keeps its own.
         asked = [d for d in material.scores.domains if name not in ADAPTATIONS or d not in results.reference_domains]

@@ -12,6 +12,7 @@ import pandas as pd
 from isotone.data.manifest import Manifest
 from isotone.data.splits import with_splits
 from isotone.errors import UsageError
+from isotone.evaluation.cautions import cautions
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Results
@@ -73,6 +74,7 @@ def evaluate_predictions(
     for row in results.rows:
         if row.refused:
             results.notes.append(f"{row.refused} test images of {row.domain} have no score by {row.method}.")
+    results.cautions = cautions(results)
     folder = Path(output)
     scores.write(folder / "scores.csv")
     results.write(folder / "results.json")

@@ -159,6 +159,10 @@ class FitNote(BaseModel):
     domain: str
     method: str
     sentences: list[str]
+    warnings: list[str] = []
+    """Each with its code, W_…, first."""
+    uncertain_share: Number = None
+    """Share of the images looked at whose class is not the same behind all curves of the 95 % band."""
 
 
 class Refused(BaseModel):
@@ -207,6 +211,9 @@ class Results(BaseModel):
     thresholds: dict[str, Number] = {}
     """Per class, from the reference's validation rows."""
     refused: list[Refused] = []
+    cautions: list[str] = []
+    """What must be known before the answer is believed: a code, W_…, and a sentence. Any part of a run may add one;
+    all stand on the report's first screen and on the terminal."""
     notes: list[str] = []
     """What was left out, and why."""
     provenance: Provenance

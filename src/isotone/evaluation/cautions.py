@@ -1,0 +1,86 @@
+"""What a reader must know before he believes the answer: one line each, with a stable code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from isotone.evaluation.results import FitNote, ResultRow, Results
+from isotone.evaluation.rows import NONE
+from isotone.fit_notes import fit_sentences
+from isotone.harmonizer import ToneCurveHarmonizer
+
+ALL = 0.95
+"""Share of the images of every class that get one and the same class: from here on a classifier counts as collapsed.
+
+It is asked of each class, so a rare disease makes no classifier collapse. Raised, single strays hide a collapse; chosen
+here."""
+WEAK = 0.6
+"""Lower end of the interval of the AUC on the untouched reference down to which a classifier counts as weak (0.5 is
+chance). Raised, more classifiers are warned of; chosen here."""
+
+
+def fit_notes(harmonizers: Mapping[str, Any]) -> list[FitNote]:
+    """What each fit says of itself, for harmonizers that say something."""
+    return [
+        FitNote(
+            domain=domain,
+            method=name,
+            sentences=sentences,
+            warnings=_warnings(notes),
+            uncertain_share=_uncertain_share(notes),
+        )
+        for name, harmonizer in harmonizers.items()
+        if isinstance(harmonizer, ToneCurveHarmonizer)
+        for domain, notes in harmonizer.notes.items()
+        if (sentences := fit_sentences(notes, harmonizer.labels))
+    ]
+
+
+def _warnings(notes: Mapping[str, Any]) -> list[str]:
+    """Of the scanner's fit and of its presets', each once."""
+    parts = [notes, *notes.get("presets", ())]
+    return list(dict.fromkeys(str(w) for part in parts for w in part.get("warnings", ())))
+
+
+def _uncertain_share(notes: Mapping[str, Any]) -> float | None:
+    """Over all presets, images weighted alike."""
+    known = [s for part in (notes, *notes.get("presets", ())) if (s := part.get("score_interval"))]
+    images = sum(s["images"] for s in known)
+    return sum(s["decisions"] * s["images"] for s in known) / images if images else None
+
+
+def cautions(results: Results) -> list[str]:
+    """The warnings of the fits, of classes that swallow all others, and of a classifier that is weak at home."""
+    return [
+        *(line for row in results.rows for line in (*_collapsed(row, results.classes), *_weak(row))),
+        *(_with_place(warning, f.method, f.domain) for f in results.fits for warning in f.warnings),
+    ]
+
+
+def _collapsed(row: ResultRow, classes: list[str]) -> Iterator[str]:
+    present = [counts for counts in row.confusion if sum(counts)]
+    for i, name in enumerate(classes):
+        if len(present) > 1 and min(counts[i] / sum(counts) for counts in present) >= ALL:
+            called = sum(counts[i] for counts in present)
+            yield (
+                f"W_COLLAPSED on {row.domain}, {_state(row)}, the classifier calls {called} of {row.n} images "
+                f"{name}, whatever their label: its worst-group accuracy says nothing there."
+            )
+
+
+def _weak(row: ResultRow) -> Iterator[str]:
+    if row.reference and row.method == NONE and row.auc is not None and row.auc_ci and row.auc_ci[0] <= WEAK:
+        yield (
+            f"W_WEAK on {row.domain}, a scanner it was trained on, the classifier's AUC is {row.auc:.2f} "
+            f"[{row.auc_ci[0]:.2f}, {row.auc_ci[1]:.2f}], and 0.50 is chance: gains and losses elsewhere say little."
+        )
+
+
+def _state(row: ResultRow) -> str:
+    return "untouched" if row.method == NONE else f"after “{row.method}”"
+
+
+def _with_place(warning: str, method: str, domain: str) -> str:
+    code, _, said = warning.partition(" ")
+    return f"{code} fit of “{method}” for {domain}: {said.rstrip('.')}."
