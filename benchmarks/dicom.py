@@ -150,7 +150,7 @@ def per_image_curves(folder: Path, rounds: int, fitted: Path | None) -> None:
                 print(f"{image:32}{name:24}{'decoded whole; coefficients differ by':>47} {tried}")
                 continue
             finer = reduced["any"]
-            small = read_for_curve(harmonizer, job, force=False, finer=finer)
+            small = read_for_curve(harmonizer, job, finer=finer)
             ways = {
                 "full": partial(Survey(harmonizer), job),
                 "reduced": partial(Survey(harmonizer, reduced=reduced), job),

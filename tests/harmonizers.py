@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from isotone.curves import ToneCurve
@@ -23,10 +24,12 @@ def scanner_harmonizer(*domains: str, curve: ToneCurve = CURVE) -> ToneCurveHarm
     return harmonizer
 
 
-def deliver_one(path: Path, output: Path, deliver: str = "pixels", curve: ToneCurve = CURVE) -> tuple[Path, Outcome]:
+def deliver_one(
+    path: Path, output: Path, deliver: str = "pixels", curve: ToneCurve = CURVE, allow: Collection[str] = ()
+) -> tuple[Path, Outcome]:
     """Deliver one file of any scanner in this process; the path of the new file."""
     output.mkdir(parents=True, exist_ok=True)
     (output / JOURNAL).touch()
     job = Job(path, "any", path.name if path.suffix == ".dcm" else f"{path.stem}.png", "key")
-    outcome = Delivery(scanner_harmonizer("any", curve=curve), output, deliver)(job)  # type: ignore[arg-type]
+    outcome = Delivery(scanner_harmonizer("any", curve=curve), output, deliver, allow)(job)  # type: ignore[arg-type]
     return output / job.target, outcome

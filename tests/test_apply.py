@@ -230,14 +230,14 @@ def test_where_there_is_no_terminal_each_file_has_a_plain_line(source, tmp_path,
     assert lines == [f"{source / name}: harmonized" for name in ("a.dcm", "b/c.dcm", "b/d/e.dcm")]
 
 
-def test_other_data_than_the_fit_saw_is_refused_unless_forced(tmp_path):
+def test_other_data_than_the_fit_saw_is_refused_unless_its_guard_is_named(tmp_path):
     path = write(radiograph(intent="FOR PROCESSING"), tmp_path / "a.dcm")
     harmonizer = scanner_harmonizer(HOLOGIC)
     harmonizer.seen = {HOLOGIC: {"intent": {"FOR PRESENTATION": 9}}}
     manifest = Manifest.from_paths([path])
     report = apply(harmonizer, manifest, tmp_path / "out", workers=0, quiet=True)
     assert [error.code for error in report.refused] == ["E_INTENT"]
-    assert apply(harmonizer, manifest, tmp_path / "out", workers=0, quiet=True, force=True).harmonized == 1
+    assert apply(harmonizer, manifest, tmp_path / "out", workers=0, quiet=True, allow=["intent"]).harmonized == 1
 
 
 def test_an_output_folder_within_the_input_is_not_read_again(source):

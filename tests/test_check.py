@@ -129,14 +129,14 @@ def _radiographs(manifest: Manifest) -> list[Radiograph]:
     return [read_radiograph(row.path, domain=row.domain) for row in manifest]
 
 
-def test_apply_refuses_the_odd_image_unless_forced(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
+def test_apply_refuses_the_odd_image_unless_the_guard_is_named(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     write_png(tmp_path / "in" / "odd.png", response=0.05)
     manifest = Manifest(pd.DataFrame({"path": [str(tmp_path / "in" / "odd.png")], "domain": "src"}))
     report = apply(harmonizer, manifest, tmp_path / "out", workers=0, quiet=True)
     assert [e.code for e in report.refused] == ["E_OOD"]
     assert isinstance(report.refused[0], RadiographError)
     assert not list((tmp_path / "out").glob("*.png"))
-    assert apply(harmonizer, manifest, tmp_path / "forced", workers=0, force=True, quiet=True).harmonized == 1
+    assert apply(harmonizer, manifest, tmp_path / "allowed", workers=0, allow=["look"], quiet=True).harmonized == 1
 
 
 def test_apply_warns_of_a_batch_of_another_response_and_again_when_it_resumes(

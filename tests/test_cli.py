@@ -366,3 +366,15 @@ def test_the_light_half_works_where_torch_is_absent(cohort: Path, harmonizer: Pa
     after = np.asarray(Image.open(tmp_path / "back" / "0.png"))
     # 16 bits in and 16 out: where the curve is flat, neighbouring levels meet.
     np.testing.assert_allclose(after.astype(int), before.astype(int), rtol=0, atol=8)
+
+
+def test_each_guard_has_its_own_option_and_force_overrules_none(harmonizer: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / "in" / "odd.png", response=0.05)
+    given = ("apply", harmonizer, tmp_path / "in", "--domain", "src", "-o", tmp_path / "out", "--workers", 1)
+    for more in ((), ("--force",), ("--allow", "intent")):
+        refused = run(*given, *more)
+        assert refused.exit_code == 1
+        assert "E_OOD" in one_line(refused)
+        assert "--allow look" in one_line(refused)
+    assert run(*given, "--allow", "look").exit_code == 0
+    assert run(*given, "--allow", "everything").exit_code == 2

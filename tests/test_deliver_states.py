@@ -84,9 +84,9 @@ def test_what_the_header_tells_is_still_refused(gated, tmp_path):
     ]
 
 
-def test_nothing_is_said_of_looks_where_there_is_no_gate_or_force(gated, tmp_path):
+def test_nothing_is_said_of_looks_where_there_is_no_gate_or_it_is_overruled(gated, tmp_path):
     write(radiograph(), tmp_path / "a.dcm")
-    assert states(gated, [tmp_path / "a.dcm"], tmp_path / "forced", force=True).warnings == []
+    assert states(gated, [tmp_path / "a.dcm"], tmp_path / "allowed", allow=["look"]).warnings == []
     assert states(scanner_harmonizer(HOLOGIC), [tmp_path / "a.dcm"], tmp_path / "out").warnings == []
 
 

@@ -19,7 +19,7 @@ from isotone.curves import ToneCurve
 from isotone.errors import RadiographError
 from isotone.export.deliver import Delivery, Job
 from isotone.export.record import INTENDED_USE, Record
-from isotone.export.restore import Task, restore_file
+from isotone.export.restore import Task, restore, restore_file
 from isotone.harmonizer import ScannerMapper
 from isotone.imaging.ours import CREATOR, GROUP, is_ours
 from isotone.imaging.read import read_radiograph
@@ -289,6 +289,16 @@ def test_what_isotone_delivered_is_not_harmonized_again(tmp_path):
     path, _ = deliver_one(tmp_path / "raster.png", tmp_path / "png")
     with pytest.raises(RadiographError, match="E_ALREADY"):
         deliver_one(path, tmp_path / "again")
+
+
+@pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
+def test_an_image_harmonized_twice_is_restored_twice(tmp_path, deliver):
+    source = write(radiograph(), tmp_path / "source.dcm")
+    once, _ = deliver_one(source, tmp_path / "once", deliver)
+    twice, _ = deliver_one(once, tmp_path / "twice", deliver, allow=["harmonized"])
+    assert restore([twice], tmp_path / "back", quiet=True, workers=0).restored == 1
+    assert restore([tmp_path / "back" / "source.dcm"], tmp_path / "first", quiet=True, workers=0).restored == 1
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "first" / "source.dcm").stored, pixels())
 
 
 @pytest.mark.parametrize(("suffix", "bits"), [("png", 8), ("png", 16), ("tif", 8), ("tif", 16), ("jpg", 8)])

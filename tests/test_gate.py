@@ -173,11 +173,11 @@ def test_a_harmonizer_refuses_an_image_unlike_the_fit_with_its_score(
     assert refused <= 1
 
 
-def test_force_applies_all_the_same_and_the_reference_is_never_judged(
+def test_the_guard_overruled_applies_all_the_same_and_the_reference_is_never_judged(
     harmonizer: tuple[ToneCurveHarmonizer, Manifest],
 ) -> None:
     fitted, manifest = harmonizer
     path = next(iter(manifest.select(domains=["src"]))).path
     odd = radiograph(path, inverted=True)
-    assert fitted.curve(odd, force=True) == fitted.mappers["src"].curve(odd)
+    assert fitted.curve(odd, allow=["look"]) == fitted.mappers["src"].curve(odd)
     assert fitted.curve(odd.with_domain("ref")) == ToneCurve()

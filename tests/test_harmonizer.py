@@ -37,8 +37,8 @@ def image(domain: str | None) -> Radiograph:
 
 def test_each_source_gets_the_inverse_of_its_own_response(fitted: ToneCurveHarmonizer) -> None:
     x = np.linspace(0.2, 0.8, 7)
-    np.testing.assert_allclose(fitted.curve(image("src"), force=True)(x**2.0), x, atol=0.04)
-    np.testing.assert_allclose(fitted.curve(image("third"), force=True)(x**0.6), x, atol=0.04)
+    np.testing.assert_allclose(fitted.curve(image("src"), allow=["look"])(x**2.0), x, atol=0.04)
+    np.testing.assert_allclose(fitted.curve(image("third"), allow=["look"])(x**0.6), x, atol=0.04)
 
 
 def test_reference_images_pass_through_unchanged(fitted: ToneCurveHarmonizer) -> None:
@@ -58,7 +58,7 @@ def test_what_is_saved_is_loaded_and_has_the_same_digest(fitted: ToneCurveHarmon
     loaded = ToneCurveHarmonizer.load(tmp_path / "h")
     assert loaded.digest == fitted.digest
     assert loaded.name == "h"
-    assert loaded.curve(image("src"), force=True) == fitted.curve(image("src"), force=True)
+    assert loaded.curve(image("src"), allow=["look"]) == fitted.curve(image("src"), allow=["look"])
     assert (loaded.notes, loaded.seen) == (fitted.notes, fitted.seen)
 
 
@@ -242,3 +242,9 @@ def test_a_mapper_of_one_curve_ignores_the_image() -> None:
 def test_a_bare_network_is_refused_with_the_way_to_wrap_it(manifest: Path) -> None:
     with pytest.raises(UsageError, match="from_module"):
         ToneCurveHarmonizer("ref", "src").fit(Manifest.read(manifest), classifier=object())
+
+
+def test_a_guard_that_there_is_not_is_refused(fitted: ToneCurveHarmonizer) -> None:
+    for allow in (["looks"], "look"):
+        with pytest.raises(UsageError, match="no guard 'look"):
+            fitted.curve(image("src"), allow=allow)

@@ -13,7 +13,7 @@ SRC = Path(isotone.__file__).parent
 
 ROOMS = [
     ("errors", "_version"),
-    ("files", "stages", "journal"),
+    ("files", "stages", "journal", "guards"),
     ("curve_fit", "curves"),
     ("workers",),
     ("imaging",),

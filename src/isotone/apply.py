@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from isotone.export.record import Deliver
 from isotone.export.reduced import Trial, agreed, to_try
 from isotone.export.table import COLUMNS, CURVES, inert
 from isotone.files import replace_file
+from isotone.guards import check_guards
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.inspect import duplicate
 from isotone.journal import Entries, open_journal
@@ -90,6 +91,7 @@ def apply(
     deliver: Deliver = "pixels",
     workers: int = 1,
     executor: Executor | None = None,
+    allow: Collection[str] = (),
     force: bool = False,
     quiet: bool = False,
 ) -> ApplyReport:
@@ -111,20 +113,23 @@ def apply(
         Number of processes; 0: in this one.
     executor : concurrent.futures.Executor, optional
         Runs the work in place of the pool of processes; it needs the same file system.
+    allow : collection of str
+        Guards to overrule, so that curves are applied to data that they were not fitted on (`isotone.guards`).
     force : bool
-        Use the output folder whatever is in it; apply curves to data that they were not fitted on.
+        Use the output folder whatever is in it.
     quiet : bool
         No progress bar, nor a line for each file where standard error is no terminal.
 
     Raises
     ------
     UsageError
-        An unknown delivery, or the output folder is in use or holds something else.
+        An unknown delivery or guard, or the output folder is in use or holds something else.
     IsotoneError
         E_WRITE: the output folder cannot be written to.
     """
     if deliver not in get_args(Deliver):
         raise UsageError(f"unknown delivery {deliver!r}", next_step="Use pixels, voi-lut or gsps.")
+    check_guards(allow)
     output = Path(output)
     jobs = plan(manifest, output, harmonizer.reference_domains, deliver)
     model = {"version": __version__, "harmonizer": harmonizer.digest, "deliver": deliver}
@@ -137,9 +142,9 @@ def apply(
 
     with open_journal(output, model, digest_of(manifest, output), force=force) as entries:
         if deliver == "gsps":
-            results = _deliver_states(StateDelivery(harmonizer, output, force), jobs, entries, run)
+            results = _deliver_states(StateDelivery(harmonizer, output), allow, jobs, entries, run)
         else:
-            results = _deliver_files(Delivery(harmonizer, output, deliver, force), jobs, entries, run)
+            results = _deliver_files(Delivery(harmonizer, output, deliver, frozenset(allow)), jobs, entries, run)
         watch = Watch(harmonizer)
         unseen: list[Job] = []
         with closing(results):
@@ -150,7 +155,7 @@ def apply(
             )
         report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
         unseen = [job for job in unseen if job.domain in harmonizer.gates]
-        if unseen and not force:
+        if unseen and "look" not in allow:
             report.warnings.append(
                 f"W_NO_LOOK: {len(unseen)} images were not decoded, or not in full, and so not compared with those of "
                 "the fit; isotone check does that"
@@ -222,17 +227,19 @@ def _done_before(jobs: list[Job], entries: Entries, delivery: Delivery) -> set[s
     return done
 
 
-def _deliver_states(delivery: StateDelivery, jobs: list[Job], entries: Entries, run: Run) -> Results:
+def _deliver_states(
+    delivery: StateDelivery, allow: Collection[str], jobs: list[Job], entries: Entries, run: Run
+) -> Results:
     """Presentation states: a curve for each image, then a file for each group of images."""
     trials = to_try(delivery.harmonizer, jobs)
     reduced: dict[str | None, int] = {}
     if trials:
-        with closing(run(Trial(delivery.harmonizer, delivery.force), trials, "comparing", time_limit)) as tried:
+        with closing(run(Trial(delivery.harmonizer), trials, "comparing", time_limit)) as tried:
             reduced = agreed(tried)
     seen: set[str] = set()
     surveyed: list[tuple[Job, str | None, Outcome | IsotoneError]] = []
     members: dict[str, list[tuple[Job, ToneCurve]]] = {}
-    with closing(run(Survey(delivery.harmonizer, delivery.force, reduced), jobs, "reading", time_limit)) as found:
+    with closing(run(Survey(delivery.harmonizer, frozenset(allow), reduced), jobs, "reading", time_limit)) as found:
         for job, planned in found:
             if isinstance(planned, Planned) and _met_before(planned.outcome, seen):
                 planned = duplicate(job.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -21,6 +21,7 @@ from isotone.files import write_text
 from isotone.fitting import Labels, Method, fit_mappers, settings_of
 from isotone.foreground import regions
 from isotone.gate import Gate
+from isotone.guards import check_guards
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.look import look
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper, load_mapper
@@ -208,14 +209,22 @@ class ToneCurveHarmonizer:
         return np.concatenate([look(sample, parts), np.empty(0) if drift is None else drift.of(sample, parts)])
 
     def curve(
-        self, radiograph: Radiograph, *, force: bool = False, seen: NDArray[np.float64] | None = None
+        self, radiograph: Radiograph, *, allow: Collection[str] = (), seen: NDArray[np.float64] | None = None
     ) -> ToneCurve:
         """The curve of an image, by its own domain; the identity for the reference.
 
-        With `force`, also for data that it was not fitted on; `seen` is its look, where that is known already.
+        Parameters
+        ----------
+        radiograph : Radiograph
+        allow : collection of str
+            Guards to overrule: "intent", "modality", "depth", "look" (`isotone.guards`).
+        seen : float64 array, optional
+            What `look` gives for the image, where that is known already.
 
         Raises
         ------
+        UsageError
+            No guard has a name in `allow`.
         RadiographError
             E_DOMAIN: no scanner this harmonizer knows; E_INTENT, E_OOD: data it was not fitted on (`isotone.seen`,
             `isotone.gate`).
@@ -223,8 +232,9 @@ class ToneCurveHarmonizer:
         mapper, domain = self.mapper(radiograph.header), radiograph.header.domain or ""
         if mapper is None:
             return ToneCurve()
-        if not force:
-            refuse_other_data(radiograph.header, self.seen.get(domain, {}))
+        check_guards(allow)
+        refuse_other_data(radiograph.header, self.seen.get(domain, {}), allow)
+        if "look" not in allow:
             seen = self.look(radiograph) if seen is None else seen
             complaint = None if seen is None else self.gates[domain].complaint(seen)
             if complaint is not None:

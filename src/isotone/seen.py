@@ -11,13 +11,19 @@ be free text, such as the software version, a hash.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from isotone.errors import RadiographError
+from isotone.guards import Guard, how_to_allow
 from isotone.imaging.coded import INTENTS, MODALITIES, hashed
 from isotone.imaging.radiograph import Header
 
-REFUSED = {"intent": "E_INTENT", "modality": "E_OOD", "bits_stored": "E_OOD"}
+REFUSED: dict[str, tuple[str, Guard]] = {
+    "intent": ("E_INTENT", "intent"),
+    "modality": ("E_OOD", "modality"),
+    "bits_stored": ("E_OOD", "depth"),
+}
+"""By fact: the code of the refusal, and the guard that it is."""
 SAYABLE = {"intent": INTENTS, "modality": MODALITIES, "bits_stored": [str(bits) for bits in range(1, 17)]}
 """Values of these that messages show."""
 WARNED = ("software", "detector", "view", "body_part", "window")
@@ -37,21 +43,22 @@ def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
 
 
-def refuse_other_data(header: Header, seen: Seen) -> None:
-    """Refuse data of a kind that the fit did not meet.
+def refuse_other_data(header: Header, seen: Seen, allow: Collection[str] = ()) -> None:
+    """Refuse data of a kind that the fit did not meet, guards in `allow` (`isotone.guards`) apart.
 
     Raises
     ------
     RadiographError
         E_INTENT or E_OOD by the rule of this module.
     """
-    for name in REFUSED:
-        if _is_new(header, name, seen):
+    for name, (code, guard) in REFUSED.items():
+        if guard not in allow and _is_new(header, name, seen):
             raise RadiographError(
-                REFUSED[name],
+                code,
                 f"{name} is {_said(name, getattr(header, name))}, "
                 f"the curve was fitted on {' and '.join(_said(name, value) for value in seen[name])}",
                 file=header.path,
+                next_step=f"Use a model fitted on such images; {how_to_allow(guard)}",
             )
 
 

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from isotone._version import __version__
 from isotone.errors import IsotoneError, UsageError
+from isotone.guards import GUARDS
 
 # Only what --help needs is imported here: torch alone takes two seconds.
 if TYPE_CHECKING:
@@ -85,7 +86,14 @@ Device = Annotated[
     str, typer.Option(help="Where networks run, e.g. cpu or cuda.", callback=lambda name: usable_device(name))
 ]
 Workers = Annotated[int, typer.Option(help="Processes that read images.", min=1)]
-Force = Annotated[bool, typer.Option("--force", help="Use a non-empty output folder; overrule warnings.")]
+Force = Annotated[bool, typer.Option("--force", help="Use a non-empty output folder.")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Overrule a guard and apply the curve all the same: {', '.join(GUARDS)}; may be repeated.",
+        metavar="GUARD",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Settings = Annotated[
     list[str] | None,

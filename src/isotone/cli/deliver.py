@@ -10,6 +10,7 @@ import typer
 
 from isotone.cli.app import (
     CPUS,
+    Allow,
     Deliver,
     Domain,
     Force,
@@ -34,7 +35,6 @@ def inspect(
     domain: Domain = None,
     inverted: Inverted = False,
     workers: Workers = 1,
-    force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Domain, bit depth, window and polarity of images; what would be refused, and why."""
@@ -42,7 +42,7 @@ def inspect(
 
     given = [item for path in paths for item in listed(path)]
     found = refused = 0
-    for finding in look(given, domain=domain, inverted=inverted, force=force, workers=workers):
+    for finding in look(given, domain=domain, inverted=inverted, workers=workers):
         found += 1
         refused += finding.error is not None
         if finding.error is not None or not quiet:
@@ -60,6 +60,7 @@ def apply(
     deliver: Annotated[Deliver, typer.Option(help="What is handed on.")] = "pixels",
     domain: Domain = None,
     inverted: Inverted = False,
+    allow: Allow = None,
     workers: Workers = CPUS,
     force: Force = False,
     quiet: Quiet = False,
@@ -75,6 +76,7 @@ def apply(
         output,
         deliver=deliver,
         workers=workers,
+        allow=allow or (),
         force=force,
         quiet=quiet,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -108,14 +108,14 @@ class Delivery:
         Folder that holds the journal.
     deliver : str
         "pixels" or "voi-lut".
-    force : bool
-        Overrule what the harmonizer refuses because it was not fitted on such data; read files without preamble.
+    allow : collection of str
+        Guards to overrule (`isotone.guards`).
     """
 
     harmonizer: ToneCurveHarmonizer
     output: Path
     deliver: Deliver
-    force: bool = False
+    allow: Collection[str] = ()
 
     def writes(self, outcome: Outcome) -> bool:
         """Whether an image has a file in the output: reference images only among pixels, which replace the input."""
@@ -137,19 +137,19 @@ class Delivery:
     def _deliver(self, job: Job) -> Outcome:
         target = safe_target(self.output, job.target)
         if job.domain in self.harmonizer.reference_domains:
-            return self._pass_through(job, read_header(job.path, force=self.force), target)
+            return self._pass_through(job, read_header(job.path), target)
         dataset = None
         if job.path.suffix.lower() in SUFFIXES:
             radiograph = read_raster(job.path, inverted=job.inverted)
         else:
-            radiograph, dataset = read_dicom(job.path, force=self.force)
+            radiograph, dataset = read_dicom(job.path)
         domain = job.domain or radiograph.header.domain
         radiograph = radiograph.with_domain(domain)
         if domain in self.harmonizer.reference_domains:
             return self._pass_through(job, radiograph.header, target)
-        refuse_ours(radiograph.header)
+        refuse_ours(radiograph.header, self.allow)
         seen = self.harmonizer.look(radiograph)
-        curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)
+        curve = self.harmonizer.curve(radiograph, allow=self.allow, seen=seen)
         table = output_table(radiograph.map_tone(curve))
         if dataset is None:
             if self.deliver != "pixels":
@@ -212,15 +212,15 @@ def instance_of(header: Header) -> str | None:
     return None if uid is None else hashlib.sha256(uid.encode()).hexdigest()
 
 
-def refuse_ours(header: Header) -> None:
-    """Refuse an image that isotone made.
+def refuse_ours(header: Header, allow: Collection[str] = ()) -> None:
+    """Refuse an image that isotone made, unless `allow` holds "harmonized".
 
     Raises
     ------
     RadiographError
         E_ALREADY.
     """
-    if "W_HARMONIZED" in header.codes:
+    if "harmonized" not in allow and "W_HARMONIZED" in header.codes:
         raise RadiographError("E_ALREADY", "isotone made this image")
 
 

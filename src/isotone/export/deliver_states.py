@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -39,7 +39,7 @@ class Survey:
     """
 
     harmonizer: ToneCurveHarmonizer
-    force: bool = False
+    allow: Collection[str] = ()
     reduced: Mapping[str | None, int] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Planned:
@@ -55,20 +55,20 @@ class Survey:
                 "E_UNSUPPORTED", "a presentation state refers to DICOM images", next_step="Use --deliver pixels."
             )
         with caught_warnings():
-            shown, radiograph = read_shown(job, force=self.force)
+            shown, radiograph = read_shown(job)
             domain = radiograph.header.domain
             if domain in self.harmonizer.reference_domains:
                 header = radiograph.header
                 outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
                 return Planned(None, outcome)
-            refuse_ours(shown.header)
+            refuse_ours(shown.header, self.allow)
             group = group_of(shown.dataset, shown.header)
             if self.harmonizer.needs_pixels(domain):
                 finer = self.reduced.get(job.domain)
-                image = read_for_curve(self.harmonizer, job, force=self.force, finer=finer)
+                image = read_for_curve(self.harmonizer, job, finer=finer)
                 radiograph = image.with_domain(domain)
             seen = self.harmonizer.look(radiograph)
-            curve = self.harmonizer.curve(radiograph, force=self.force, seen=seen)
+            curve = self.harmonizer.curve(radiograph, allow=self.allow, seen=seen)
             table = output_table(radiograph.map_tone(curve))
             return Planned(group, outcome_of(self.harmonizer, curve, radiograph, table, seen))
 
@@ -100,7 +100,6 @@ class StateDelivery:
 
     harmonizer: ToneCurveHarmonizer
     output: Path
-    force: bool = False
 
     def __call__(self, group: Group) -> dict[str, IsotoneError]:
         """Write the file, then the journal's line.
@@ -121,7 +120,7 @@ class StateDelivery:
             shown = []
             for job, curve in group.images:
                 try:
-                    image, radiograph = read_shown(job, force=self.force)
+                    image, radiograph = read_shown(job)
                 except IsotoneError as error:
                     gone[job.key] = error
                     continue
@@ -135,8 +134,8 @@ class StateDelivery:
         return gone
 
 
-def read_shown(job: Job, *, force: bool) -> tuple[Shown, Radiograph]:
+def read_shown(job: Job) -> tuple[Shown, Radiograph]:
     """What the header alone says: the image's place in a presentation state, and a radiograph without pixels."""
-    radiograph, dataset = read_dicom_tables(job.path, force=force)
+    radiograph, dataset = read_dicom_tables(job.path)
     radiograph = radiograph.with_domain(job.domain or radiograph.header.domain)
     return Shown(dataset, radiograph.header, output_table(radiograph)), radiograph

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isotone.errors import IsotoneError
 from isotone.export.deliver import Job
+from isotone.guards import GUARDS
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom import read_dicom, read_dicom_reduced
 from isotone.imaging.radiograph import Radiograph
@@ -29,11 +30,11 @@ FINER = (1, 2)
 """Pixels of a reduced image for each one that the network sees, along a side, at least; the first one that does."""
 
 
-def read_for_curve(harmonizer: ToneCurveHarmonizer, job: Job, *, force: bool, finer: int | None) -> Radiograph:
+def read_for_curve(harmonizer: ToneCurveHarmonizer, job: Job, *, finer: int | None) -> Radiograph:
     """An image for the sake of its curve, reduced where that can be had; None: whole."""
     side = _seen(harmonizer, job.domain) * (finer or 0)
-    image = read_dicom_reduced(job.path, side, force=force) if side else None
-    return read_dicom(job.path, force=force)[0] if image is None else image
+    image = read_dicom_reduced(job.path, side) if side else None
+    return read_dicom(job.path)[0] if image is None else image
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,6 @@ class Trial:
     """How much the coefficients of one image change by reading it reduced."""
 
     harmonizer: ToneCurveHarmonizer
-    force: bool = False
 
     def __call__(self, job: Job) -> dict[int, float]:
         """The largest change by each of `FINER` at which the image can be read reduced.
@@ -53,15 +53,15 @@ class Trial:
         """
         with caught_warnings():
             side = _seen(self.harmonizer, job.domain)
-            small = {finer: read_dicom_reduced(job.path, side * finer, force=self.force) for finer in FINER}
+            small = {finer: read_dicom_reduced(job.path, side * finer) for finer in FINER}
             found = {finer: self._coefficients(job, image) for finer, image in small.items() if image is not None}
             if not found:
                 return {}
-            whole = self._coefficients(job, read_dicom(job.path, force=self.force)[0])
+            whole = self._coefficients(job, read_dicom(job.path)[0])
             return {finer: float(np.abs(coefficients - whole).max()) for finer, coefficients in found.items()}
 
     def _coefficients(self, job: Job, image: Radiograph) -> NDArray[np.float64]:
-        return np.array(self.harmonizer.curve(image.with_domain(job.domain), force=True).coefficients)
+        return np.array(self.harmonizer.curve(image.with_domain(job.domain), allow=GUARDS).coefficients)
 
 
 def to_try(harmonizer: ToneCurveHarmonizer, jobs: Iterable[Job]) -> list[Job]:

@@ -163,7 +163,8 @@ def _say_where_from(dataset: Dataset, record: Record, changes: Dataset, instance
 
 
 def _replace(dataset: Dataset, record: Record, changes: Dataset, removed: Iterable[BaseTag]) -> None:
-    touched = {*changes.keys(), *removed}
+    ours = CREATOR in dataset.private_creators(GROUP)  # harmonized twice: restore gives the first record back
+    touched = {*changes.keys(), *removed, *(tag for tag in list(dataset.keys()) if ours and tag.group == GROUP)}
     replaced = Dataset()
     for tag in sorted(touched & dataset.keys()):
         replaced.add(element_of(dataset, tag))

@@ -79,15 +79,14 @@ def _deliveries(header: Header) -> list[str]:
 class _Look:
     domain: str | None
     inverted: bool
-    force: bool
     decode: bool
 
     def __call__(self, item: Listed) -> Header:
         inverted = self.inverted or item.inverted
         if self.decode:
-            header = read_radiograph(item.path, domain=self.domain, inverted=inverted, force=self.force).header
+            header = read_radiograph(item.path, domain=self.domain, inverted=inverted).header
         else:
-            header = read_header(item.path, domain=self.domain, inverted=inverted, force=self.force)
+            header = read_header(item.path, domain=self.domain, inverted=inverted)
         return replace(header, domain=item.domain or header.domain)
 
 
@@ -96,7 +95,6 @@ def inspect(
     *,
     domain: str | None = None,
     inverted: bool = False,
-    force: bool = False,
     decode: bool = True,
     workers: int = 1,
 ) -> Iterator[Finding]:
@@ -107,7 +105,7 @@ def inspect(
     paths : iterable of path or Listed
         Files and folders; of a folder, what `isotone.imaging.folder.images_in` finds. What a manifest says of a file
         goes before what its header says.
-    domain, inverted, force
+    domain, inverted
         As for `isotone.imaging.read.read_radiograph`.
     decode : bool
         Decode the pixels too; False is faster and sees what the header tells.
@@ -119,7 +117,7 @@ def inspect(
     Finding
         In the order of the paths; refusals are yielded, not raised. So is that of a second image of one UID.
     """
-    look = _Look(domain, inverted, force, decode)
+    look = _Look(domain, inverted, decode)
     items = (item for given in paths for item in _files(given))
     met: set[str | None] = set()
     for item, result in map_isolated(look, items, workers=workers, seconds=_seconds):
