@@ -1,15 +1,16 @@
 """The check of a day's images: the same scanner passes, another response, anatomy or header differs."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from isotone.apply import apply
-from isotone.check import check, judge
+from isotone.check import CheckReport, Verdict, check, judge
 from isotone.cli import app
 from isotone.data.manifest import Manifest
 from isotone.errors import RadiographError, UsageError
@@ -44,7 +45,7 @@ def today(folder: Path, *, n: int = 24, response: float = 2.0, domain: str = "sr
 def test_new_images_of_the_same_scanner_pass(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     report = check(harmonizer, today(tmp_path), workers=0)
     assert [v.domain for v in report.verdicts] == ["src"]
-    assert not report.different, report.verdicts[0].line
+    assert report.outcome == "alike", report.verdicts[0].line
     assert "as in the fit" in report.verdicts[0].line
 
 
@@ -56,7 +57,7 @@ def test_no_curve_is_computed(harmonizer: ToneCurveHarmonizer, tmp_path: Path, m
 @pytest.mark.parametrize("dark", [0.0, 1.0])
 def test_another_class_mix_passes(harmonizer: ToneCurveHarmonizer, tmp_path: Path, dark: float) -> None:
     report = check(harmonizer, today(tmp_path, dark=dark), workers=0)
-    assert not report.different, report.verdicts[0].line
+    assert report.outcome == "alike", report.verdicts[0].line
 
 
 @pytest.mark.parametrize("response", [1.1, 2.8])
@@ -64,7 +65,7 @@ def test_another_response_under_the_same_name_differs(
     harmonizer: ToneCurveHarmonizer, tmp_path: Path, response: float
 ) -> None:
     report = check(harmonizer, today(tmp_path, response=response), workers=0)
-    assert report.different
+    assert report.outcome == "drift"
     assert "DIFFERENT" in report.verdicts[0].line
 
 
@@ -83,10 +84,10 @@ def test_images_that_all_look_unlike_the_fit_differ_however_few_they_are(
     assert "unlike those of the fit" in verdict.differences[0]
 
 
-def test_an_unknown_scanner_is_named_and_differs(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
+def test_an_unknown_scanner_is_named_and_is_no_drift(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     report = check(harmonizer, today(tmp_path, n=2, domain="another"), workers=0)
     assert {e.code for e in report.refused} == {"E_DOMAIN"}
-    assert report.different
+    assert report.outcome == "unknown"
 
 
 def test_reference_images_have_nothing_to_be_compared_with(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_one_odd_image_in_a_batch_is_named_and_does_not_make_the_batch_differ(
     report = check(harmonizer, manifest, workers=0)
     assert [e.file for e in report.refused] == [str(path)]
     assert report.verdicts[0].outside == 1
-    assert not report.different
+    assert report.outcome == "alike"
 
 
 def test_a_new_fact_of_the_headers_is_a_difference(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
@@ -150,21 +151,54 @@ def test_apply_warns_of_a_batch_of_another_response_and_again_when_it_resumes(
     assert same.warnings == []
 
 
-def test_the_command_prints_a_line_for_each_scanner_and_exits_1_where_one_differs(folder: Path, tmp_path: Path) -> None:
-    for response, code in ((2.0, 0), (2.8, 1)):
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in ("check", *arguments, "--workers", 1, "--quiet")])
+
+
+def test_the_command_prints_a_line_for_each_scanner_and_exits_3_where_one_drifts(folder: Path, tmp_path: Path) -> None:
+    for response, code in ((2.0, 0), (2.8, 3)):
         manifest = today(tmp_path / str(response), response=response)
         manifest.write(tmp_path / str(response) / "manifest.csv")
-        arguments = [
-            "check",
-            folder / "harmonizer",
-            tmp_path / str(response) / "manifest.csv",
-            "--workers",
-            1,
-            "--quiet",
-        ]
-        result = CliRunner().invoke(app, [str(a) for a in arguments])
+        result = command(folder / "harmonizer", tmp_path / str(response) / "manifest.csv")
         assert result.exit_code == code, result.output
         assert [line for line in result.stdout.splitlines() if line.startswith("src: ")]
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome", "code"),
+    [
+        ([], "alike", 0),
+        (["E_OOD"], "alike", 0),
+        (["E_DECODE"], "unreadable", 1),
+        (["E_DECODE", "E_DOMAIN"], "unknown", 4),
+        (["E_DECODE", "E_DOMAIN", "E_INTENT"], "drift", 3),
+    ],
+)
+def test_drift_goes_before_unknown_scanners_and_these_before_unreadable_files(
+    found: list[str], outcome: str, code: int
+) -> None:
+    report = CheckReport([], [RadiographError(name, "…") for name in found])
+    assert (report.outcome, report.exit_code) == (outcome, code)
+    assert CheckReport([Verdict("src", 20, 0, differences=("another response",))], report.refused).exit_code == 3
+
+
+def test_the_command_answers_programs_in_json_lines(folder: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / "in" / "a.png", response=2.0)
+    (tmp_path / "in" / "b.png").write_bytes(b"no image")
+    result = command(folder / "harmonizer", tmp_path / "in", "--domain", "src", "--json")
+    refused, verdict, summary = map(json.loads, result.stdout.splitlines())
+    assert {line["schema"] for line in (refused, verdict, summary)} == {1}
+    assert (refused["kind"], refused["code"], refused["path"]) == ("image", "E_RASTER", str(tmp_path / "in" / "b.png"))
+    assert (verdict["kind"], verdict["domain"], verdict["status"]) == ("verdict", "src", "alike")
+    assert (summary["kind"], summary["outcome"], summary["images"], summary["refused"]) == (
+        "summary",
+        "unreadable",
+        2,
+        1,
+    )
+    assert result.exit_code == summary["exit_code"] == 1
+    unknown = command(folder / "harmonizer", tmp_path / "in" / "a.png", "--domain", "other", "--json")
+    assert unknown.exit_code == json.loads(unknown.stdout.splitlines()[-1])["exit_code"] == 4
 
 
 def test_a_gate_is_part_of_the_model(harmonizer: ToneCurveHarmonizer) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from bad_dicoms import write_all
 from dicoms import LOSSLESS, encoded, radiograph, write
 from harmonizers import scanner_harmonizer
 from isotone.apply import apply
+from isotone.cli import app
 from isotone.data.manifest import Manifest
 from isotone.imaging.inspect import Listed, inspect
 
@@ -134,3 +138,17 @@ def test_findings_come_back_from_another_process(tmp_path):
     assert first.header is not None
     assert second.error is not None
     assert second.error.code == "E_NOT_DICOM"
+
+
+def test_programs_get_one_object_for_each_file_without_identifiers(tmp_path):
+    write(radiograph(PatientID="PLANTED"), tmp_path / "a.dcm")
+    (tmp_path / "b.dcm").write_bytes(b"no image")
+    done = CliRunner().invoke(app, ["inspect", str(tmp_path), "--json"])
+    image, refused, summary = map(json.loads, done.stdout.splitlines())
+    assert (image["kind"], image["status"], image["rows"], image["warnings"]) == ("image", "ok", 48, [])
+    assert image["domain"] == "HOLOGIC, Inc. Selenia Dimensions"
+    assert (refused["status"], refused["code"]) == ("refused", "E_NOT_DICOM")
+    assert (summary["kind"], summary["images"], summary["refused"]) == ("summary", 2, 1)
+    assert done.exit_code == summary["exit_code"] == 1
+    assert "PLANTED" not in done.output
+    assert "1.2.826" not in done.output

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,10 @@ CHANCE = 0.01
 """That so many lie outside by accident, below which a batch differs."""
 TONE_CHANCE = 0.05
 """That a batch of the same response deviates so far in tone, below which it differs."""
+
+
+Outcome = Literal["alike", "drift", "unknown", "unreadable"]
+EXIT_CODES: dict[Outcome, int] = {"alike": 0, "unreadable": 1, "drift": 3, "unknown": 4}
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,63 @@ class Verdict:
         verdict = f"DIFFERENT: {'; '.join(self.differences)}" if self.differences else "as in the fit"
         return f"{self.domain}: {verdict} ({self.images} images, {self.outside} outside, {batch})"
 
+    def to_json(self) -> dict[str, object]:
+        """The fields of a verdict in the output for programs (``docs/json.md``)."""
+        return {
+            "domain": self.domain,
+            "status": "different" if self.differences else "alike",
+            "images": self.images,
+            "outside": self.outside,
+            "tone_chance": self.chance,
+            "tone_limit": TONE_CHANCE,
+            "layout": self.layout,
+            "layout_limit": LAYOUT_LIMIT,
+            "differences": list(self.differences),
+        }
+
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `check` found: a verdict for each source domain, and the images that `apply` would refuse."""
+    """What `check` found: a verdict for each source domain, the images that `apply` would refuse, and how many came."""
 
     verdicts: list[Verdict]
     refused: list[IsotoneError]
+    images: int = 0
 
     @property
-    def different(self) -> bool:
-        """Whether something differs, or could not be compared; single images that look odd are left to chance."""
-        return any(v.differences for v in self.verdicts) or any(e.code != "E_OOD" for e in self.refused)
+    def unknown(self) -> int:
+        """How many images are of a scanner without a curve."""
+        return sum(error.code == "E_DOMAIN" for error in self.refused)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst that was found; single images that look odd are left to chance.
+
+        "drift": a scanner's images differ. "unknown": else, images of scanners without a curve. "unreadable": else,
+        files that could not be compared. "alike": none of these.
+        """
+        if any(v.differences for v in self.verdicts) or any(e.code == "E_INTENT" for e in self.refused):
+            return "drift"
+        if self.unknown:
+            return "unknown"
+        return "unreadable" if any(e.code != "E_OOD" for e in self.refused) else "alike"
+
+    @property
+    def exit_code(self) -> int:
+        """0 alike, 1 unreadable, 3 drift, 4 unknown."""
+        return EXIT_CODES[self.outcome]
+
+    def to_json(self) -> dict[str, object]:
+        """The fields of the summary in the output for programs (``docs/json.md``)."""
+        return {
+            "command": "check",
+            "outcome": self.outcome,
+            "images": self.images,
+            "refused": len(self.refused),
+            "unknown": self.unknown,
+            "left_out": 0,
+            "exit_code": self.exit_code,
+        }
 
 
 def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int = 1, quiet: bool = False) -> CheckReport:
@@ -119,7 +169,7 @@ def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int =
         complaint = None if seen.look is None else harmonizer.gates[seen.domain].complaint(seen.look)
         if complaint is not None:
             refused.append(RadiographError("E_OOD", complaint, file=row.path))
-    return CheckReport(watch.verdicts(), refused)
+    return CheckReport(watch.verdicts(), refused, len(rows))
 
 
 class Watch:

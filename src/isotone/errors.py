@@ -65,6 +65,16 @@ class IsotoneError(Exception):
         self.next_step = next_step or NEXT_STEP[code]
         super().__init__(code, what, self.file, self.next_step)
 
+    def to_json(self) -> dict[str, object]:
+        """The fields of a refusal in the output for programs (``docs/json.md``)."""
+        return {
+            "path": self.file,
+            "status": "refused",
+            "code": self.code,
+            "message": self.what,
+            "next_step": self.next_step,
+        }
+
     def __str__(self) -> str:
         where = f"{self.file}: " if self.file else ""
         line = f"{where}{self.what} [{self.code}]. {self.next_step}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import AbstractContextManager
@@ -94,6 +95,7 @@ Allow = Annotated[
         metavar="GUARD",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines for programs (docs/json.md).")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Settings = Annotated[
     list[str] | None,
@@ -171,6 +173,11 @@ def load_classifier(folder: Path, device: str) -> Classifier:
     except ImportError:
         raise IsotoneError("E_EXTRA", "a classifier needs torch") from None
     return Classifier.load(folder, device=device)
+
+
+def print_json(kind: str, fields: Any) -> None:
+    """One line of the output for programs (docs/json.md)."""
+    print(json.dumps({"schema": 1, "kind": kind} | fields), flush=True)
 
 
 def print_table(lines: Any) -> None:

@@ -15,12 +15,14 @@ from isotone.cli.app import (
     Domain,
     Force,
     Inverted,
+    Json,
     Output,
     Paths,
     Quiet,
     Workers,
     app,
     complain,
+    print_json,
     read_manifest,
 )
 from isotone.errors import UsageError
@@ -35,6 +37,7 @@ def inspect(
     domain: Domain = None,
     inverted: Inverted = False,
     workers: Workers = 1,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Domain, bit depth, window and polarity of images; what would be refused, and why."""
@@ -45,8 +48,13 @@ def inspect(
     for finding in look(given, domain=domain, inverted=inverted, workers=workers):
         found += 1
         refused += finding.error is not None
-        if finding.error is not None or not quiet:
+        if as_json:
+            print_json("image", finding.to_json())
+        elif finding.error is not None or not quiet:
             print(finding.line())
+    if as_json:
+        counts = {"images": found, "refused": refused, "left_out": 0, "exit_code": int(refused > 0)}
+        print_json("summary", {"command": "inspect"} | counts)
     if not found:
         raise UsageError("no image here", code="E_READ", file=paths[0])
     raise typer.Exit(int(refused > 0))
@@ -95,9 +103,13 @@ def check(
     domain: Domain = None,
     inverted: Inverted = False,
     workers: Workers = CPUS,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Do today's images still look like those of the fit? One line for each scanner; exit code 1 where not."""
+    """Do today's images still look like those of the fit? One line for each scanner.
+
+    Exit codes: 0 alike; 3 drift; 4 no drift, but a scanner without a curve; 1 neither, but unreadable files.
+    """
     from isotone.check import check as run
     from isotone.data.manifest import Manifest
     from isotone.harmonizer import ToneCurveHarmonizer
@@ -105,10 +117,18 @@ def check(
     given = Manifest.from_paths(paths, domain=domain, inverted=inverted)
     report = run(ToneCurveHarmonizer.load(harmonizer), given, workers=workers, quiet=quiet)
     for error in report.refused:
-        complain(error)
+        if as_json:
+            print_json("image", error.to_json())
+        else:
+            complain(error)
     for verdict in report.verdicts:
-        print(verdict.line)
-    raise typer.Exit(int(report.different))
+        if as_json:
+            print_json("verdict", verdict.to_json())
+        else:
+            print(verdict.line)
+    if as_json:
+        print_json("summary", report.to_json())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

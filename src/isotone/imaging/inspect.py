@@ -19,6 +19,13 @@ SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
 """Time limit of one file."""
 
 
+SAID = (
+    *("domain", "format", "modality", "body_part", "view", "laterality", "intent", "rows", "columns", "bits_stored"),
+    *("signed", "inverted", "window", "explanation", "photometric", "transfer_syntax"),
+)
+"""Fields of a header in the output for programs: neither identifiers nor UIDs."""
+
+
 class Listed(NamedTuple):
     """A file and what a manifest says of it."""
 
@@ -66,6 +73,14 @@ class Finding:
         ]
         line = f"{self.path}: {'; '.join(facts)}"
         return " ".join(line.split())  # as in a refusal: a file name can hold line breaks
+
+    def to_json(self) -> dict[str, object]:
+        """The fields of an image in the output for programs (``docs/json.md``)."""
+        if self.header is None:
+            return {**(self.error.to_json() if self.error else {}), "path": str(self.path)}
+        fields = {name: getattr(self.header, name) for name in SAID}
+        fine = {"path": str(self.path), "status": "ok", "code": None, "message": None, "next_step": None}
+        return fine | fields | {"warnings": list(self.header.codes)}
 
 
 def _deliveries(header: Header) -> list[str]:
