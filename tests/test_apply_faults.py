@@ -26,6 +26,7 @@ from isotone.errors import IsotoneError, UsageError
 from isotone.files import TEMPORARY
 from isotone.journal import JOURNAL
 from isotone.workers import map_isolated
+from processes import start as start_process
 
 HOLOGIC = "HOLOGIC, Inc. Selenia Dimensions"
 SCRIPT = """
@@ -55,8 +56,7 @@ def start(tmp_path: Path, deliver: str = "pixels") -> subprocess.Popen[str]:
     values = {"tests": str(Path(__file__).parent), "domain": HOLOGIC, "deliver": deliver}
     values |= {"source": str(tmp_path / "in"), "out": str(tmp_path / "out")}
     script.write_text(textwrap.dedent(SCRIPT).format(**values))
-    command = [sys.executable, str(script)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    return start_process([sys.executable, script], stderr=None)
 
 
 def outputs(tmp_path: Path) -> dict[str, tuple[int, int]]:

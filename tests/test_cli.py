@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 from isotone.cli import app
 from make_images import write_cohort, write_png
+from processes import COMMAND, start
 
-COMMAND = [sys.executable, "-c", "from isotone.cli import main; main()"]
 FIT = ("--reference", "ref", "--source", "src", "--workers", "1")
 
 
@@ -318,13 +318,13 @@ def test_curve_prints_the_certificate_and_draws(harmonizer: Path, tmp_path: Path
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(harmonizer: Path, tmp_path: Path) -> None:
     manifest = write_cohort(tmp_path / "many", patients=150)
     command = [*COMMAND, "apply", str(harmonizer), str(manifest), "-o", str(tmp_path / "out"), "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    process = start(command)
     while process.poll() is None and not list((tmp_path / "out").rglob("*.png")):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert b"Traceback" not in errors
+    assert "Traceback" not in errors
     done = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.png")}
     assert 0 < len(done) < 300
     for path in done:

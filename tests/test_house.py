@@ -12,10 +12,10 @@ import isotone
 SRC = Path(isotone.__file__).parent
 
 ROOMS = [
-    ("errors", "_version"),
+    ("errors", "_version", "safe_text"),
     ("files", "stages", "journal", "guards"),
     ("curve_fit", "curves"),
-    ("workers",),
+    ("workers", "worker_start"),
     ("imaging",),
     ("seen",),
     ("data.manifest", "data.splits", "data.sampling"),

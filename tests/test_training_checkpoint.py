@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,9 +27,9 @@ from isotone.training.run_files import RunFiles
 from isotone.training.task import Labelled
 from isotone.training.train import TrainSettings, fit_classifier
 from make_images import write_cohort
+from processes import COMMAND, start
 from samples import SIDE, draw_samples
 
-COMMAND = [sys.executable, "-c", "from isotone.cli import main; main()"]
 SETTINGS = TrainSettings.small(image_size=SIDE, epochs=6, batch_size=16, reduce_after=2, stop_after=4)
 
 
@@ -274,20 +273,18 @@ def test_fit_with_two_sources_goes_on_in_the_second_and_writes_the_same_files(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_train_stopped_from_outside_goes_on_and_writes_the_same_files(
     cohort: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
     train = [*map(str, ("train", cohort, *TRAIN)), "--epochs", "80", "--set", "stop_after=80", "-o"]
-    process = subprocess.Popen(
-        [*COMMAND, *train, str(tmp_path / "resumed")], stderr=subprocess.PIPE, start_new_session=True
-    )
+    process = start([*COMMAND, *train, tmp_path / "resumed"])
     log = tmp_path / "resumed" / "log.csv"
     while process.poll() is None and not (log.exists() and len(log.read_bytes().splitlines()) > 4):
         time.sleep(0.01)
     os.killpg(process.pid, how)
     errors = process.communicate(timeout=60)[1]
-    assert process.returncode == (130 if how is signal.SIGINT else -how), errors
+    assert process.returncode == (-how if how is signal.SIGKILL else 128 + how), errors
     assert not (tmp_path / "resumed" / "config.json").exists()
     assert 4 < len(log.read_bytes().splitlines()) < 80
     for name in ("resumed", "whole"):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from isotone.errors import IsotoneError, RadiographError
 from isotone.workers import WINDOW, map_isolated
+from processes import start
 
 
 class Panic(BaseException):
@@ -123,7 +124,7 @@ def test_ctrl_c_stops_at_once_and_leaves_no_process_behind(tmp_path):
             """
         )
     )
-    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = start([sys.executable, script], stderr=None)
     assert process.stdout is not None
     assert process.stdout.readline() == "A\n"
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too

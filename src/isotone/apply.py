@@ -25,12 +25,13 @@ from isotone.export.deliver_states import Group, Planned, StateDelivery, Survey
 from isotone.export.plan import digest_of, plan
 from isotone.export.record import Deliver
 from isotone.export.reduced import Trial, agreed, to_try
-from isotone.export.table import COLUMNS, CURVES, inert
+from isotone.export.table import COLUMNS, CURVES
 from isotone.files import replace_file
 from isotone.guards import check_guards
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.inspect import duplicate
 from isotone.journal import Entries, open_journal
+from isotone.safe_text import inert, printable
 from isotone.workers import map_isolated
 
 Run = Callable[..., Generator[tuple[Any, Any], None, None]]
@@ -79,7 +80,7 @@ class ApplyReport:
         """One line."""
         return (
             f"{self.harmonized} harmonized, {self.reference} reference, {self.resumed} resumed, "
-            f"{len(self.refused)} refused: {self.curves}"
+            f"{len(self.refused)} refused: {printable(self.curves)}"
         )
 
 
@@ -297,7 +298,8 @@ def _tabulate(results: Iterable[Result], output: Path, *, aloud: bool) -> ApplyR
             else:
                 report.harmonized += 1
             if aloud and not isinstance(result.outcome, IsotoneError):
-                print(f"{result.job.path}: {'resumed' if result.resumed else result.outcome.status}", flush=True)
+                status = "resumed" if result.resumed else result.outcome.status
+                print(f"{printable(result.job.path)}: {status}", flush=True)
             writer.writerow([inert(cell) for cell in _cells(result)])
     return report
 

@@ -14,6 +14,7 @@ from isotone.files import replace_file
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.read import read_radiograph
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper
+from isotone.safe_text import printable
 from isotone.stages import Affine, InverseStep, Knots, Stage, Step
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def sheet(name: str, curve: ToneCurve, bits: int) -> str:
     """Plain text: the stages from first to last, and the certificate for images of `bits` bits."""
     proof = curve.certificate(bits_in=bits)
     lines = [
-        name,
+        printable(name),
         *(f"  {_formula(stage)}" for stage in curve.stages or (Affine(1.0, 0.0),)),
         f"  strictly monotone: {'yes' if proof.strictly_monotone else 'no'}",
         f"  slope: {proof.min_slope:.4g} to {proof.max_slope:.4g}",

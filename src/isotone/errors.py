@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from isotone.safe_text import printable
+
+
+def installing(extra: str) -> str:
+    """What to do where an optional package is missing; isotone is on no package index."""
+    return (
+        f'Install it: pip install -e ".[{extra}]" in a clone of isotone, or pip install "WHEEL[{extra}]" of its wheel.'
+    )
+
+
 NEXT_STEP = {
     "E_NOT_DICOM": "Check that the file is a DICOM Part 10 file; --force reads one without a preamble.",
     "E_TRUNCATED": "Fetch the file again: it is incomplete.",
@@ -34,7 +44,7 @@ NEXT_STEP = {
     "E_RESTORE": "Use the source image: this one carries no isotone curve that can be undone.",
     "E_MANIFEST": "Correct the manifest.",
     "E_USAGE": "See --help.",
-    "E_EXTRA": 'Install it with: pip install "isotone[train]".',
+    "E_EXTRA": installing("train"),
     "E_WEIGHTS": "Give a file of weights, or use --perceptual classifier.",
     "E_DATA": "Add images or labels, or leave this domain out.",
 }
@@ -78,7 +88,7 @@ class IsotoneError(Exception):
     def __str__(self) -> str:
         where = f"{self.file}: " if self.file else ""
         line = f"{where}{self.what} [{self.code}]. {self.next_step}"
-        return " ".join(line.split())
+        return printable(" ".join(line.split()))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword arguments do not cross a process boundary by themselves.

@@ -131,7 +131,7 @@ def _context() -> Any:
     context: Any = copy.copy(multiprocessing.get_context(METHOD))
     context.Process = Worker
     if METHOD == "forkserver":
-        context.set_forkserver_preload(["isotone.data.images"])
+        context.set_forkserver_preload(["isotone.worker_start", "isotone.data.images"])
     return context
 
 

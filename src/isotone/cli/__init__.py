@@ -5,7 +5,8 @@ import sys
 import warnings
 
 from isotone.cli import cohorts, deliver, judge, learn, reproduce
-from isotone.cli.app import app
+from isotone.cli.app import app, stop_on_signals
+from isotone.safe_text import printable
 
 __all__ = ["app", "cohorts", "deliver", "judge", "learn", "main", "reproduce"]
 
@@ -13,9 +14,10 @@ __all__ = ["app", "cohorts", "deliver", "judge", "learn", "main", "reproduce"]
 def main() -> None:
     """Entry point of the command `isotone`."""
     # One line, as of a refusal, in the place of Python's two with a path of ours.
-    warnings.formatwarning = lambda message, *_, **__: f"isotone: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"isotone: {printable(message)}\n"
     for stream in (sys.stdout, sys.stderr):
         # A file name need not be UTF-8, nor a console know every letter; what it does not know is shown as its number.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    stop_on_signals()
     app()

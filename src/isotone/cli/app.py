@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,8 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 from isotone._version import __version__
-from isotone.errors import IsotoneError, UsageError
+from isotone.errors import IsotoneError, UsageError, installing
 from isotone.guards import GUARDS
+from isotone.safe_text import printable, printable_lines
 
 # Only what --help needs is imported here: torch alone takes two seconds.
 if TYPE_CHECKING:
@@ -22,8 +25,34 @@ if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
 
 INTERRUPTED = 130
+EXTRAS = {
+    **dict.fromkeys(("torch", "safetensors", "sklearn", "skimage", "jinja2", "markupsafe", "pyarrow"), "train"),
+    "tensorboard": "tensorboard",
+}
+"""Which extra of pyproject.toml brings a package."""
 # The parser's complaint about a command line; typer does not export it, and its own copy of click may be vendored.
 BAD_USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that asks the process to end: what Ctrl-C tidies up, it tidies up too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+def stop_on_signals() -> None:
+    """End on SIGTERM (systemd, Kubernetes) as on Ctrl-C; and on SIGHUP (a closed terminal), unless nohup ignores it."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and (name == "SIGTERM" or signal.getsignal(number) != signal.SIG_IGN):
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _: Any) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would stop the tidying up
+    raise Stopped(number)
 
 
 class Commands(TyperGroup):
@@ -48,9 +77,15 @@ class Commands(TyperGroup):
         except IsotoneError as error:
             complain(error)
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in EXTRAS:
+                raise
+            complain(missing(package))
+            raise typer.Exit(IsotoneError.exit_code) from None
+        except KeyboardInterrupt as error:
             print("isotone: interrupted; the same command goes on from here", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(getattr(error, "exit_code", INTERRUPTED)) from None
 
 
 def _refused(error: Any, command: str) -> typer.Exit:
@@ -123,15 +158,37 @@ def usable_device(name: str) -> str:
     """
     if name == "cpu":
         return name
-    try:
-        import torch
-    except ImportError:
-        raise IsotoneError("E_EXTRA", f"the device {name!r} needs torch") from None
+    import torch
+
     try:
         torch.empty(1, device=name).cpu()
     except (RuntimeError, AssertionError):  # the latter where torch was built without CUDA
         raise UsageError(f"no device {name!r} can be used here", next_step="Use --device cpu.") from None
     return name
+
+
+def missing(package: str) -> IsotoneError:
+    """The refusal of a command that needs an extra which is not installed."""
+    return IsotoneError("E_EXTRA", f"this command needs {package}", next_step=installing(EXTRAS[package]))
+
+
+def need(*packages: str) -> None:
+    """Refuse at the start what would be missing at the end of a long run.
+
+    Raises
+    ------
+    IsotoneError
+        E_EXTRA: a package of an extra is not installed.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise missing(package)
+
+
+def say(*lines: object) -> None:
+    """Print lines, in which names of files and scanners may stand, on standard output."""
+    for line in lines:
+        print(printable(line), flush=True)
 
 
 def run_in(output: Path, force: bool, command: str, *inputs: Any) -> AbstractContextManager[Path]:
@@ -168,10 +225,8 @@ def read_manifest(path: Path) -> Manifest:
 def load_classifier(folder: Path, device: str) -> Classifier:
     if not folder.exists():
         raise UsageError("no such classifier", code="E_READ", file=folder)
-    try:
-        from isotone.models.classifier import Classifier
-    except ImportError:
-        raise IsotoneError("E_EXTRA", "a classifier needs torch") from None
+    from isotone.models.classifier import Classifier
+
     return Classifier.load(folder, device=device)
 
 
@@ -182,9 +237,12 @@ def print_json(kind: str, fields: Any) -> None:
 
 def print_table(lines: Any) -> None:
     from rich.console import Console
+    from rich.segment import Segment, Segments
 
-    # Wide enough that nothing is wrapped or cut when the output is a file; no name is taken for markup.
-    Console(width=None if sys.stdout.isatty() else 400, markup=False, emoji=False).print(lines)
+    # Wide enough that nothing is wrapped or cut when the output is a file. A scanner's name is no markup.
+    console = Console(width=None if sys.stdout.isatty() else 400, markup=False, emoji=False)
+    drawn = [s if s.control else Segment(printable_lines(s.text), s.style) for s in console.render(lines)]
+    console.print(Segments(drawn), end="")
 
 
 def print_results(results: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isotone.cli.app import CPUS, Force, Output, Quiet, Seed, Workers, cohort, print_table
+from isotone.cli.app import CPUS, Force, Output, Quiet, Seed, Workers, cohort, print_table, say
 
 if TYPE_CHECKING:
     from isotone.data.cohorts.cohort import Cohort
@@ -31,7 +31,7 @@ def phantom(
 
     manifest = make_phantom(output, patients=patients, size=size, seed=seed, workers=workers, force=force, quiet=quiet)
     print_table(table_one(manifest))
-    print(output / "manifest.csv")
+    say(output / "manifest.csv")
 
 
 @cohort.command()
@@ -90,11 +90,11 @@ def _write(found: Cohort, output: Path, force: bool) -> None:
     from isotone.files import claim_folder
 
     claim_folder(output, force=force)
-    print("before sampling:")
+    say("before sampling:")
     print_table(table_one(found.found))
-    print("sampled:")
+    say("sampled:")
     print_table(table_one(found.manifest))
     for note in found.notes:
-        print(note)
+        say(note)
     found.manifest.write(output / "manifest.csv")
-    print(output / "manifest.csv")
+    say(output / "manifest.csv")

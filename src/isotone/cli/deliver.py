@@ -24,8 +24,10 @@ from isotone.cli.app import (
     complain,
     print_json,
     read_manifest,
+    say,
 )
 from isotone.errors import UsageError
+from isotone.safe_text import printable
 
 if TYPE_CHECKING:
     from isotone.imaging.inspect import Listed
@@ -51,7 +53,7 @@ def inspect(
         if as_json:
             print_json("image", finding.to_json())
         elif finding.error is not None or not quiet:
-            print(finding.line())
+            say(finding.line())
     if as_json:
         counts = {"images": found, "refused": refused, "left_out": 0, "exit_code": int(refused > 0)}
         print_json("summary", {"command": "inspect"} | counts)
@@ -91,8 +93,8 @@ def apply(
     for error in report.refused:
         complain(error)
     for warning in report.warnings:
-        print(f"isotone: {warning}", file=sys.stderr)
-    print(report.summary())
+        print(printable(f"isotone: {warning}"), file=sys.stderr)
+    say(*report.summary().split("\n"))
     raise typer.Exit(int(bool(report.refused)))
 
 
@@ -125,7 +127,7 @@ def check(
         if as_json:
             print_json("verdict", verdict.to_json())
         else:
-            print(verdict.line)
+            say(verdict.line)
     if as_json:
         print_json("summary", report.to_json())
     raise typer.Exit(report.exit_code)
@@ -139,7 +141,7 @@ def restore(paths: Paths, output: Output, force: Force = False, quiet: Quiet = F
     report = run(paths, output, force=force, quiet=quiet)
     for error in report.refused:
         complain(error)
-    print(report.summary())
+    say(*report.summary().split("\n"))
     raise typer.Exit(int(bool(report.refused)))
 
 

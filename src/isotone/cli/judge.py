@@ -21,10 +21,12 @@ from isotone.cli.app import (
     Workers,
     app,
     load_classifier,
+    need,
     print_results,
     print_table,
     read_manifest,
     run_in,
+    say,
 )
 from isotone.errors import UsageError
 
@@ -42,11 +44,12 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """The whole story on simulated mammograms of three vendors, ending with the path of the report."""
+    need("torch", "safetensors", "sklearn", "skimage", "jinja2")
     from isotone.demo import run_demo
 
     results = run_demo(output, seed=seed, device=device, workers=workers, force=force, quiet=quiet)
     print_results(results)
-    print(output / "report.html")
+    say(output / "report.html")
 
 
 @app.command()
@@ -60,6 +63,7 @@ def audit(
     quiet: Quiet = False,
 ) -> None:
     """Before any fitting: is there a shift, does tone explain it, does this classifier care?"""
+    need("sklearn")
     from isotone.evaluation.audit import audit as run
 
     frozen = None if classifier is None else load_classifier(classifier, device)
@@ -69,10 +73,10 @@ def audit(
     print_table(found.table())
     for change in found.degradation:
         shown = [("–" if value is None else f"{value:.2f}") for value in (change.auc, change.worst_group_accuracy)]
-        print(f"{change.response}: AUC {shown[0]}, worst-group accuracy {shown[1]}")
+        say(f"{change.response}: AUC {shown[0]}, worst-group accuracy {shown[1]}")
     for note in found.notes:
-        print(note)
-    print(found.recommendation)
+        say(note)
+    say(found.recommendation)
     raise left_out.end()
 
 
@@ -100,6 +104,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Does the shift hurt, does the curve help, does it harm? A report and results.json."""
+    need("sklearn", "jinja2")
     from isotone.evaluation.evaluate import evaluate as run
     from isotone.evaluation.predictions import evaluate_predictions
 
@@ -133,7 +138,7 @@ def evaluate(
                 on_refusal=left_out,
             )
     print_results(results)
-    print(output / "report.html")
+    say(output / "report.html")
     raise left_out.end()
 
 
@@ -149,7 +154,7 @@ def compare(
     differences = run(first, second, seed=seed)
     print_table(differences.table())
     for name in differences.alone:
-        print(name)
+        say(name)
 
 
 def _harmonizers(folders: Sequence[Path]) -> dict[str, ToneCurveHarmonizer]:

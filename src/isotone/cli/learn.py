@@ -24,10 +24,13 @@ from isotone.cli.app import (
     Workers,
     app,
     load_classifier,
+    need,
     read_manifest,
     run_in,
+    say,
 )
 from isotone.errors import UsageError
+from isotone.safe_text import printable
 
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too, beside log.csv.")]
 
@@ -50,6 +53,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train the reference classifier."""
+    need("torch", "safetensors", "sklearn")
     from isotone.data.splits import with_splits
     from isotone.training.train import TrainSettings, train_classifier
 
@@ -76,7 +80,7 @@ def train(
             folder=output,
             tensorboard=tensorboard,
         )
-    print(output)
+    say(output)
     raise left_out.end()
 
 
@@ -135,11 +139,11 @@ def fit(
         )
     for domain, notes in harmonizer.notes.items():
         for warning in notes.get("warnings", ()):
-            print(f"{domain}: {warning}", file=sys.stderr)
+            print(printable(f"{domain}: {warning}"), file=sys.stderr)
         for number, preset in enumerate(notes.get("presets", ()), 1):
             for warning in preset["warnings"]:
-                print(f"{domain}, preset {number}: {warning}", file=sys.stderr)
-    print(output)
+                print(printable(f"{domain}, preset {number}: {warning}"), file=sys.stderr)
+    say(output)
     raise left_out.end()
 
 
@@ -160,14 +164,14 @@ def curve(
     curves = curves_of(model, image, domain)
     for name, own in curves.items():
         for title, tone_curve in own.items():
-            print(sheet(title, tone_curve, bits))
+            say(*sheet(title, tone_curve, bits).split("\n"))
         if not own:
-            print(f"{name}\n  Each image has a curve of its own: name an IMAGE.")
+            say(name, "  Each image has a curve of its own: name an IMAGE.")
         for sentence in fit_sentences(model.notes.get(name, {}), model.labels):
-            print(f"  {sentence}")
+            say(f"  {sentence}")
     if plot is not None:
         draw(curves, plot, model.notes)
-        print(plot)
+        say(plot)
 
 
 def _shares(pairs: list[str] | None) -> dict[str, float] | None:

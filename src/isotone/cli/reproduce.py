@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from isotone.cli.app import CPUS, Force, Output, PlannedDevice, Quiet, Seed, Workers, app, usable_device
+from isotone.cli.app import CPUS, Force, Output, PlannedDevice, Quiet, Seed, Workers, app, need, say, usable_device
 
 if TYPE_CHECKING:
     from isotone.experiments.plan import Plan
@@ -53,13 +53,14 @@ def reproduce(
     if dry_run:
         print_plan(plan, output, device)
         return
+    need("torch", "safetensors", "sklearn", "skimage", "jinja2")
     from isotone.experiments.run import reproduce as run
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         if not quiet:
-            print(line, flush=True)
+            say(line)
 
-    print(run(plan, output, device=usable_device(device), workers=workers, force=force, quiet=quiet, say=say))
+    say(run(plan, output, device=usable_device(device), workers=workers, force=force, quiet=quiet, say=tell))
 
 
 def print_plan(plan: Plan, output: Path, device: str) -> None:
@@ -69,10 +70,10 @@ def print_plan(plan: Plan, output: Path, device: str) -> None:
     for experiment in plan.experiments():
         seconds = 0.0 if study.finished(experiment.name) else plan.seconds(experiment, device)
         total += seconds
-        print(f"{experiment.name}: {experiment.what}; {_spoken(seconds) if seconds else 'finished'}")
-    print(f"in all about {_spoken(total)} on {device}; settings: {plan.model_dump_json(exclude_none=True)}")
+        say(f"{experiment.name}: {experiment.what}; {_spoken(seconds) if seconds else 'finished'}")
+    say(f"in all about {_spoken(total)} on {device}; settings: {plan.model_dump_json(exclude_none=True)}")
     if plan.about.needs and (plan.data is None or not plan.data.exists()):
-        print(f"missing: the data of {plan.collection}. {plan.about.needs}")
+        say(f"missing: the data of {plan.collection}. {plan.about.needs}")
 
 
 def _spoken(seconds: float) -> str:

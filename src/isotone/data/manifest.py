@@ -109,7 +109,7 @@ class Manifest:
             else:
                 table = pd.read_csv(source, dtype=TEXT, keep_default_na=False)
         except ImportError:
-            raise UsageError("Parquet needs pyarrow", code="E_EXTRA", file=source) from None
+            raise IsotoneError("E_EXTRA", "Parquet needs pyarrow", file=source) from None
         except FileNotFoundError:
             raise UsageError("no such manifest", code="E_READ", file=source) from None
         except (OSError, ValueError, UnicodeError) as error:  # pandas' and pyarrow's parse errors are ValueErrors

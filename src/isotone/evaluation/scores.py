@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from isotone.errors import UsageError
 from isotone.files import replace_file
+from isotone.safe_text import from_inert, inert
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 FIXED = ["image", "patient", "domain", "view", "label", "method"]
 """Columns of ``scores.csv`` before one column per class."""
+
+TEXTS = ["domain", "view", "label", "method"]
+"""Those that hold names given by people or headers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,7 @@ class Scores:
                     yield domain, method, inside
 
     def write(self, path: Path) -> None:
-        """Write as CSV: one line per image and method; `read_scores` reads it."""
+        """Write as CSV: one line per image and method; `read` reads it. No cell is a formula to a spreadsheet."""
         fixed = pd.DataFrame(
             {
                 "image": self.image,
@@ -83,8 +87,10 @@ class Scores:
             .loc[self.scored(method), [*FIXED, *self.classes]]
             for method, table in self.probabilities.items()
         ]
+        table = pd.concat(parts)
+        table[TEXTS] = table[TEXTS].map(inert)
         with replace_file(path) as temporary:
-            pd.concat(parts).to_csv(temporary, index=False, float_format="%.9g")
+            table.rename(columns=inert).to_csv(temporary, index=False, float_format="%.9g")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -95,9 +101,10 @@ class Scores:
         UsageError
             Not such a file, or a score that is not a probability.
         """
-        table = read_table(path)
+        table = read_table(path).rename(columns=from_inert)
         if list(table.columns[: len(FIXED)]) != FIXED:
             raise UsageError("these are no scores of isotone evaluate", code="E_MANIFEST", file=path)
+        table[FIXED] = table[FIXED].map(from_inert)
         classes = tuple(table.columns[len(FIXED) :])
         images = table.drop_duplicates(["image", "domain"]).reset_index(drop=True)
         return cls(

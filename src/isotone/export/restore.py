@@ -38,6 +38,7 @@ from isotone.imaging.radiograph import Stored
 from isotone.imaging.raster import SUFFIXES, read_raster
 from isotone.imaging.warned import caught_warnings
 from isotone.journal import note, open_journal
+from isotone.safe_text import printable
 from isotone.workers import map_isolated
 
 
@@ -95,8 +96,8 @@ class RestoreReport:
 
     def summary(self) -> str:
         """One line, after one for each image that is not exact or was copied."""
-        lines = [f"{path}: {shortfall}" for path, shortfall in self.inexact.items()]
-        lines += [f"{path}: a reference image, copied as it is" for path in self.copied]
+        lines = [f"{printable(path)}: {shortfall}" for path, shortfall in self.inexact.items()]
+        lines += [f"{printable(path)}: a reference image, copied as it is" for path in self.copied]
         counts = {
             "restored exactly": self.restored - len(self.inexact),
             "in part": len(self.inexact),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from isotone.journal import JOURNAL
+from isotone.safe_text import inert
 
 CURVES = "curves.csv"
 COLUMNS = (
@@ -21,12 +22,6 @@ COLUMNS = (
     "warnings",
     "output",
 )
-
-
-def inert(cell: object) -> str:
-    """A cell that a spreadsheet takes for text, not for a formula; and that can be written at all."""
-    text = str(cell).encode(errors="surrogateescape").decode(errors="replace")
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def passed_through(paths: Iterable[Path]) -> set[Path]:

@@ -13,6 +13,7 @@ from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.folder import images_in
 from isotone.imaging.radiograph import Header
 from isotone.imaging.read import read_header, read_radiograph
+from isotone.safe_text import printable
 from isotone.workers import map_isolated
 
 SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
@@ -72,7 +73,7 @@ class Finding:
             *h.warnings,
         ]
         line = f"{self.path}: {'; '.join(facts)}"
-        return " ".join(line.split())  # as in a refusal: a file name can hold line breaks
+        return printable(" ".join(line.split()))  # as in a refusal: a file name can hold line breaks
 
     def to_json(self) -> dict[str, object]:
         """The fields of an image in the output for programs (``docs/json.md``)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from isotone.errors import IsotoneError, UsageError
+from isotone.errors import IsotoneError, UsageError, installing
 from isotone.files import MARKER, TEMPORARY
 
 
@@ -92,7 +92,5 @@ def summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise IsotoneError(
-            "E_EXTRA", "TensorBoard is not installed", next_step='Install it with: pip install "isotone[tensorboard]".'
-        ) from None
+        raise IsotoneError("E_EXTRA", "TensorBoard is not installed", next_step=installing("tensorboard")) from None
     return SummaryWriter
