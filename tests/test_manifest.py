@@ -58,15 +58,15 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not readable"),
-        (b"\xff\xfe\x00\x01garbage", "not readable"),
+        (b"", "an empty file"),
+        (b"\xff\xfe\x00\x01garbage", "begins as UTF-16 and is not"),
         (b"label\nA\n", "no column 'path'"),
         (b"path\n", "lists no image"),
         (b"path,label\n,A\n", "line 2 has no path"),
         (b"path,split\na.png,holdout\n", "unknown split 'holdout'"),
         (b"path\na.png\na.png\n", "listed twice"),
         (b"path,inverted\na.png,maybe\n", "inverted is 'maybe'"),
-        (b"path,patient_id,split\na.png,1,train\nb.png,1,test\n", "1 patients are in two splits"),
+        (b"path,patient_id,split\na.png,1,train\nb.png,1,test\n", "1 patient is in two splits"),
     ],
 )
 def test_an_unusable_manifest_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:

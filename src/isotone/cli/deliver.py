@@ -147,10 +147,11 @@ def restore(paths: Paths, output: Output, force: Force = False, quiet: Quiet = F
 
 def listed(path: Path) -> list[Path | Listed]:
     """What a manifest lists, in the place of the manifest."""
+    from isotone.data.manifest_table import is_manifest
     from isotone.imaging.inspect import Listed
 
     if not path.exists():
         raise UsageError("no such file or folder", code="E_READ", file=path)
-    if path.suffix.lower() not in {".csv", ".parquet"}:
+    if path.is_dir() or not is_manifest(path):
         return [path]
     return [Listed(row.path, row.domain, row.inverted) for row in read_manifest(path)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isotone.data.manifest_cells import (
+    MISSING,
+    alike_labels,
+    listed_twice,
+    located,
+    patients_of,
+    splits_of,
+    without_missing,
+)
+from isotone.data.manifest_columns import known_columns
+from isotone.data.manifest_table import WINDOWS, as_windows, is_manifest, read_table
 from isotone.errors import IsotoneError, UsageError
 from isotone.files import replace_file
 from isotone.imaging.folder import images_in
@@ -22,7 +35,6 @@ PATHS = ["path", "oracle_path"]
 """Columns of paths; the second names the same image as the reference scanner would have written it (simulations)."""
 TEXT = pd.StringDtype("python")
 """Strings as Python has them: a file name that is not UTF-8 fits in no Arrow string."""
-SPLITS = ("train", "val", "test")
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -44,13 +56,21 @@ class Row:
 
 
 class Manifest:
-    """Images with their domain, label, patient and split.
+    """Images with their domain, label, patient and split; docs/manifest.md has the rules.
 
     Parameters
     ----------
     table : DataFrame
         Column `path`, and as far as known `domain`, `label`, `patient_id`, `split` (strings or missing) and
-        `inverted` (true or false: 0 is white in this PNG, TIFF or JPEG); further columns are kept.
+        `inverted` (true or false: 0 is white in this PNG, TIFF or JPEG); further columns are kept. Headings, splits
+        and missing values may be spelled as `isotone.data.manifest_columns` and `manifest_cells` say.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Of a row for each image, with the columns of `COLUMNS` and those that were given.
+    notes : tuple of str
+        What was taken for what, and what may be missed: a sentence each. Each is also a warning.
 
     Raises
     ------
@@ -59,41 +79,34 @@ class Manifest:
         that is neither true nor false.
     """
 
+    table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
     def __init__(self, table: pd.DataFrame) -> None:
-        if "path" not in table:
-            raise UsageError("the manifest has no column 'path'", code="E_MANIFEST")
-        if table.empty:
-            raise UsageError("the manifest lists no image", code="E_MANIFEST")
-        table = table.reset_index(drop=True).copy()
-        for column in COLUMNS:
-            values = table[column] if column in table else pd.Series([None] * len(table))
-            text = values.astype(TEXT).str.strip()
-            table[column] = text.mask(text == "")
-        if table["path"].isna().any():
-            line = int(table["path"].isna().to_numpy().argmax()) + 2
-            raise UsageError(f"line {line} has no path", code="E_MANIFEST")
-        unknown = set(table["split"].dropna()) - set(SPLITS)
-        if unknown:
-            raise UsageError(
-                f"unknown split {sorted(unknown)[0]!r}",
-                code="E_MANIFEST",
-                next_step="Use train, val or test, or leave the column out.",
-            )
-        if table["path"].duplicated().any():
-            raise UsageError(f"{table['path'][table['path'].duplicated()].iloc[0]} is listed twice", code="E_MANIFEST")
-        if "inverted" in table:
-            table["inverted"] = _truths(table["inverted"])
-        self.table = table
-        _refuse_straddling(table)
+        names, notes = known_columns([str(name) for name in table.columns])
+        table = table.set_axis(table.columns.map(str), axis=1).rename(columns=names).reset_index(drop=True)
+        self.table, self.notes = _cleaned(table, notes), tuple(notes)
+        twice = listed_twice(self.table["path"].tolist())
+        if twice is not None:
+            raise UsageError(f"{twice} is listed twice", code="E_MANIFEST")
+        _refuse_straddling(self.table)
+        _warn(notes)
+
+    @classmethod
+    def _of(cls, table: pd.DataFrame, notes: Sequence[str] = ()) -> Self:
+        """From a table that needs no cleaning."""
+        manifest = cls.__new__(cls)
+        manifest.table, manifest.notes = table.reset_index(drop=True), tuple(notes)
+        return manifest
 
     @classmethod
     def read(cls, path: str | Path, *, domain: str | None = None) -> Self:
-        """Read a CSV or Parquet file; paths in it are absolute or relative to it.
+        """Read a CSV, TSV or Parquet file; paths in it are absolute or relative to it.
 
         Parameters
         ----------
         path : path
-            ``*.parquet`` is read as Parquet (needs pyarrow), anything else as CSV.
+            As `isotone.data.manifest_table.read_table` reads it.
         domain : str, optional
             Domain of the rows that name none and have no header that does.
 
@@ -104,24 +117,17 @@ class Manifest:
         """
         source = Path(path)
         try:
-            if source.suffix == ".parquet":
-                table = pd.read_parquet(source).astype(TEXT)
-            else:
-                table = pd.read_csv(source, dtype=TEXT, keep_default_na=False)
-        except ImportError:
-            raise IsotoneError("E_EXTRA", "Parquet needs pyarrow", file=source) from None
-        except FileNotFoundError:
-            raise UsageError("no such manifest", code="E_READ", file=source) from None
-        except (OSError, ValueError, UnicodeError) as error:  # pandas' and pyarrow's parse errors are ValueErrors
-            raise UsageError("not readable as CSV or Parquet", code="E_MANIFEST", file=source) from error
-        try:
-            manifest = cls(table)
+            table, notes = _from_file(source)
+            twice = listed_twice(table["path"].tolist())
+            if twice is not None:
+                raise UsageError(f"{twice} is listed twice", code="E_MANIFEST")
+            table = _with_header_facts(table, domain)
+            _refuse_straddling(table)
         except UsageError as error:
             raise UsageError(error.what, code=error.code, file=source, next_step=error.next_step) from None
-        table = manifest.table
-        for column in table.columns.intersection(PATHS):
-            table[column] = [str(source.parent / p) if p else None for p in table[column].fillna("")]
-        return cls(_with_header_facts(table, domain))
+        notes = [f"{source}: {note}" for note in notes]
+        _warn(notes)
+        return cls._of(table, notes)
 
     @classmethod
     def from_paths(cls, paths: Iterable[str | Path], *, domain: str | None = None, inverted: bool = False) -> Self:
@@ -140,15 +146,18 @@ class Manifest:
         UsageError
             A path does not exist, or a folder holds no image.
         """
-        tables = []
+        tables: list[pd.DataFrame] = []
+        notes: list[str] = []
         for given in map(Path, paths):
             if given.is_dir():
                 found = [str(path) for path in images_in(given)]
                 if not found:
                     raise UsageError("no image in this folder", code="E_READ", file=given)
                 tables.append(_listing(found, given))
-            elif given.suffix.lower() in {".csv", ".parquet"}:
-                tables.append(cls.read(given, domain=domain).table.assign(root=str(given.parent)))
+            elif is_manifest(given):
+                read = cls.read(given, domain=domain)
+                notes += read.notes
+                tables.append(read.table.assign(root=str(given.parent)))
             elif given.exists():
                 tables.append(_listing([str(given)], given.parent))
             else:
@@ -156,17 +165,21 @@ class Manifest:
         table = cls(pd.concat(tables, ignore_index=True)).table
         if inverted:
             table["inverted"] = True
-        return cls(_with_header_facts(table, domain))
+        manifest = cls._of(_with_header_facts(table, domain), notes)
+        _refuse_straddling(manifest.table)
+        return manifest
 
     def __len__(self) -> int:
         return len(self.table)
 
     def __iter__(self) -> Iterator[Row]:
-        inverted = self.table["inverted"] if "inverted" in self.table else [False] * len(self)
-        facts = self.table[[*COLUMNS, "stated_domain" if "stated_domain" in self.table else "domain"]]
-        for row, is_inverted in zip(facts.itertuples(index=False), inverted, strict=True):
-            path, domain, label, patient, split, stated = (None if pd.isna(value) else str(value) for value in row)
-            yield Row(Path(str(path)), domain, label, patient, split, bool(is_inverted), stated)
+        stated = self.table["stated_domain" if "stated_domain" in self.table else "domain"]
+        columns = [_or_none(self.table[name]) for name in COLUMNS]
+        inverted = self.table["inverted"].tolist() if "inverted" in self.table else [False] * len(self)
+        for path, domain, label, patient, split, is_inverted, said in zip(
+            *columns, inverted, _or_none(stated), strict=True
+        ):
+            yield Row(Path(str(path)), domain, label, patient, split, is_inverted, said)
 
     @property
     def domains(self) -> list[str]:
@@ -206,7 +219,7 @@ class Manifest:
             what += [f"of split {' or '.join(splits)}"] if splits else []
             what += [f"in domain {' or '.join(domains)}"] if domains else []
             raise UsageError(f"the manifest has no {' '.join(what)}", code="E_MANIFEST")
-        return type(self)(table)
+        return self._of(table, self.notes)
 
     def write(self, path: str | Path) -> None:
         """Write as CSV, paths relative to the file where they lie beside or below it."""
@@ -214,9 +227,10 @@ class Manifest:
         here = target.resolve().parent
         table = self.table.drop(columns="stated_domain", errors="ignore")
         for column in table.columns.intersection(PATHS):
-            table[column] = [_relative(p, here) if p else None for p in table[column].fillna("")]
+            paths = [_relative(p, here) if p else None for p in table[column].fillna("")]
+            table[column] = pd.array(paths, dtype=TEXT)
         with replace_file(target) as temporary:
-            table.to_csv(temporary, index=False)
+            table.to_csv(temporary, index=False, errors="surrogateescape")
 
 
 def _relative(path: str, folder: Path) -> str:
@@ -228,9 +242,63 @@ def _listing(paths: Sequence[str], root: Path) -> pd.DataFrame:
     return pd.DataFrame({"path": pd.array(paths, dtype=TEXT), "root": str(root)})
 
 
+def _or_none(values: pd.Series[str]) -> list[str | None]:
+    return values.astype(object).where(values.notna(), None).tolist()
+
+
+def _from_file(source: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The cleaned table of a file, its paths from the working directory; and notes."""
+    found = read_table(source)
+    names, notes = known_columns(list(found.columns), found.written)
+    columns = {names.get(heading, heading): cells for heading, cells in found.columns.items()}
+    folder = str(source.parent)
+    if found.encoding == WINDOWS:
+        notes.append("not UTF-8: read as Windows-1252")
+        for name, cells in columns.items():
+            columns[name] = [
+                cell if name in PATHS and os.path.lexists(os.path.join(folder, cell)) else as_windows(cell)
+                for cell in cells
+            ]
+    table = _cleaned(pd.DataFrame(columns, dtype=TEXT), notes, found.lines)
+    table["path"] = pd.array(located(table["path"].tolist(), folder), dtype=TEXT)
+    if "oracle_path" in table:
+        oracle = without_missing("oracle_path", columns["oracle_path"], notes)
+        places = iter(located([cell for cell in oracle if cell is not None], folder))
+        table["oracle_path"] = pd.array([None if cell is None else next(places) for cell in oracle], dtype=TEXT)
+    return table, notes
+
+
+def _cleaned(table: pd.DataFrame, notes: list[str], lines: Sequence[int] | None = None) -> pd.DataFrame:
+    """The table with every column of `COLUMNS` as text or missing; `lines` are those of a file, for messages."""
+    if table.empty:
+        raise UsageError("the manifest lists no image", code="E_MANIFEST")
+    for column in COLUMNS:
+        given = table[column] if column in table else pd.Series([None] * len(table), dtype=TEXT)
+        cells = without_missing(column, _or_none(given.astype(TEXT)), notes)
+        if column == "split":
+            cells = splits_of(cells, notes)
+        if column == "patient_id":
+            cells = patients_of(cells, notes)
+        if column == "label":
+            notes += alike_labels(cells)
+        if column == "path" and None in cells:
+            row = cells.index(None)
+            where = f"row {row}" if lines is None else f"line {lines[row]}"
+            raise UsageError(f"{where} has no path", code="E_MANIFEST")
+        table[column] = pd.array(cells, dtype=TEXT)
+    if "inverted" in table:
+        table["inverted"] = _truths(table["inverted"])
+    return table
+
+
+def _warn(notes: Sequence[str]) -> None:
+    for note in notes:
+        warnings.warn(note, stacklevel=3)
+
+
 def _truths(values: pd.Series[str]) -> NDArray[np.bool_]:
     text = values.astype(TEXT).fillna("").str.strip().str.lower()
-    unknown = set(text) - {"", *TRUE, *FALSE}
+    unknown = set(text) - {*MISSING, *TRUE, *FALSE}
     if unknown:
         raise UsageError(
             f"inverted is {sorted(unknown)[0]!r}", code="E_MANIFEST", next_step="Use true or false, or leave it empty."
@@ -239,11 +307,15 @@ def _truths(values: pd.Series[str]) -> NDArray[np.bool_]:
 
 
 def _refuse_straddling(table: pd.DataFrame) -> None:
-    known = table.dropna(subset=["patient_id", "split"])
-    splits = known.groupby("patient_id")["split"].nunique()
-    if (splits > 1).any():
+    split_of: dict[str, str] = {}
+    straddling = set()
+    for patient, split in zip(_or_none(table["patient_id"]), _or_none(table["split"]), strict=True):
+        if patient is not None and split is not None and split_of.setdefault(patient, split) != split:
+            straddling.add(patient)
+    if straddling:
+        count = len(straddling)
         raise UsageError(
-            f"{int((splits > 1).sum())} patients are in two splits",
+            "1 patient is in two splits" if count == 1 else f"{count} patients are in two splits",
             code="E_MANIFEST",
             next_step="Give each patient one split, or leave the column 'split' out.",
         )
@@ -255,12 +327,13 @@ def _with_header_facts(table: pd.DataFrame, domain: str | None) -> pd.DataFrame:
     table["stated_domain"] = stated.copy() if domain is None else stated.fillna(domain)
     lacking = (table["domain"].isna() | table["patient_id"].isna()).to_numpy()
     facts = {name: table[name].to_numpy(object) for name in ("domain", "patient_id")}
+    paths = table["path"].tolist()
     for index in lacking.nonzero()[0]:
-        path = Path(str(table["path"].iloc[index]))
-        if path.suffix.lower() in RASTER_SUFFIXES:
+        path = paths[index]
+        if path.lower().endswith((*RASTER_SUFFIXES,)):
             continue
         try:
-            header = read_header(path)
+            header = read_header(Path(path))
         except IsotoneError:
             continue  # named again, with its reason, when the image itself is read
         for name, values in facts.items():
