@@ -132,9 +132,9 @@ def located(cells: Sequence[str], folder: str) -> list[str]:
 
 def listed_twice(paths: Sequence[str]) -> str | None:
     """A path that names the same file as one before it, however each is written; links are not followed."""
-    text = "\n".join(["", *paths, ""])
+    text = "/".join(["", *paths, ""])
     keys: Sequence[str] = paths
-    if _may_be_absolute(text) or any(part in text for part in ("//", "/./", "/../", "\n./", "\n../")):
+    if os.sep != "/" or any(part in text for part in ("//", "/./", "/../")):  # "//": an absolute path, too
         keys = [os.path.abspath(path) for path in paths]
     if len(set(keys)) == len(keys):
         return None
