@@ -180,13 +180,14 @@ FAULTS: dict[str, Fault] = {
     "random": Fault("E_NOT_DICOM", _bytes(np.random.default_rng(0).bytes(4096))),
     "random-after-prefix": Fault("E_LENGTH", _bytes(bytes(128) + b"DICM" + np.random.default_rng(1).bytes(4096))),
     "png-named-dcm": Fault("E_NOT_DICOM", _bytes(_png(GREY))),
-    "no-preamble": Fault("E_NOT_DICOM", _edited(lambda data: data[132:])),
+    "text": Fault("E_NOT_DICOM", _bytes(b"\x08\x00\x05\x00 is how many data sets begin, but not this one" * 20)),
     # Rows 3 and 4: cut files
     "truncated-native": Fault("E_TRUNCATED", _edited(lambda data: data[:-1000])),
     "truncated-header": Fault("E_TRUNCATED", _edited(lambda data: data[:700])),
     "truncated-encapsulated": Fault("E_TRUNCATED", _edited(lambda data: data[:-1000], JPEGLSLossless)),
     "truncated-deflated": Fault("E_TRUNCATED", _edited(lambda data: data[:-1000], DeflatedExplicitVRLittleEndian)),
-    "no-end-of-sequence": Fault("E_TRUNCATED", _edited(lambda data: data[:-8], JPEG2000Lossless)),
+    "no-end-of-sequence": Fault("W_PACKING", _edited(lambda data: data[:-8], JPEG2000Lossless)),
+    "no-end-of-sequence-and-none-of-the-frame": Fault("E_TRUNCATED", _edited(lambda data: data[:-8], RLELossless)),
     **{
         f"cut-behind-pixels-{name}-{syntax}": Fault("E_TRUNCATED", _edited(_behind(end), LOSSLESS[syntax]))
         for syntax in ("explicit", "jpeg-ls")

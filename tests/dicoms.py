@@ -257,6 +257,10 @@ def write(ds: Dataset, path: str | Path, *, preamble: bytes = b"\0" * 128) -> Pa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom objects to the faults
         dcmwrite(path, ds, enforce_file_format=True)
+        for keyword in ("SOPClassUID", "SOPInstanceUID"):
+            if not ds.get(keyword):  # nor may the file meta information tell it
+                uid = str(ds.file_meta[f"MediaStorage{keyword}"].value).encode()
+                Path(path).write_bytes(Path(path).read_bytes().replace(uid, bytes(len(uid)), 1))
     return Path(path)
 
 

@@ -20,7 +20,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGBaseline8Bit
 
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
-from isotone.errors import IsotoneError, RadiographError
+from isotone.errors import RadiographError
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.grayscale import stored_values
 from isotone.imaging.inspect import inspect
@@ -337,14 +337,6 @@ def test_pydicoms_warnings_and_log_lines_reach_nobody(tmp_path, caplog):
         header = read_header(tmp_path / "a.dcm")
     assert any(line.startswith("W_CHARSET") for line in header.warnings)
     assert not caplog.records
-
-
-def test_a_file_without_preamble_is_read_by_force(tmp_path):
-    path = write(radiograph(), tmp_path / "a.dcm")
-    path.write_bytes(path.read_bytes()[132:])
-    with pytest.raises(IsotoneError, match="E_NOT_DICOM"):
-        read_radiograph(path)
-    np.testing.assert_array_equal(read_radiograph(path, force=True).stored, pixels())
 
 
 @needs_shared

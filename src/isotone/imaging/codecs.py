@@ -53,6 +53,11 @@ class Codec:
     size: Callable[[bytes], FrameSize] | None
     lossy: bool = False
 
+    @property
+    def marked(self) -> bool:
+        """A marker ends each frame."""
+        return self.size in (jpeg_size, jpeg2000_size)
+
 
 def _jpeg(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
     return imagecodecs.jpeg8_decode(frame)

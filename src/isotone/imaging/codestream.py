@@ -20,6 +20,10 @@ SEGMENTS = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xF8, 0xFE}
 
 No other: some decoders look on right behind what they do not know, instead of skipping a segment.
 """
+END_OF_IMAGE = b"\xff\xd9"
+"""Last marker of JPEG and JPEG-LS (T.81 table B.1), and of JPEG 2000, where it ends the codestream (T.800 A.2)."""
+MAX_JUNK = 16
+"""Bytes of any kind that may follow it; of one kind, or zeros and FF, there may be any number."""
 CODESTREAM, SIGNATURE = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"
 """First bytes of a JPEG 2000 codestream (T.800 A.4.1, A.5.1) and of a file with one in a box (T.800 I.5.1)."""
 
@@ -32,6 +36,12 @@ class FrameSize:
     columns: int
     components: int
     precision: int
+
+
+def has_end(frame: bytes) -> bool:
+    """Whether a frame has its last marker, whatever it is filled up with behind that."""
+    bare = frame.rstrip(b"\0\xff")
+    return any(END_OF_IMAGE in some[-MAX_JUNK:] for some in (frame, bare, bare.rstrip(bare[-1:])))
 
 
 def jpeg_size(frame: bytes) -> FrameSize:

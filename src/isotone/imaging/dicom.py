@@ -25,7 +25,7 @@ IDENTITY, PLACE = ("SOPClassUID", "SOPInstanceUID"), ("SeriesInstanceUID", "Stud
 """UIDs without which no object can be derived from it, and those without which none can refer to it."""
 
 
-def read_dicom_header(path: Path, *, domain: str | None = None, force: bool = False) -> Header:
+def read_dicom_header(path: Path, *, domain: str | None = None) -> Header:
     """What a DICOM file says of its image; no pixel is decoded, but every size is checked.
 
     Raises
@@ -33,10 +33,10 @@ def read_dicom_header(path: Path, *, domain: str | None = None, force: bool = Fa
     RadiographError
         As `isotone.imaging.read.read_header`.
     """
-    return read_dicom_tables(path, domain=domain, force=force)[0].header
+    return read_dicom_tables(path, domain=domain)[0].header
 
 
-def read_dicom_tables(path: Path, *, domain: str | None = None, force: bool = False) -> tuple[Radiograph, FileDataset]:
+def read_dicom_tables(path: Path, *, domain: str | None = None) -> tuple[Radiograph, FileDataset]:
     """A DICOM image without its pixels, of shape (0, 0), and the dataset up to them.
 
     Raises
@@ -44,7 +44,7 @@ def read_dicom_tables(path: Path, *, domain: str | None = None, force: bool = Fa
     RadiographError
         As `isotone.imaging.read.read_header`.
     """
-    with caught_warnings() as warned, open_part10(path, force=force) as file:
+    with caught_warnings() as warned, open_part10(path) as file:
         layout = read_layout(file)
         presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned)
         facts = _facts(file, layout, presentation, domain, warned)
@@ -56,9 +56,7 @@ def read_dicom_tables(path: Path, *, domain: str | None = None, force: bool = Fa
     return radiograph, file.dataset
 
 
-def read_dicom(
-    path: Path, *, domain: str | None = None, force: bool = False, window: str | None = None
-) -> tuple[Radiograph, FileDataset]:
+def read_dicom(path: Path, *, domain: str | None = None, window: str | None = None) -> tuple[Radiograph, FileDataset]:
     """A DICOM image, and the dataset that it was read from (pixel data included, as they are in the file).
 
     Raises
@@ -66,11 +64,11 @@ def read_dicom(
     RadiographError
         As `isotone.imaging.read.read_radiograph`.
     """
-    with caught_warnings() as warned, open_part10(path, force=force) as file:
+    with caught_warnings() as warned, open_part10(path) as file:
         layout = read_layout(file)
         presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned, window)
         facts = _facts(file, layout, presentation, domain, warned)
-        dataset = file.with_pixels()
+        dataset = file.with_pixels(layout.length)
         stored = decode(dataset, layout, path, warned)
     refuse_empty(stored, presentation.padding, path)
     header = Header(**facts, warnings=warned.lines())  # type: ignore[arg-type]
@@ -79,7 +77,7 @@ def read_dicom(
     ), dataset
 
 
-def read_dicom_reduced(path: Path, side: int, *, force: bool = False) -> Radiograph | None:
+def read_dicom_reduced(path: Path, side: int) -> Radiograph | None:
     """A JPEG 2000 image at 1 / 2, 1 / 4, … of its size, in a fraction of the time; its header is that of the whole.
 
     Parameters
@@ -87,8 +85,6 @@ def read_dicom_reduced(path: Path, side: int, *, force: bool = False) -> Radiogr
     path : Path
     side : int
         Pixels that the shorter side keeps, at least.
-    force : bool
-        As for `read_dicom`.
 
     Returns
     -------
@@ -100,7 +96,7 @@ def read_dicom_reduced(path: Path, side: int, *, force: bool = False) -> Radiogr
     RadiographError
         As `read_dicom`, for what is told before decoding.
     """
-    with caught_warnings() as warned, open_part10(path, force=force) as file:
+    with caught_warnings() as warned, open_part10(path) as file:
         layout = read_layout(file)
         presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned)
         facts = _facts(file, layout, presentation, None, warned)
@@ -118,6 +114,8 @@ def _facts(
 ) -> dict[str, object]:
     """The fields of `Header`, warnings apart: further ones may come up while the pixels are decoded."""
     header = file.dataset
+    for code in file.codes:
+        warned.add(code)
     if (header.preamble or b"").startswith(PROGRAMS):
         warned.add("W_PREAMBLE")
     if is_ours(header):

@@ -21,6 +21,8 @@ from pydicom.uid import (
 from isotone.errors import RadiographError
 from isotone.imaging.codecs import CODECS
 from isotone.imaging.coded import PHOTOMETRIC, coded
+from isotone.imaging.codestream import has_end
+from isotone.imaging.fragments import Fragments
 from isotone.imaging.part10 import UNDEFINED, Part10File
 from isotone.imaging.radiograph import Stored
 from isotone.imaging.warned import Warned
@@ -35,6 +37,11 @@ NATIVE = {
 }
 """Transfer syntaxes with uncompressed pixel data."""
 PIXEL_DATA = 0x7FE00010
+MAX_EXCESS = 2**16
+"""Bytes that native pixel data may be too long by (PS3.5 8.1.1): what fills up the largest common block of a disk.
+
+More, half a frame, or a whole number of columns may be the pixels of another image than the header describes.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ def read_layout(file: Part10File) -> Layout:
     if file.pixel is None:
         raise RadiographError("E_NO_PIXELS", "the object has no pixel data", file=path)
     _refuse_unsupported(header, file.pixel.tag, path)
-    syntax = UID(str(header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)))
+    syntax = UID(str(header.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
     if syntax in MPEGTransferSyntaxes:
         raise RadiographError("E_UNSUPPORTED", "a video", file=path)
     if syntax not in NATIVE and syntax not in CODECS:
@@ -124,24 +131,38 @@ def _integer(header: Dataset, keyword: str, path: Path, default: int | None = No
 
 
 def _check_length(file: Part10File, layout: Layout, frames: int) -> None:
-    pixel, path = file.pixel, file.path
-    if pixel is None:
+    if file.pixel is None:
         return
-    if (pixel.length == UNDEFINED) != (layout.syntax in CODECS):
-        raise RadiographError("E_GEOMETRY", "the pixel data do not suit the transfer syntax", file=path)
-    if pixel.length == UNDEFINED:
-        fragments = file.fragments()[1:]
-        total = sum(length for _, length in fragments)
-        if len(fragments) < frames or total > 2 * layout.length * frames + 2**16:
-            raise RadiographError("E_GEOMETRY", "header and compressed pixel data disagree", file=path)
-    elif pixel.length not in (frames * layout.length, frames * layout.length + frames * layout.length % 2):
-        raise RadiographError(
-            "E_GEOMETRY", f"{pixel.length} bytes of pixel data instead of {frames * layout.length}", file=path
-        )
-    elif pixel.length > file.available:
-        raise RadiographError("E_TRUNCATED", "the pixel data are incomplete", file=path)
+    if (file.pixel.length == UNDEFINED) != (layout.syntax in CODECS):
+        raise RadiographError("E_GEOMETRY", "the pixel data do not suit the transfer syntax", file=file.path)
+    if file.fragments is None:
+        _check_native(file, file.pixel.length, layout, frames)
+    else:
+        _check_fragments(file, file.fragments, layout, frames)
+        frames = max(frames, file.frames())
     if frames > 1:
-        raise RadiographError("E_UNSUPPORTED", f"{frames} frames", file=path)
+        raise RadiographError("E_UNSUPPORTED", f"{frames} frames", file=file.path)
+
+
+def _check_fragments(file: Part10File, fragments: Fragments, layout: Layout, frames: int) -> None:
+    if len(fragments.pieces) < frames or fragments.length > 2 * layout.length * frames + 2**16:
+        raise RadiographError("E_GEOMETRY", "header and compressed pixel data disagree", file=file.path)
+    if not fragments.closed and not CODECS[layout.syntax].marked:
+        raise RadiographError("E_TRUNCATED", "the compressed pixel data have no end", file=file.path)
+
+
+def _check_native(file: Part10File, found: int, layout: Layout, frames: int) -> None:
+    """Refuse a length that may be that of another image; a few bytes more fill it up (PS3.5 8.1.1)."""
+    length = layout.length * frames
+    excess = found - length - length % 2
+    column = layout.rows * layout.allocated // 8
+    filled = excess <= MAX_EXCESS and 2 * excess < layout.length and excess % column != 0
+    if found not in (length, length + length % 2) and not (excess > 0 and filled and frames == 1):
+        raise RadiographError("E_GEOMETRY", f"{found} bytes of pixel data instead of {length}", file=file.path)
+    if length > file.available:
+        raise RadiographError("E_TRUNCATED", "the pixel data are incomplete", file=file.path)
+    if excess > 0:
+        file.codes.append("W_PACKING")
 
 
 def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stored:
@@ -215,9 +236,9 @@ def compressed_frame(dataset: Dataset, layout: Layout, path: Path) -> bytes:
     """
     codec = CODECS[layout.syntax]
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    if codec.marked and not has_end(frame):  # decoders make up what lies behind a cut
+        raise RadiographError("E_TRUNCATED", "the compressed frame has no end", file=path)
     if codec.size is not None:
-        if b"\xff\xd9" not in frame[-16:]:  # decoders make up what lies behind a cut
-            raise RadiographError("E_TRUNCATED", "the compressed frame has no end", file=path)
         size = codec.size(frame)
         if (size.rows, size.columns) != (layout.rows, layout.columns) or size.precision > layout.allocated:
             raise RadiographError("E_GEOMETRY", "header and compressed frame differ in size", file=path)

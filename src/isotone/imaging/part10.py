@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,9 +20,16 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filereader import data_element_generator, read_dataset, read_sequence
 from pydicom.tag import BaseTag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from isotone.errors import IsotoneError, RadiographError
+from isotone.imaging.first_bytes import START, is_dicom, is_little_endian
+from isotone.imaging.fragments import Fragments, find_fragments
 from isotone.imaging.regular import open_regular
 
 MAX_HEADER = 64 * 2**20
@@ -35,15 +43,24 @@ MAX_CHUNK = 2**16
 BEGINNING, LENGTH = 8, 4
 """Bytes that the parser reads at a time of every element: tag and VR or length; and the length where it comes apart."""
 UNDEFINED = 0xFFFFFFFF
+PLAIN = {
+    (True, True): ImplicitVRLittleEndian,
+    (False, True): ExplicitVRLittleEndian,
+    (False, False): ExplicitVRBigEndian,
+}
+"""Transfer syntaxes that say nothing but this: implicit VR, little-endian."""
+FROM_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
+"""What the file meta information repeats (PS3.10 7.1), and from where it is taken if the data set lacks it."""
 PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 """Float, double float and integer pixel data."""
 
 
 @dataclass(frozen=True)
 class PixelElement:
-    """Where the pixel data lie: tag, length of the value (`UNDEFINED` where encapsulated), offset of the value."""
+    """Where the pixel data lie: tag, VR, length of the value (`UNDEFINED` where encapsulated), offset of the value."""
 
     tag: int
+    vr: str | None
     length: int
     offset: int
 
@@ -54,40 +71,57 @@ class Part10File:
     Attributes
     ----------
     dataset : FileDataset
-        Everything before the pixel data.
+        Everything before the pixel data. Its transfer syntax is the one that was found, where it is one of `PLAIN`;
+        SOP class and instance UID are those of the file meta information where it has none of its own.
     pixel : PixelElement or None
         None: there are none.
     available : int
         Bytes in the file from the start of the pixel value on.
+    codes : list of str
+        Codes of warnings (`isotone.imaging.warned`): W_HEADER for a byte order other than the transfer syntax says,
+        W_PACKING.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, force: bool) -> None:
+    def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
         self.pixel: PixelElement | None = None
+        self.codes: list[str] = []
         self._file = _BoundedFile(file, path)
-        preamble = self._preamble(force)
+        preamble = self._preamble()
         meta = FileMetaDataset(self._parse(False, True, lambda tag, vr, length: tag >> 16 != 2))
         syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
         if syntax == DeflatedExplicitVRLittleEndian:
             self._file = _BoundedFile(io.BytesIO(_inflate(self._file.rest(), path)), path)
-        body = self._parse(syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian, self._at_pixels)
+        body = self._parse(syntax == ImplicitVRLittleEndian, self._is_little(syntax), self._at_pixels)
         if self.pixel is None and self._file.short:
             raise RadiographError("E_TRUNCATED", "the file ends within its header", file=path)
         _check_depth(body, path)
         # Files exist that are not encoded as their transfer syntax says; pydicom has found out.
         self._implicit, self._little = (bool(found) for found in body.original_encoding)
+        if syntax in PLAIN.values():
+            meta.TransferSyntaxUID = PLAIN[self._implicit, self._little]
+        for keyword, repeated in FROM_META.items():
+            if not body.get(keyword) and meta.get(repeated):
+                setattr(body, keyword, meta[repeated].value)
         self.dataset = FileDataset(str(path), body, preamble, meta, self._implicit, self._little)
         self.dataset.set_original_encoding(self._implicit, self._little, body.original_character_set)
         self.available = self._file.size - (self.pixel.offset if self.pixel else 0)
 
-    def _preamble(self, force: bool) -> bytes | None:
-        start = self._file.read(132)
-        if start[128:] == b"DICM":
-            return start[:128]
-        if not force:
+    def _preamble(self) -> bytes | None:
+        start = self._file.peek(0, START)
+        if not is_dicom(start, self._file.size):
             raise RadiographError("E_NOT_DICOM", "not a DICOM file", file=self.path)
-        self._file.seek(0)
-        return None
+        if start[128:] != b"DICM":
+            return None
+        self._file.seek(START)
+        return start[:128]
+
+    def _is_little(self, syntax: str) -> bool:
+        stated = syntax != ExplicitVRBigEndian
+        little = is_little_endian(self._file.peek(self._file.tell(), 2), stated)
+        if little != stated:
+            self.codes.append("W_HEADER")
+        return little
 
     def _parse(self, implicit: bool, little: bool, stop_when: Callable[[BaseTag, str | None, int], bool]) -> Dataset:
         self._file.limit = self._file.tell() + MAX_HEADER
@@ -95,61 +129,80 @@ class Part10File:
 
     def _at_pixels(self, tag: int, vr: str | None, length: int) -> bool:
         if tag in PIXEL_TAGS:
-            self.pixel = PixelElement(tag, length, self._file.tell())
+            self.pixel = PixelElement(tag, vr, length, self._file.tell())
         return tag in PIXEL_TAGS
 
-    def fragments(self) -> list[tuple[int, int]]:
-        """Offset and length of each fragment of encapsulated pixel data, the offset table first.
+    @cached_property
+    def fragments(self) -> Fragments | None:
+        """Where encapsulated pixel data lie; None: native ones, or none.
 
         Raises
         ------
         RadiographError
-            E_TRUNCATED: the delimiter at the end is missing.
+            E_TRUNCATED: the file ends within them.
         """
-        if self.pixel is None:
-            return []
-        back, position = self._file.tell(), self.pixel.offset
-        found: list[tuple[int, int]] = []
-        while True:
-            self._file.seek(position)
-            item = self._file.read(8)
-            tag, length = item[:4], int.from_bytes(item[4:], "little")
-            if tag == b"\xfe\xff\xdd\xe0" and len(item) == 8:
-                self._file.seek(back)
-                return found
-            position += 8
-            if tag != b"\xfe\xff\x00\xe0" or position + length > self._file.size:
-                raise RadiographError("E_TRUNCATED", "the compressed pixel data are incomplete", file=self.path)
-            found.append((position, length))
-            position += length
+        if self.pixel is None or self.pixel.length != UNDEFINED:
+            return None
+        found = find_fragments(self._file.peek, self.pixel.offset, self.path)
+        if not found.is_sound(self._file.peek):
+            self.codes.append("W_PACKING")
+        return found
 
-    def with_pixels(self) -> FileDataset:
+    def start_of_frame(self, length: int) -> bytes:
+        """The first bytes of a compressed frame; empty where there is none."""
+        return b"" if self.fragments is None else self.fragments.start(self._file.peek, length)
+
+    def frames(self) -> int:
+        """How many compressed frames the fragments hold, at least."""
+        return 0 if self.fragments is None else self.fragments.frames(self._file.peek)
+
+    def with_pixels(self, length: int | None = None) -> FileDataset:
         """The whole dataset, pixel data and what follows them included.
 
-        Check their size before: see `isotone.imaging.frame`.
+        Check their size before: see `isotone.imaging.frame`. Fragments that are packed otherwise than PS3.5 A.4 says
+        come along as one.
+
+        Parameters
+        ----------
+        length : int, optional
+            Bytes of native pixel data that belong to the image, if not all of them do.
         """
         if self.pixel is None:
             return self.dataset
-        pieces = self.fragments() if self.pixel.length == UNDEFINED else [(0, self.pixel.length)]
-        self._file.limit = self._file.tell() + MAX_HEADER + sum(8 + length for _, length in pieces)
-        # Not `read_dataset`: it guesses the encoding from the first element, here from the length of the pixel data.
-        elements = data_element_generator(cast(BinaryIO, self._file), self._implicit, self._little)
+        if self.fragments is None:
+            end = self.pixel.offset + self.pixel.length
+            value = self._file.peek(self.pixel.offset, self.pixel.length if length is None else length + length % 2)
+            is_undefined, vr = False, self.pixel.vr or "OW"
+        else:
+            end, value, is_undefined, vr = self.fragments.end, self.fragments.value(self._file.peek), True, "OB"
+        element = DataElement(self.pixel.tag, self.pixel.vr or vr, value, is_undefined_length=is_undefined)
+        self.dataset[self.pixel.tag] = element
+        self.dataset.update(self._behind(end))
+        return self.dataset
+
+    def _behind(self, end: int) -> Dataset:
+        """The elements that follow the pixel data; what fills the file up behind them is none."""
         rest = Dataset()
-        for element in elements:
-            if element.tag in PIXEL_TAGS:
-                self._file.short = False  # their end is looked for in chunks
-            elif isinstance(element, RawDataElement) and element.length != UNDEFINED:
+        tail = self._file.peek(end, MAX_HEADER)
+        if not tail.strip(tail[:1]):
+            return rest
+        self._file.seek(end)
+        self._file.limit, self._file.short = end + MAX_HEADER, False
+        # Not `read_dataset`: it would guess the encoding again.
+        for element in data_element_generator(cast(BinaryIO, self._file), self._implicit, self._little):
+            if element.tag == 0:
+                break
+            if isinstance(element, RawDataElement) and element.length != UNDEFINED:
                 self._file.short |= element.value_tell + element.length > self._file.size
             rest[element.tag] = element
         if self._file.short:
             raise RadiographError("E_TRUNCATED", "the file ends within an element after the pixel data", file=self.path)
         _check_depth(rest, self.path)
-        self.dataset.update(rest)
-        return self.dataset
+        return rest
 
 
 @contextmanager
-def open_part10(path: Path, *, force: bool = False) -> Iterator[Part10File]:
+def open_part10(path: Path) -> Iterator[Part10File]:
     """Open a DICOM file and read its header.
 
     Whatever pydicom raises in the body of the context becomes an error of isotone.
@@ -157,9 +210,7 @@ def open_part10(path: Path, *, force: bool = False) -> Iterator[Part10File]:
     Parameters
     ----------
     path : Path
-        A regular file.
-    force : bool
-        Read a file without preamble.
+        A regular file, with preamble or without.
 
     Raises
     ------
@@ -168,7 +219,7 @@ def open_part10(path: Path, *, force: bool = False) -> Iterator[Part10File]:
     """
     with open_regular(path) as file:
         try:
-            yield Part10File(path, file, force)
+            yield Part10File(path, file)
         except Exception as error:  # pydicom raises ten types, and its messages quote header values
             raise _refusal(error, path) from None
 
@@ -212,6 +263,14 @@ class _BoundedFile:
         # Where an element would begin, nothing is the end of the file, and zeros fill it up.
         begins = size == BEGINNING
         self.short |= len(data) < size and (any(data) if begins else bool(data) or size > BEGINNING)
+        return data
+
+    def peek(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on, whatever the limit; the position stays."""
+        here = self.tell()
+        self.seek(offset)
+        data = self._file.read(max(0, min(size, self.size - offset)))
+        self.seek(here)
         return data
 
     def rest(self) -> bytes:

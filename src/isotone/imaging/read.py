@@ -10,12 +10,12 @@ from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
 from isotone.imaging.raster import read_raster, read_raster_header
 
 
-def read_header(path: str | Path, *, domain: str | None = None, inverted: bool = False, force: bool = False) -> Header:
+def read_header(path: str | Path, *, domain: str | None = None, inverted: bool = False) -> Header:
     """What a file says of its image; no pixel is decoded.
 
     Parameters
     ----------
-    path, domain, inverted, force
+    path, domain, inverted
         As for `read_radiograph`.
 
     Raises
@@ -26,7 +26,7 @@ def read_header(path: str | Path, *, domain: str | None = None, inverted: bool =
     path = Path(path)
     if path.suffix.lower() in RASTER_SUFFIXES:
         return read_raster_header(path, domain=domain, inverted=inverted)
-    return read_dicom_header(path, domain=domain, force=force)
+    return read_dicom_header(path, domain=domain)
 
 
 def read_radiograph(
@@ -34,7 +34,6 @@ def read_radiograph(
     *,
     domain: str | None = None,
     inverted: bool = False,
-    force: bool = False,
     window: str | None = None,
 ) -> Radiograph:
     """Read one image.
@@ -49,8 +48,6 @@ def read_radiograph(
         Name of the scanner where the header has none.
     inverted : bool
         For PNG, TIFF and JPEG: 0 is white. DICOM files say it themselves.
-    force : bool
-        Read DICOM files that lack the preamble.
     window : str, optional
         Of several windows or VOI LUTs of a DICOM file the one with this explanation, which `Radiograph.display` then
         shows; default: the first. The curve is over the full range in any case.
@@ -68,4 +65,4 @@ def read_radiograph(
     path = Path(path)
     if path.suffix.lower() in RASTER_SUFFIXES:
         return read_raster(path, domain=domain, inverted=inverted)
-    return read_dicom(path, domain=domain, force=force, window=window)[0]
+    return read_dicom(path, domain=domain, window=window)[0]

@@ -19,6 +19,7 @@ WARNINGS = {
     "W_NO_STATE": "it lacks its own UID or that of class, series or study; --deliver gsps refuses it",
     "W_NO_UID": "without SOP class and instance UID nothing can be derived from it; apply refuses it",
     "W_OVERSHOOT": "lossy values beyond BitsStored were clipped",
+    "W_PACKING": "the pixel data are packed otherwise than PS3.5 says; the frame is whole and was read",
     "W_PADDING": "PixelPaddingValue is not a possible stored value and was ignored",
     "W_POLARITY": "PresentationLUTShape contradicts the photometric interpretation and was followed",
     "W_PREAMBLE": "the preamble is that of a program or archive",
