@@ -12,10 +12,11 @@ import pytest
 import isotone.data.images
 from discs import CLASSES, REFERENCE, SOURCE, Brightness, Power, write_manifest
 from isotone.data.manifest import Manifest
-from isotone.errors import ModelError, UsageError
+from isotone.errors import ModelError, RadiographError, UsageError
 from isotone.evaluation.evaluate import evaluate
 from isotone.evaluation.results import Results
 from isotone.evaluation.scores import Scores
+from isotone.imaging.radiograph import Radiograph
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,29 @@ def test_what_a_harmonizer_does_not_know_keeps_its_other_rows(cohort: Path, tmp_
     found = run(cohort, tmp_path, harmonizers={"only": Power(2.0, SOURCE)}, baselines=())
     assert found.row(REFERENCE, "only") is None
     assert found.row(SOURCE, "only").n == 24
-    assert f"only has nothing for {REFERENCE}." in found.notes
+    assert f"only has nothing for {REFERENCE} (E_DOMAIN)." in found.notes
+
+
+class Picky(Power):
+    """Refuses what is bright: the very images that its curve would change most."""
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        if radiograph.tone[radiograph.stored].mean() > 0.4:
+            raise RadiographError("E_OOD", "too bright", file=radiograph.header.path)
+        return super().transform(radiograph)
+
+
+def test_a_refused_image_keeps_its_untouched_score(cohort: Path, tmp_path: Path) -> None:
+    found = run(cohort, tmp_path, harmonizers={"picky": Picky(2.0), "square": Power(2.0)}, baselines=())
+    picky, square, none = (found.row(SOURCE, m) for m in ("picky", "square", "none"))
+    assert picky.n == square.n == none.n == 24
+    assert 0 < picky.refused < 24
+    assert (square.refused, none.refused) == (0, 0)
+    assert np.sum(picky.confusion) == 24
+    said = f"picky refused {picky.refused} of 24 images of {SOURCE} (E_OOD): they keep their untouched score"
+    assert any(note.startswith(said) for note in found.notes)
+    table = pd.read_csv(tmp_path / "scores.csv")
+    assert len(table[(table.method == "picky") & (table.domain == SOURCE)]) == 24 - picky.refused
 
 
 def test_a_baseline_that_cannot_be_fitted_says_so(cohort: Path, tmp_path: Path) -> None:

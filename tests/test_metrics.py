@@ -110,15 +110,15 @@ def test_youden_threshold_maximises_sensitivity_plus_specificity() -> None:
     labels, scores = task(classes=2)
     positive = labels == 1
     best = metrics.youden_threshold(positive, scores[:, 1])
-    sums = [sum(metrics.sensitivity_specificity(positive, scores[:, 1], t)) for t in np.unique(scores[:, 1])]
-    assert sum(metrics.sensitivity_specificity(positive, scores[:, 1], best)) == pytest.approx(max(sums))
+    sums = [sum(metrics.sensitivity_specificity(positive, scores[:, 1], t))[0] for t in np.unique(scores[:, 1])]
+    assert sum(metrics.sensitivity_specificity(positive, scores[:, 1], best))[0] == pytest.approx(max(sums))
     assert np.isnan(metrics.youden_threshold(np.ones(3, bool), np.ones(3)))
 
 
 def test_sensitivity_and_specificity_are_shares_at_a_threshold() -> None:
     positive, scores = np.array([True, True, False, False]), np.array([0.9, 0.3, 0.3, 0.1])
     assert metrics.sensitivity_specificity(positive, scores, 0.3) == (1.0, 0.5)
-    assert np.isnan(metrics.sensitivity_specificity(np.ones(2, bool), np.ones(2), 0.5)[1])
+    assert np.isnan(metrics.sensitivity_specificity(np.ones(2, bool), np.ones(2), 0.5)[1]).all()
 
 
 def naive_delong(positive: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from isotone.evaluation.adapted import ADAPTATIONS
 from isotone.evaluation.results import ResultRow, Results, Shift
-from isotone.evaluation.rows import NONE, ORACLE
+from isotone.evaluation.scores import NONE, ORACLE
 from isotone.normalizers import BASELINES
 
 

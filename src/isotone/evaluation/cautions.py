@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isotone.evaluation.results import FitNote, ResultRow, Results
-from isotone.evaluation.rows import NONE
+from isotone.evaluation.scores import NONE
 from isotone.fit_notes import fit_sentences
 from isotone.harmonizer import ToneCurveHarmonizer
 

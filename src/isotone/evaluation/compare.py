@@ -11,7 +11,7 @@ import numpy as np
 from isotone.errors import UsageError
 from isotone.evaluation.bootstrap import holm, verdict
 from isotone.evaluation.results import Results
-from isotone.evaluation.rows import METRICS, Comparison, Estimate
+from isotone.evaluation.rows import METRICS, Comparison
 from isotone.evaluation.scores import Floats, Scores
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def compare(first: str | Path, second: str | Path, *, seed: int = 0) -> Differen
     runs = []
     for folder in (Path(first), Path(second)):
         results = Results.read(folder / "results.json")
-        runs.append(Scores.read(folder / "scores.csv"))
+        runs.append(Scores.read(folder / "scores.csv").with_untouched())
         if list(runs[-1].classes) != results.classes:
             raise UsageError("results.json and scores.csv are of two runs", file=folder)
     a, b = runs
@@ -132,7 +132,7 @@ def _differences(
         both = (scores.domain == domain) & scores.scored(FIRST) & scores.scored(SECOND)
         for metric in METRICS if both.any() else ():
             one, two = (comparison.estimate(metric, m, both) for m in (FIRST, SECOND))
-            gap = Estimate(two.values - one.values, one.patients)
+            gap = comparison.gain(metric, SECOND, FIRST, both)
             numbers = (one.point, two.point, gap.point, gap.ci, gap.p)
             rows.append(Difference(domain, method, metric, int(both.sum()), *numbers, "undecided"))
     return rows

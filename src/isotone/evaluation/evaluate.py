@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from isotone._version import __version__
 from isotone.data.manifest import Manifest
 from isotone.data.splits import with_splits
@@ -21,8 +23,8 @@ from isotone.evaluation.one_pass import Transform, Unchanged
 from isotone.evaluation.refit import refit_checks
 from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Provenance, Results
-from isotone.evaluation.rows import NONE, ORACLE, Comparison, frozen_thresholds
-from isotone.evaluation.scores import Scores
+from isotone.evaluation.rows import Comparison, frozen_thresholds
+from isotone.evaluation.scores import NONE, ORACLE, Scores
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-image", "torch", "pydicom")
 
@@ -51,7 +53,7 @@ def evaluate(
     classifier : Classifier
         Its `config.reference_domains` are the reference.
     harmonizers : mapping of name to object with ``transform(radiograph)``
-        An image that one refuses is missing from its rows alone.
+        An image that one refuses keeps its untouched score: all methods are judged on the same images.
     baselines : sequence of str
         Names of `isotone.normalizers.BASELINES` or `ADAPTATIONS`, or "all"; fitted on train (and val) rows.
     output : path
@@ -182,15 +184,11 @@ def _notes(
     if len(everything) > len(tested):
         notes.append(f"{len(everything) - len(tested)} test rows have no label and are left out.")
     if material.refused:
-        notes.append(f"{len(material.refused)} images could not be read and are left out.")
+        notes.append(f"{len(material.refused)} images could not be read and are left out for every method.")
     for domain in results.reference_domains:
         if domain not in material.scores.domains:
             notes.append(f"The manifest has no test row of the reference domain {domain}.")
-    for name in methods:
-        # An adapted classifier is none of the reference's, which keeps its own.
-        asked = [d for d in material.scores.domains if name not in ADAPTATIONS or d not in results.reference_domains]
-        missing = [d for d in asked if results.row(d, name) is None]
-        notes += [f"{name} has nothing for {domain}." for domain in missing]
+    notes += _refusals(material, results, methods)
     if not results.thresholds:
         notes.append("No threshold was frozen: the reference has no labelled validation rows.")
     for domain in material.scores.domains:
@@ -200,6 +198,27 @@ def _notes(
             notes.append(f"{domain} has no test image of {', '.join(absent)}.")
         if row and row.auc_ci is None:
             notes.append(f"{domain} has too few patients for an interval of the AUC ({row.patients}).")
+    return notes
+
+
+def _refusals(material: Material, results: Results, methods: Mapping[str, Transform]) -> list[str]:
+    """What each method refused, by domain: all images, or some."""
+    notes = []
+    for name in methods:
+        # An adapted classifier is none of the reference's, which keeps its own.
+        for domain in material.scores.domains:
+            if name in ADAPTATIONS and domain in results.reference_domains:
+                continue
+            inside = np.flatnonzero(material.scores.domain == domain)
+            codes = [code for i in inside if (code := material.images[i].refused.get(name))]
+            kinds = f" ({', '.join(sorted(set(codes)))})" if codes else ""
+            if results.row(domain, name) is None:
+                notes.append(f"{name} has nothing for {domain}{kinds}.")
+            elif codes:
+                notes.append(
+                    f"{name} refused {len(codes)} of {len(inside)} images of {domain}{kinds}: they keep their "
+                    "untouched score, so that all methods are judged on the same images."
+                )
     return notes
 
 

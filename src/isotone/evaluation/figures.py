@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isotone.evaluation.material import Material, pooled_histogram
 from isotone.evaluation.one_pass import GRID
 from isotone.evaluation.results import ResultRow, Results
-from isotone.evaluation.rows import NONE, ORACLE
+from isotone.evaluation.scores import NONE, ORACLE
 from isotone.evaluation.svg import Panel, picture, sheet, tag, words
 from isotone.files import write_text
 

@@ -17,8 +17,7 @@ from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grey_level_distance, grouped_auc, maximum_mean_discrepancy, median_distance
 from isotone.evaluation.one_pass import Observation, Observed, Transform, Unchanged, observe
 from isotone.evaluation.results import Refused, ResultRow
-from isotone.evaluation.rows import NONE, ORACLE
-from isotone.evaluation.scores import Scores, label_indices
+from isotone.evaluation.scores import NONE, ORACLE, Scores, label_indices
 
 EMBEDDED = 128
 """Images of a domain whose frozen features are compared."""

@@ -134,14 +134,13 @@ def youden_threshold(positive: Bools, scores: Floats) -> float:
     return float(thresholds[1:][np.argmax((true - false)[1:])])
 
 
-def sensitivity_specificity(positive: Bools, scores: Floats, threshold: float) -> tuple[float, float]:
-    """Share of positives at or above a threshold, and of negatives below it; NaN where there are none."""
+def sensitivity_specificity(
+    positive: Bools, scores: Floats, threshold: float, weights: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Share of positives at or above a threshold and of negatives below it, shape (draws,) each; NaN where none are."""
+    w = np.ones((1, len(scores))) if weights is None else weights
     called = scores >= threshold
-    if np.isnan(threshold):
-        return float("nan"), float("nan")
-    yes = called[positive].mean() if positive.any() else np.nan
-    no = (~called)[~positive].mean() if not positive.all() else np.nan
-    return float(yes), float(no)
+    return _share(w @ (positive & called), w @ positive), _share(w @ ~(positive | called), w @ ~positive)
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

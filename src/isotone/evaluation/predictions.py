@@ -16,8 +16,8 @@ from isotone.evaluation.cautions import cautions
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Results
-from isotone.evaluation.rows import NONE, frozen_thresholds
-from isotone.evaluation.scores import Floats, Scores, label_indices, probabilities_of, read_table
+from isotone.evaluation.rows import frozen_thresholds
+from isotone.evaluation.scores import NONE, Floats, Scores, label_indices, probabilities_of, read_table
 
 
 def evaluate_predictions(

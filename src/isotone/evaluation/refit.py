@@ -16,8 +16,8 @@ from isotone.errors import IsotoneError
 from isotone.evaluation.material import gather
 from isotone.evaluation.one_pass import Transform
 from isotone.evaluation.results import Leakage, LearningPoint
-from isotone.evaluation.rows import NONE, Comparison, Estimate
-from isotone.evaluation.scores import Scores
+from isotone.evaluation.rows import Comparison, Estimate
+from isotone.evaluation.scores import NONE, Scores
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 
@@ -214,8 +214,7 @@ def _gain(comparison: Comparison, metric: str, domain: str, method: str) -> Esti
     inside = _both(comparison.scores, domain, method)
     if not inside.any():
         return None
-    ours, none = (comparison.estimate(metric, m, inside) for m in (method, NONE))
-    return Estimate(ours.values - none.values, none.patients)
+    return comparison.gain(metric, method, NONE, inside)
 
 
 def _learning(comparison: Comparison, title: str, counts: Mapping[str, int]) -> list[LearningPoint]:

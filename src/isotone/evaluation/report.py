@@ -17,7 +17,7 @@ from isotone.evaluation.material import Material
 from isotone.evaluation.one_pass import GRID, Transform
 from isotone.evaluation.page import content_policy, environment, template_text
 from isotone.evaluation.results import Results
-from isotone.evaluation.rows import NONE, ORACLE
+from isotone.evaluation.scores import NONE, ORACLE
 from isotone.evaluation.svg import STYLE, Panel
 from isotone.evaluation.viewer import payload
 from isotone.files import write_text

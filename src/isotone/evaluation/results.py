@@ -39,6 +39,19 @@ class Gain(BaseModel):
     recovered_share_ci: Interval = None
 
 
+class Change(BaseModel):
+    """Of a recall, against "none" on the same images."""
+
+    model_config = _DOCUMENTED
+    difference: Number = None
+    """Method minus none."""
+    ci: Interval = None
+    gained: int = 0
+    """Images that became right."""
+    lost: int = 0
+    """Images that became wrong."""
+
+
 class ResultRow(BaseModel):
     """One domain, one method."""
 
@@ -48,10 +61,10 @@ class ResultRow(BaseModel):
     reference: bool
     """Whether the domain is one that the classifier was trained on."""
     n: int
-    """Images scored."""
+    """Images judged; the same number for every method."""
     patients: int
     refused: int = 0
-    """Images of the domain that the method would not take."""
+    """How many of them the method would not take: they keep their untouched score."""
     auc: Number = None
     """Macro one-versus-rest over the classes present; the usual AUC of two classes."""
     auc_ci: Interval = None
@@ -61,14 +74,20 @@ class ResultRow(BaseModel):
     worst_group_accuracy_ci: Interval = None
     accuracy_per_class: dict[str, Number] = {}
     """Recall."""
+    accuracy_per_class_ci: dict[str, Interval] = {}
+    """Exact (Clopper–Pearson) where each patient has one image, else patients resampled; so for all shares."""
+    accuracy_per_class_change: dict[str, Change] = {}
     precision_per_class: dict[str, Number] = {}
+    precision_per_class_ci: dict[str, Interval] = {}
     confusion: list[list[int]] = []
     """Rows are labels, columns predictions, in the order of the classes."""
     quadratic_kappa: Number = None
     """Three classes or more, taken as ordered."""
     sensitivity: dict[str, Number] = {}
     """At the threshold frozen on the reference."""
+    sensitivity_ci: dict[str, Interval] = {}
     specificity: dict[str, Number] = {}
+    specificity_ci: dict[str, Interval] = {}
     brier: Number = None
     expected_calibration_error: Number = None
     reliability: list[tuple[FiniteFloat, FiniteFloat, int]] = []

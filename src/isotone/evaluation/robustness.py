@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError
 from isotone.evaluation.material import gather
-from isotone.evaluation.rows import NONE, Comparison
+from isotone.evaluation.rows import Comparison
+from isotone.evaluation.scores import NONE
 from isotone.imaging.radiograph import Radiograph
 
 Floats = NDArray[np.float64]
@@ -88,11 +89,10 @@ def degrade(
     scores = gather(plain, classifier, methods, seed=seed, workers=workers, quiet=quiet).scores
     comparison, found = Comparison(scores, (), {}, seed=seed), []
     for name in (NONE, *methods):
-        both = scores.scored(name)
+        both = comparison.scores.scored(name)
         if not both.any():
             raise IsotoneError("E_DATA", "no image survives a change of its response")
         worst, auc = (comparison.estimate(metric, name, both) for metric in ("worst_group_accuracy", "auc"))
-        untouched = comparison.estimate("worst_group_accuracy", NONE, both)
-        gap = type(worst)(untouched.values - worst.values, worst.patients)
+        gap = comparison.gain("worst_group_accuracy", NONE, name, both)
         found.append(Degradation(name, worst.point, auc.point, gap.point, gap.ci))
     return found

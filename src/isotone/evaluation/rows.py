@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 from isotone.evaluation import metrics
 from isotone.evaluation.bootstrap import LEAST_PATIENTS, holm, interval, p_value, patient_weights, verdict
 from isotone.evaluation.delong import delong
-from isotone.evaluation.results import Gain, ResultRow, Shift, Summary, ViewRow
-from isotone.evaluation.scores import Scores
+from isotone.evaluation.proportions import change_interval, exact, share_interval, steady_change, unpaired
+from isotone.evaluation.results import Change, Gain, ResultRow, Shift, Summary, ViewRow
+from isotone.evaluation.scores import NONE, ORACLE, Scores
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-NONE = "none"
-ORACLE = "oracle"
 METRICS: tuple[Literal["auc", "worst_group_accuracy"], ...] = ("auc", "worst_group_accuracy")
 LEAST_GAP = 0.10
 """A recovered share is given where the oracle is at least this much better than none."""
@@ -35,10 +36,20 @@ class Estimate:
         The point, then its bootstrap draws.
     patients : int
         How many the images come from; with fewer than `LEAST_PATIENTS` there is no interval.
+    steady : callable, optional
+        The interval by the point, where that is the same in every resample: of no error among ten images the
+        bootstrap would say [1, 1].
+    fewest : int
+        Patients on whom the point rests.
+    certain : bool
+        It is the difference of equal scores: it differs in no sample, however small.
     """
 
     values: Floats
     patients: int
+    steady: Callable[[float], tuple[float, float]] | None = None
+    fewest: int = 0
+    certain: bool = False
 
     @property
     def point(self) -> float | None:
@@ -48,12 +59,23 @@ class Estimate:
     @property
     def ci(self) -> tuple[float, float] | None:
         """None with too few patients."""
-        return interval(self.values[1:]) if self.patients >= LEAST_PATIENTS else None
+        if self.certain:
+            return 0.0, 0.0
+        found = interval(self.values[1:]) if self.patients >= LEAST_PATIENTS else None
+        if found and found[0] == found[1] and self.steady:
+            return self.steady(found[0])
+        return found
 
     @property
     def p(self) -> float | None:
         """Of "zero"; None with too few patients."""
         return p_value(self.values[1:]) if self.patients >= LEAST_PATIENTS else None
+
+    def against(self, other: Estimate) -> Estimate:
+        """The difference from an estimate on other images."""
+        ends = (other.values[0], other.fewest, self.values[0], self.fewest)
+        patients = min(self.patients, other.patients)
+        return Estimate(self.values - other.values, patients, lambda _: unpaired(*ends))
 
 
 def known(value: float) -> float | None:
@@ -82,10 +104,12 @@ class Comparison:
         *,
         seed: int = 0,
     ) -> None:
-        self.scores, self.reference_domains, self.thresholds = scores, reference_domains, thresholds
+        self.asked, self.scores = scores, scores.with_untouched()
+        self.reference_domains, self.thresholds = reference_domains, thresholds
         weights = patient_weights([int(p) for p in scores.patient], seed=seed)
         self.weights = np.concatenate([np.ones((1, len(scores.label)), weights.dtype), weights])
         self.estimates: dict[tuple[str, str, bytes], Estimate] = {}
+        self._matrices: dict[tuple[str, bytes], Floats] = {}
 
     def estimate(self, metric: str, method: str, inside: Bools) -> Estimate:
         """A metric of a method on the images where `inside` (n,) is True; each is worked out once."""
@@ -96,13 +120,40 @@ class Comparison:
 
     def _estimate(self, metric: str, method: str, inside: Bools) -> Estimate:
         labels, scores = self.scores.label[inside], self.scores.probabilities[method][inside]
-        weights = self.weights[:, inside].astype(np.float64)
+        patients = self.scores.patient[inside]
+        people = [len(np.unique(patients[labels == c])) for c in range(len(self.scores.classes))]
         if metric == "auc":
-            values = metrics.macro_auc(labels, scores, weights)
+            values = metrics.macro_auc(labels, scores, self.weights[:, inside].astype(np.float64))
+            others = [len(np.unique(patients[labels != c])) for c in range(len(people))]
+            # So many pairs of a positive and a negative share no patient: where none is out of order, they are n of n.
+            fewest = min(min(n, m) for n, m in zip(people, others, strict=True) if n)
         else:
-            matrix = metrics.confusion(labels, scores.argmax(1), len(self.scores.classes), weights)
-            values = metrics.worst_group_accuracy(matrix)
-        return Estimate(values, len(np.unique(self.scores.patient[inside])))
+            matrices = self.matrices(method, inside)
+            values, recall = metrics.worst_group_accuracy(matrices), metrics.recalls(matrices[0])
+            fewest = min(n for n, r in zip(people, recall, strict=True) if r == values[0])
+        return Estimate(values, len(np.unique(patients)), partial(exact, n=fewest) if fewest else None, fewest)
+
+    def gain(self, metric: str, method: str, other: str, inside: Bools) -> Estimate:
+        """The paired difference of a method from another on the same images."""
+        ours, theirs = (self.estimate(metric, m, inside) for m in (method, other))
+        fewest = min(ours.fewest, theirs.fewest)
+        first, second = (self.scores.probabilities[m][inside] for m in (method, other))
+        return Estimate(
+            ours.values - theirs.values,
+            ours.patients,
+            partial(steady_change, patients=fewest) if fewest else None,
+            certain=ours.point is not None and np.array_equal(first, second),
+        )
+
+    def matrices(self, method: str, inside: Bools) -> Floats:
+        """Confusion matrices of a method on some images, then those of the resamples, shape (1 + draws, C, C)."""
+        key = (method, inside.tobytes())
+        if key not in self._matrices:
+            predicted = self.scores.probabilities[method][inside].argmax(1)
+            weights = self.weights[:, inside].astype(np.float64)
+            labels, classes = self.scores.label[inside], len(self.scores.classes)
+            self._matrices[key] = metrics.confusion(labels, predicted, classes, weights)
+        return self._matrices[key]
 
     def rows(self) -> list[ResultRow]:
         """One row per domain and method, gains adjusted over the table."""
@@ -116,14 +167,14 @@ class Comparison:
 
     def _row(self, domain: str, method: str, inside: Bools) -> ResultRow:
         auc, worst = (self.estimate(metric, method, inside) for metric in METRICS)
-        asked = (self.scores.domain == domain).sum()
+        refused = inside & ~self.asked.scored(method)
         return ResultRow(
             domain=domain,
             method=method,
             reference=domain in self.reference_domains,
             n=int(inside.sum()),
             patients=len(np.unique(self.scores.patient[inside])),
-            refused=int(asked - inside.sum()),
+            refused=int(refused.sum()),
             auc=auc.point,
             auc_ci=auc.ci,
             worst_group_accuracy=worst.point,
@@ -135,33 +186,71 @@ class Comparison:
         )
 
     def _descriptive(self, method: str, inside: Bools) -> dict[str, object]:
-        """The metrics without intervals."""
+        """The metrics of single classes, and those without intervals."""
         classes, labels = self.scores.classes, self.scores.label[inside]
         scores = self.scores.probabilities[method][inside]
         predicted = scores.argmax(1)
-        matrix = metrics.confusion(labels, predicted, len(classes))[0]
-
-        def per_class(values: Floats) -> dict[str, float | None]:
-            return {c: known(v) for c, v in zip(classes, values, strict=True)}
-
-        at_threshold = {
-            c: metrics.sensitivity_specificity(labels == i, scores[:, i], np.nan if threshold is None else threshold)
-            for i, c in enumerate(classes)
-            if (threshold := self.thresholds.get(c)) is not None
-        }
+        matrices = self.matrices(method, inside)
         kappa = metrics.quadratic_kappa(labels, predicted, len(classes)) if len(classes) > 2 else np.nan
+        recalls, precisions = metrics.recalls(matrices), metrics.precisions(matrices)
         return {
-            "auc_per_class": per_class(metrics.auc_per_class(labels, scores)[0]),
-            "accuracy_per_class": per_class(metrics.recalls(matrix)),
-            "precision_per_class": per_class(metrics.precisions(matrix)),
-            "confusion": matrix.astype(int).tolist(),
+            "auc_per_class": self._per_class(metrics.auc_per_class(labels, scores)[0]),
+            "accuracy_per_class": self._per_class(recalls[0]),
+            "accuracy_per_class_ci": self._intervals(recalls, labels, inside),
+            "accuracy_per_class_change": self._recall_changes(method, inside),
+            "precision_per_class": self._per_class(precisions[0]),
+            "precision_per_class_ci": self._intervals(precisions, predicted, inside),
+            "confusion": matrices[0].astype(int).tolist(),
             "quadratic_kappa": known(kappa),
-            "sensitivity": {c: known(v[0]) for c, v in at_threshold.items()},
-            "specificity": {c: known(v[1]) for c, v in at_threshold.items()},
+            **self._at_thresholds(scores, inside),
             "brier": metrics.brier(labels, scores),
             "expected_calibration_error": metrics.expected_calibration_error(labels, scores),
             "reliability": metrics.reliability(labels, scores),
         }
+
+    def _per_class(self, values: Floats) -> dict[str, float | None]:
+        return {c: known(v) for c, v in zip(self.scores.classes, values, strict=True)}
+
+    def _intervals(self, shares: Floats, group: Ints, inside: Bools) -> dict[str, tuple[float, float] | None]:
+        """Of the shares (1 + draws, C) of the images whose `group` (n,) is each class."""
+        return {c: self._interval(shares[:, i], inside, group == i) for i, c in enumerate(self.scores.classes)}
+
+    def _interval(self, values: Floats, inside: Bools, part: Bools) -> tuple[float, float] | None:
+        return share_interval(values, int(part.sum()), len(np.unique(self.scores.patient[inside][part])))
+
+    def _recall_changes(self, method: str, inside: Bools) -> dict[str, Change]:
+        """Of each class that is there, against none on the same images."""
+        if method == NONE or not self.scores.scored(NONE)[inside].all():
+            return {}
+        labels, patients = self.scores.label[inside], self.scores.patient[inside]
+        ours, none = (self.scores.probabilities[m][inside] for m in (method, NONE))
+        right, was = ours.argmax(1) == labels, none.argmax(1) == labels
+        values = metrics.recalls(self.matrices(method, inside)) - metrics.recalls(self.matrices(NONE, inside))
+        found = {}
+        for i, name in enumerate(self.scores.classes):
+            part = labels == i
+            if not part.any():
+                continue
+            counts = (int((right & ~was & part).sum()), int((~right & was & part).sum()), int(part.sum()))
+            same = np.array_equal(ours[part], none[part])  # equal scores differ in no sample, however small
+            ci = (0.0, 0.0) if same else change_interval(values[:, i], *counts, len(np.unique(patients[part])))
+            found[name] = Change(difference=float(values[0, i]), ci=ci, lost=counts[1], gained=counts[0])
+        return found
+
+    def _at_thresholds(self, scores: Floats, inside: Bools) -> dict[str, dict[str, object]]:
+        """Sensitivity and specificity of each class that has a threshold, with their intervals."""
+        labels, weights = self.scores.label[inside], self.weights[:, inside].astype(np.float64)
+        found: dict[str, dict[str, object]] = {k: {} for k in ("sensitivity", "specificity")}
+        found |= {f"{k}_ci": {} for k in found}
+        for i, name in enumerate(self.scores.classes):
+            if (threshold := self.thresholds.get(name)) is None:
+                continue
+            positive = labels == i
+            both = metrics.sensitivity_specificity(positive, scores[:, i], threshold, weights)
+            for kind, values, part in zip(("sensitivity", "specificity"), both, (positive, ~positive), strict=True):
+                found[kind][name] = known(values[0])
+                found[f"{kind}_ci"][name] = self._interval(values, inside, part)
+        return found
 
     def _gain(self, metric: str, domain: str, method: str, inside: Bools) -> Gain:
         if method == NONE:
@@ -169,14 +258,11 @@ class Comparison:
         both = inside & self.scores.scored(NONE)
         if not both.any():
             return Gain()
-        none = self.estimate(metric, NONE, both)
-        difference = Estimate(self.estimate(metric, method, both).values - none.values, none.patients)
+        difference = self.gain(metric, method, NONE, both)
         share = self.share(metric, [domain], method)
-        ours, untouched = (self.scores.probabilities[m][both] for m in (method, NONE))
-        same = difference.point is not None and np.array_equal(ours, untouched)
         return Gain(
             difference=difference.point,
-            ci=(0.0, 0.0) if same else difference.ci,  # equal scores differ in no resample, however few patients
+            ci=difference.ci,
             p=difference.p,
             recovered_share=None if share is None else share.point,
             recovered_share_ci=None if share is None else share.ci,
@@ -241,7 +327,7 @@ class Comparison:
                 if domain in self.reference_domains or not reference.any() or not inside.any():
                     continue
                 here, there = self.estimate(metric, NONE, inside), self.estimate(metric, NONE, reference)
-                gap = Estimate(here.values - there.values, min(here.patients, there.patients))
+                gap = here.against(there)
                 found.append(Shift(domain=domain, metric=metric, difference=gap.point, ci=gap.ci))
         return found
 

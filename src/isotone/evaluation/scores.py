@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +18,10 @@ from isotone.safe_text import from_inert, inert
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+NONE = "none"
+"""The method that leaves images as they are."""
+ORACLE = "oracle"
+"""The same images as the reference scanner would have made them."""
 FIXED = ["image", "patient", "domain", "view", "label", "method"]
 """Columns of ``scores.csv`` before one column per class."""
 
@@ -56,6 +60,23 @@ class Scores:
     def scored(self, method: str) -> Bools:
         """Which images the method has probabilities for, shape (n,)."""
         return np.asarray(~np.isnan(self.probabilities[method]).any(axis=1))
+
+    def with_untouched(self) -> Self:
+        """The same where an image that a method refused keeps its untouched score.
+
+        So all methods are judged on the same images, as a hospital would see them, and no method looks better for
+        refusing what is difficult. Where a method has nothing for a whole domain it still has nothing; an oracle's
+        twins are not made up.
+        """
+        untouched = self.probabilities.get(NONE)
+        if untouched is None:
+            return self
+        filled = {}
+        for method, table in self.probabilities.items():
+            there = np.unique(self.domain[self.scored(method)])
+            refused = np.isin(self.domain, there) & ~self.scored(method) & (method != ORACLE)
+            filled[method] = np.where(refused[:, None], untouched, table)
+        return replace(self, probabilities=filled)
 
     @property
     def domains(self) -> list[str]:

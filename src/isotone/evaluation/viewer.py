@@ -16,7 +16,7 @@ from isotone.data.images import map_images
 from isotone.errors import IsotoneError
 from isotone.evaluation.material import Material
 from isotone.evaluation.one_pass import Transform
-from isotone.evaluation.rows import NONE
+from isotone.evaluation.scores import NONE
 from isotone.imaging.radiograph import Radiograph
 
 SIDE = 320
