@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isotone.excess import Excess
+from isotone.excess import FLOOR, LEVEL, Excess
 from isotone.mix import mixed
 
 EVEN = np.ones
@@ -38,6 +38,18 @@ def test_what_is_left_is_nearly_the_best_linear_guess_at_what_the_reference_woul
     best = seen @ np.linalg.lstsq(seen, true, rcond=None)[0]
     assert np.mean((left - true) ** 2) < 1.02 * np.mean((best - true) ** 2)
     assert np.mean((left - true) ** 2) < 0.5 * np.mean((seen - true) ** 2)
+
+
+@pytest.mark.parametrize(("levels", "exceeds"), [(0.7 * FLOOR, False), (1.5 * FLOOR, True)])
+def test_a_direction_hardly_seen_on_the_reference_exceeds_only_from_a_few_grey_levels_on(levels, exceeds):
+    rng = np.random.default_rng(4)
+    scale = LEVEL * np.array([0.3, 8.0, 20.0])
+    theirs, ours = rng.normal(size=(500, 3)) * scale, rng.normal(size=(80, 3)) * scale
+    ours[:, 0] += levels * LEVEL * rng.normal(size=80)
+    found = excess(theirs, ours, EVEN(500))
+    assert (found.ratios.max() > 1) == exceeds
+    if exceeds:
+        assert 0.6 * levels < found.levels.max() < 1.1 * levels  # chance's edge is taken off
 
 
 def test_another_class_mix_is_no_excess():

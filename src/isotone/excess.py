@@ -8,12 +8,20 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone.views import QUANTILES
+
 Floats = NDArray[np.float64]
 
 TAILS = 1.2
 """Times the edge of chance that a matched scanner's variances reach: deviations have heavier tails than normal ones."""
 NEAR = 0.95
 """Share of the images on either side that are near its middle."""
+LEVEL = np.sqrt(len(QUANTILES)) / 255
+"""Length of a deviation that moves every quantile of the anatomy by one of 255 grey levels."""
+FLOOR = 4.0
+"""Standard deviation in grey levels of 255 that a source's images have beyond the reference's, at least. A higher floor
+misses gentler settings. Without one, a direction in which the reference varies by half a level decides (noise that a
+response amplifies in the shadows). Chosen with `benchmarks/varies.py`."""
 ODD = 2.0
 """An image this many times as far from the middle as all near ones is not asked: one odd image is no setting."""
 
@@ -61,7 +69,15 @@ class Excess:
         white = whitening(covariance(residuals[common], weights[common]))
         found, directions = np.linalg.eigh(covariance(deviations[own] @ white))
         edge = chance_edge(k / theirs, k / ours)
-        return cls(white @ directions, np.where(found > TAILS * edge, found / edge, 1.0))
+        ratios = np.where(found > TAILS * edge, found / edge, 1.0)
+        excess = cls(white @ directions, ratios)
+        return cls(excess.axes, np.where(excess.levels >= FLOOR, ratios, 1.0))
+
+    @property
+    def levels(self) -> Floats:
+        """Standard deviations beyond the reference's along the axes, in grey levels of 255, shape (k,)."""
+        lengths: Floats = np.linalg.norm(np.linalg.inv(self.axes), axis=1)
+        return np.asarray(np.sqrt(self.ratios - 1) * lengths / LEVEL)
 
     @property
     def share(self) -> Floats:

@@ -25,7 +25,7 @@ from isotone.look import through
 from isotone.mapper import Mapper, ScannerMapper, mapper_of
 from isotone.matching import FrozenClassifier, odd_images
 from isotone.presets import Presets, find_presets
-from isotone.scanner import VARIES, VARY, ScannerFit, ScannerSettings, fit_scanner
+from isotone.scanner import VARIES, ScannerFit, ScannerSettings, fit_scanner
 from isotone.seen import seen_in
 from isotone.views import Described, described
 
@@ -166,7 +166,7 @@ def fit_mapper(
         notes |= {"method": "adaptive", "adaptive": found.notes}
     notes |= _of_curves(presets)
     if presets.excess.left(deviation.strength) < VARIES:
-        notes["warnings"] = [warning for warning in notes["warnings"] if warning != VARY]
+        notes["warnings"] = _but_variance(notes["warnings"])
     return mapper_of(presets.curves, deviation), notes
 
 
@@ -197,9 +197,13 @@ def _of_curves(presets: Presets) -> dict[str, Any]:
     known = [{name: fit.notes[name] for name in OF_CURVE} for fit in presets.fits]
     if len(known) == 1:
         return known[0]
-    warned = [{"warnings": [w for w in fit.notes["warnings"] if w != VARY]} for fit in presets.fits]
+    warned = [{"warnings": _but_variance(fit.notes["warnings"])} for fit in presets.fits]
     own = [{"images": n} | a | b for n, a, b in zip(presets.images, known, warned, strict=True)]
     return {"presets": own, "band": {}, "score_interval": {}, "leans_on": {}}
+
+
+def _but_variance(warnings: Sequence[str]) -> list[str]:
+    return [warning for warning in warnings if not warning.startswith("W_VARIES")]
 
 
 def settings_of(method: Method) -> type[BaseModel]:

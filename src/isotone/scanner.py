@@ -30,10 +30,6 @@ LABELLED = 0.9
 """Share of the images that must have a label for their mix to be that of all: positives alone are often labelled."""
 VARIES = 2.0
 """Variance, as a multiple of the reference's, from which images vary more by settings than by anatomy."""
-VARY = (
-    "W_VARIES its images vary in tone from one to the next as the reference's do not: curves are those of middle "
-    "images; see --method adaptive"
-)
 
 
 class ScannerSettings(BaseModel):
@@ -141,7 +137,7 @@ def fit_scanner(
 
     match, pools, x, y = transported(Pool)
     free = free_curve(x, y)
-    variance = _variance(level, ours, free, match) if alike and match.window == 1 else 1.0
+    variance, extra = _variance(level, ours, free, match) if alike and match.window == 1 else (1.0, 0.0)
     if variance >= VARIES:
         match, pools, x, y = transported(MiddleImage)
         free = free_curve(x, y)
@@ -161,13 +157,14 @@ def fit_scanner(
         "mismatch": match.mismatch,
         "mismatch_limit": match.limit,
         "variance": variance,
+        "extra_levels_8bit": extra,
         "air_share": share,
         "free": is_free(curve),
         "projection_rmse_levels_8bit": off,
         "clipped_share": _clipped(curve, ours),
         "band": band(levels, curves),
         "score_interval": {} if classifier is None else score_interval(source, levels, curves, classifier, seed),
-        "warnings": [*_warnings(match, ours, len(reference)), *([VARY] if variance >= VARIES else [])],
+        "warnings": [*_warnings(match, ours, len(reference)), *([_varies(extra)] if variance >= VARIES else [])],
     }
     return ScannerFit(curve, free, notes)
 
@@ -224,14 +221,25 @@ def is_free(curve: ToneCurve) -> bool:
     return any(isinstance(stage, Knots) for stage in curve.stages)
 
 
-def _variance(level: Brightness | None, ours: Views, curve: ToneCurve, match: Match) -> float:
-    """The most that the images vary behind a curve, as a multiple of what images of the reference do; 1 by chance."""
+def _variance(level: Brightness | None, ours: Views, curve: ToneCurve, match: Match) -> tuple[float, float]:
+    """The most that the images vary behind a curve, as a multiple of what images of the reference do; 1 by chance.
+
+    And their standard deviation beyond the reference's in that direction, in grey levels of 255.
+    """
     if level is None:
-        return 1.0
+        return 1.0, 0.0
     deviations = level.expectation.scores(curve(ours.quantiles)) - level.expectation.of(ours.structure)
     weights = mixed(match.reference.labels, match.mix)
-    patients = match.reference.patients, ours.patients
-    return float(Excess.fit(level.residuals, deviations, weights, patients).ratios.max())
+    excess = Excess.fit(level.residuals, deviations, weights, (match.reference.patients, ours.patients))
+    most = int(excess.ratios.argmax())
+    return float(excess.ratios[most]), float(excess.levels[most])
+
+
+def _varies(levels: float) -> str:
+    return (
+        f"W_VARIES exposure or windowing differs from image to image (standard deviation {levels:.0f} of 255 grey "
+        "levels beyond the reference's): the curve was fitted to the middle images; compare with --method adaptive"
+    )
 
 
 def _clipped(curve: ToneCurve, ours: Views) -> float:
