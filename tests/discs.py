@@ -50,10 +50,16 @@ class Power:
 
 
 def write_cohort(
-    folder: Path, *, patients: int = 12, images: int = 2, split: str = "test", size: tuple[int, int] = (48, 40)
+    folder: Path,
+    *,
+    patients: int = 12,
+    images: int = 2,
+    split: str = "test",
+    size: tuple[int, int] = (48, 40),
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Discs on black, the brighter the higher the class; the source has gamma 0.5; oracle twins of its images."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     rows = []
     for domain, gamma in ((REFERENCE, 1.0), (SOURCE, 0.5)):
         for patient in range(patients):

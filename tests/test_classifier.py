@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_saving_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_users_own_network_comes_back_through_its_module_and_function(tmp_path: Path, mynet: ModuleType) -> None:
     classifier = own(mean=[0.1, 0.2, 0.3], std=0.5, inverted=True)
     classifier.save(tmp_path)
-    loaded = Classifier.load(tmp_path)
+    loaded = Classifier.load(tmp_path, allow_code="mynet:build")
     assert isinstance(loaded.module, TwoLayers)
     np.testing.assert_array_equal(loaded.predict(grey()), classifier.predict(grey()))
 
@@ -157,8 +158,8 @@ def test_a_description_that_contradicts_itself_is_refused(wrong: dict[str, objec
 
 
 def test_a_network_of_another_number_of_classes_is_refused() -> None:
-    with pytest.raises(ModelError, match="shape"):
-        own(classes=["a", "b", "c"]).predict(grey())
+    with pytest.raises(ModelError, match="Name 2 classes"):
+        own(classes=["a", "b", "c"])
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
@@ -183,6 +184,28 @@ def _edit(**changes: object):
     return damage
 
 
+def _replace(folder: Path, old: str, new: str) -> None:
+    text = (folder / "config.json").read_text()
+    assert old in text
+    (folder / "config.json").write_text(text.replace(old, new))
+
+
+def _without(folder: Path, name: str) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config[name]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def _as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 DAMAGES = {
     "altered weights": _flip_a_byte,
     "no weights": lambda folder: (folder / "model.safetensors").unlink(),
@@ -192,6 +215,23 @@ DAMAGES = {
     "a later schema": _edit(schema=2),
     "a field nobody knows": _edit(extra=1),
     "a scale that is no number": _edit(std=[float("nan")]),
+    "a scale beyond float32": _edit(mean=[1e300]),
+    "a number beyond float64": lambda folder: _replace(folder, '"image_size": 16', '"image_size": 1e999'),
+    "an integer of 5,000 digits": lambda folder: _replace(folder, '"image_size": 16', f'"image_size": {"9" * 5000}'),
+    "a text in the place of a list": _edit(classes="ABC"),
+    "a list in the place of a text": _edit(backbone=["small"]),
+    "a list in the place of the whole": lambda folder: (folder / "config.json").write_text("[]"),
+    "lists in lists in lists": lambda folder: (folder / "config.json").write_text("[" * 100_000),
+    "no backbone": lambda folder: _without(folder, "backbone"),
+    "no classes": lambda folder: _without(folder, "classes"),
+    "no checksum": lambda folder: _without(folder, "sha256"),
+    "letters that move the cursor": _edit(backbone="small\x1b[2J"),
+    "a folder in the place of the config": lambda folder: _as_folder(folder / "config.json"),
+    "a pipe in the place of the config": lambda folder: _as_pipe(folder / "config.json"),
+    "a pipe in the place of the weights": lambda folder: _as_pipe(folder / "model.safetensors"),
+    "a record that is no record": lambda folder: (folder / "trained_on.json").write_text("{}"),
+    "a record of a later schema": lambda folder: (folder / "trained_on.json").write_text('{"schema": 2}'),
+    "a pipe in the place of the record": lambda folder: os.mkfifo(folder / "trained_on.json"),
     "other classes": _edit(classes=["A", "B"]),
     "another network": _edit(backbone="resnet50", channels=3, mean=[0, 0, 0], std=[1, 1, 1]),
     "an unknown network": _edit(backbone="mynet"),
@@ -205,7 +245,7 @@ def test_a_damaged_or_foreign_folder_is_refused_with_one_line(tmp_path: Path, da
     small().save(tmp_path)
     damage(tmp_path)  # type: ignore[operator]
     with pytest.raises(ModelError) as caught:
-        Classifier.load(tmp_path)
+        Classifier.load(tmp_path, allow_code=["os:getcwd", "no_such_module:build"])
     assert caught.value.code == "E_MODEL"
     assert "\n" not in str(caught.value)
 
@@ -215,7 +255,36 @@ def test_a_users_function_that_builds_no_network_is_refused(tmp_path: Path, myne
     own().save(tmp_path)
     _edit(backbone=name)(tmp_path)
     with pytest.raises(ModelError, match="mynet"):
-        Classifier.load(tmp_path)
+        Classifier.load(tmp_path, allow_code=name)
+
+
+def test_code_that_a_folder_names_runs_only_where_the_user_names_it(tmp_path: Path, mynet: ModuleType) -> None:
+    ran = []
+    mynet.build = lambda: ran.append(1) or TwoLayers()  # type: ignore[attr-defined]
+    own().save(tmp_path)
+    for allowed in ((), "mynet", "mynet:other", ["other:build"]):
+        with pytest.raises(ModelError, match="--allow-code mynet:build"):
+            Classifier.load(tmp_path, allow_code=allowed)
+    assert not ran
+    Classifier.load(tmp_path, allow_code=["mynet:build"])
+    assert ran
+
+
+def test_a_folder_without_leave_is_not_even_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trap.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    own(backbone="trap:build").save(tmp_path / "c")
+    with pytest.raises(ModelError, match="trap:build"):
+        Classifier.load(tmp_path / "c")
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.onnx", "net.safetensors"])
+def test_a_file_of_weights_leads_to_the_recipe(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(ModelError, match="Bring your own classifier"):
+        Classifier.load(tmp_path / name)
+    with pytest.raises(ModelError, match="Bring your own classifier"):
+        Classifier.load(tmp_path)  # nor does a folder that holds one make a classifier
 
 
 def test_weights_that_are_not_finite_are_refused_even_with_the_right_checksum(tmp_path: Path) -> None:

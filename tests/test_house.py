@@ -20,7 +20,7 @@ ROOMS = [
     ("seen",),
     ("data.manifest", "data.manifest_cells", "data.manifest_columns", "data.manifest_table"),
     ("data.splits", "data.sampling"),
-    ("data.images", "data.cache"),
+    ("data.images", "data.cache", "data.identity", "data.trained_on"),
     ("data.sample",),
     ("data.cohorts",),
     ("foreground", "mix"),

@@ -121,6 +121,10 @@ PlannedDevice = Annotated[str, typer.Option("--device", help="Where networks run
 Device = Annotated[
     str, typer.Option(help="Where networks run, e.g. cpu or cuda.", callback=lambda name: usable_device(name))
 ]
+AllowCode = Annotated[
+    str | None,
+    typer.Option(help="Code that the classifier's folder names and may run.", metavar="MODULE:FUNCTION"),
+]
 Workers = Annotated[int, typer.Option(help="Processes that read images.", min=1)]
 Force = Annotated[bool, typer.Option("--force", help="Use a non-empty output folder.")]
 Allow = Annotated[
@@ -222,12 +226,12 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest.read(path)
 
 
-def load_classifier(folder: Path, device: str) -> Classifier:
+def load_classifier(folder: Path, device: str, allow_code: str | None) -> Classifier:
     if not folder.exists():
         raise UsageError("no such classifier", code="E_READ", file=folder)
     from isotone.models.classifier import Classifier
 
-    return Classifier.load(folder, device=device)
+    return Classifier.load(folder, device=device, allow_code=allow_code or ())
 
 
 def print_json(kind: str, fields: Any) -> None:

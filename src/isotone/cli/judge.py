@@ -10,6 +10,7 @@ import typer
 
 from isotone.cli.app import (
     CPUS,
+    AllowCode,
     Device,
     Force,
     LeftOut,
@@ -57,6 +58,7 @@ def audit(
     manifest: ManifestPath,
     reference: Reference,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
+    allow_code: AllowCode = None,
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = CPUS,
@@ -66,7 +68,7 @@ def audit(
     need("sklearn")
     from isotone.evaluation.audit import audit as run
 
-    frozen = None if classifier is None else load_classifier(classifier, device)
+    frozen = None if classifier is None else load_classifier(classifier, device, allow_code)
     rows = read_manifest(manifest)
     left_out = LeftOut()
     found = run(rows, reference, frozen, seed=seed, workers=workers, quiet=quiet, on_refusal=left_out)
@@ -74,6 +76,8 @@ def audit(
     for change in found.degradation:
         shown = [("–" if value is None else f"{value:.2f}") for value in (change.auc, change.worst_group_accuracy)]
         say(f"{change.response}: AUC {shown[0]}, worst-group accuracy {shown[1]}")
+    for sentence in () if found.training is None else found.training.sentences:
+        say(sentence)
     for note in found.notes:
         say(note)
     say(found.recommendation)
@@ -85,6 +89,7 @@ def evaluate(
     manifest: ManifestPath,
     output: Output,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
+    allow_code: AllowCode = None,
     predictions: Annotated[Path | None, typer.Option(help="CSV of scores in the place of a network.")] = None,
     reference: Annotated[
         list[str] | None, typer.Option(help="Reference domain, with --predictions; a classifier knows its own.")
@@ -122,7 +127,7 @@ def evaluate(
         with run_in(output, force, "evaluate", *inputs):
             results = evaluate_predictions(rows, predictions, reference or (), output=output, seed=seed)
     else:
-        loaded, frozen = _harmonizers(harmonizer or ()), load_classifier(classifier or Path(), device)
+        loaded, frozen = _harmonizers(harmonizer or ()), load_classifier(classifier or Path(), device, allow_code)
         with run_in(output, force, "evaluate", *inputs):
             results = run(
                 rows,

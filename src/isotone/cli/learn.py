@@ -10,6 +10,7 @@ import typer
 
 from isotone.cli.app import (
     CPUS,
+    AllowCode,
     Device,
     FitMethod,
     Force,
@@ -17,6 +18,7 @@ from isotone.cli.app import (
     LeftOut,
     ManifestPath,
     Output,
+    Paths,
     Quiet,
     Reference,
     Seed,
@@ -84,6 +86,28 @@ def train(
     raise left_out.end()
 
 
+@app.command("trained-on")
+def trained_on(
+    classifier: Annotated[Path, typer.Argument(help="Folder of the classifier.")],
+    paths: Paths,
+    workers: Workers = CPUS,
+    quiet: Quiet = False,
+) -> None:
+    """Record what a classifier of your own was trained on, so that it is never counted as test."""
+    from isotone.data.manifest import Manifest
+    from isotone.data.trained_on import FILE, TrainingRecord
+
+    if not (classifier / "config.json").is_file():
+        raise UsageError("no classifier here", code="E_READ", file=classifier, next_step="Give its folder.")
+    left_out = LeftOut()
+    record = (TrainingRecord.read(classifier) or TrainingRecord.new()).add_manifest(
+        Manifest.from_paths(paths), workers=workers, quiet=quiet, on_refusal=left_out
+    )
+    record.write(classifier)
+    print(f"{record.summary} ({classifier / FILE})")
+    raise left_out.end()
+
+
 @app.command()
 def fit(
     manifest: ManifestPath,
@@ -91,6 +115,7 @@ def fit(
     source: Annotated[list[str], typer.Option("--source", help="Source domain; may be repeated.")],
     output: Output,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
+    allow_code: AllowCode = None,
     method: Annotated[
         FitMethod,
         typer.Option(
@@ -120,7 +145,7 @@ def fit(
     chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
     harmonizer = ToneCurveHarmonizer(reference, source, method=method)
     harmonizer.settings = validated(settings_of(harmonizer.method), chosen)
-    frozen = None if classifier is None else load_classifier(classifier, device)
+    frozen = None if classifier is None else load_classifier(classifier, device, allow_code)
     rows, shares = read_manifest(manifest), _shares(mix)
     left_out = LeftOut()
     with run_in(output, force, "fit", manifest, reference, source, classifier, method, labels, mix, chosen, seed):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from isotone._version import __version__
 from isotone.curves import quantize
 from isotone.data.cache import ArrayCache, Entry
+from isotone.data.identity import pixel_identity
 from isotone.data.images import Reading, map_images, progress, time_limit
 from isotone.data.manifest import Row
 from isotone.errors import IsotoneError, RadiographError
@@ -44,6 +45,10 @@ class Sample:
         As in the manifest; the domain from the header where the manifest has none.
     patient : str
         Groups the images of one patient; the path where the manifest names no patient. Never written anywhere.
+    identity : str
+        `isotone.data.identity` of the image, where it was asked for; else "".
+    trained : bool
+        Whether the classifier learned from this image or patient, so that its verdict on it proves nothing.
     """
 
     pixels: NDArray[np.uint16]
@@ -54,6 +59,8 @@ class Sample:
     domain: str | None = None
     split: str | None = None
     header: Header | None = None
+    identity: str = ""
+    trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,12 @@ class TakeSample:
     ----------
     prepare : callable, optional
         Radiograph → float32 array of shape (S, S), the classifier's input.
+    identify : bool
+        Whether the samples get their `identity`.
     """
 
     prepare: Callable[[Radiograph], NDArray[np.float32]] | None = None
+    identify: bool = False
 
     def __call__(self, radiograph: Radiograph) -> Sample:
         small = radiograph.decimated(SIZE)
@@ -76,6 +86,7 @@ class TakeSample:
             prepared=None if self.prepare is None else self.prepare(radiograph),
             domain=radiograph.header.domain,
             header=radiograph.header,
+            identity=pixel_identity(radiograph) if self.identify else "",
         )
 
 
@@ -86,6 +97,7 @@ def load_samples(
     workers: int = 1,
     quiet: bool = False,
     cache: Path | None = None,
+    identify: bool = False,
 ) -> tuple[list[Sample], list[IsotoneError]]:
     """Read the images of `rows` into samples, in order.
 
@@ -102,6 +114,8 @@ def load_samples(
         Folder in which decoded images are kept under the SHA-256 of their files, so that each is decoded once, and
         once more when it changes. The arrays of the samples are mapped from there and may be more than fit into
         memory. None: they are in memory.
+    identify : bool
+        Whether the samples get their `identity`.
 
     Returns
     -------
@@ -109,7 +123,7 @@ def load_samples(
     refused : list of IsotoneError
         One for each image that could not be read.
     """
-    take = TakeSample(prepare)
+    take = TakeSample(prepare, identify)
     samples: list[Sample] = []
     refused: list[IsotoneError] = []
     found = (
@@ -179,10 +193,19 @@ def _to_entry(sample: Sample) -> Entry:
     if sample.prepared is not None:
         arrays["prepared"] = sample.prepared
     header = {} if sample.header is None else asdict(sample.header)
-    return arrays, {name: value for name, value in header.items() if name not in UNCACHED}
+    kept = {name: value for name, value in header.items() if name not in UNCACHED}
+    return arrays, kept | {"identity": sample.identity}
 
 
 def _from_entry(entry: Entry, row: Row) -> Sample:
     arrays, notes = entry
-    header = Header(path=row.path, **notes | {"warnings": tuple(notes["warnings"])})
-    return Sample(arrays["pixels"], arrays["valid"], arrays.get("prepared"), domain=header.domain, header=header)
+    facts = {name: value for name, value in notes.items() if name != "identity"}
+    header = Header(path=row.path, **facts | {"warnings": tuple(notes["warnings"])})
+    return Sample(
+        arrays["pixels"],
+        arrays["valid"],
+        arrays.get("prepared"),
+        domain=header.domain,
+        header=header,
+        identity=notes["identity"],
+    )

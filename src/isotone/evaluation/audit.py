@@ -16,6 +16,7 @@ from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grouped_auc
 from isotone.evaluation.robustness import Degradation, degrade
+from isotone.evaluation.training import Training
 from isotone.evaluation.traits import Traits, traits
 
 if TYPE_CHECKING:
@@ -76,11 +77,14 @@ class Audit:
     degradation : list of Degradation
         Empty without a classifier or without labelled reference images.
     notes : list of str
+    training : Training or None
+        Which images were left out because the classifier was trained on them; None without a classifier.
     """
 
     domains: list[DomainAudit]
     degradation: list[Degradation]
     notes: list[str]
+    training: Training | None = None
 
     @property
     def recommendation(self) -> str:
@@ -122,7 +126,8 @@ def audit(
         At most `MOST` images of each domain are read, whatever their split: nothing is fitted.
     reference_domains : sequence of str
     classifier : Classifier, optional
-        Tried on labelled reference images outside split train under changed responses.
+        Tried on labelled reference images outside split train, but for those that its record (`trained_on`) holds,
+        under changed responses.
     seed : int
         Of the choice of images and of the folds.
     on_refusal : callable, optional
@@ -147,15 +152,16 @@ def audit(
         if on_refusal is not None:
             on_refusal(error)
     notes = [f"{len(refused)} images could not be read and are left out."] if refused else []
-    degradation = []
+    degradation, training = [], None
     if classifier is not None:
+        training = Training.of(classifier)
         try:
             rows = with_splits(manifest).select(domains=list(reference_domains), splits=["val", "test"], labelled=True)
-            degradation = degrade(rows, classifier, seed=seed, workers=workers, quiet=quiet)
+            degradation = degrade(rows, classifier, training, seed=seed, workers=workers, quiet=quiet)
         except IsotoneError as error:
             notes.append(f"The classifier was not tried under changed responses: {error.what}.")
     domains = [_against(d, looked.get(d, []), looked[""], patients.get(d, []), patients[""], seed) for d in sources]
-    return Audit(domains, degradation, notes)
+    return Audit(domains, degradation, notes, training)
 
 
 def _look(

@@ -51,8 +51,9 @@ def _uncertain_share(notes: Mapping[str, Any]) -> float | None:
 
 
 def cautions(results: Results) -> list[str]:
-    """The warnings of the fits, of classes that swallow all others, and of a classifier that is weak at home."""
+    """What was left out as training images, warnings of fits, classes that swallow all others, a classifier weak at home."""
     return [
+        *(() if results.training is None else results.training.sentences),
         *(line for row in results.rows for line in (*_collapsed(row, results.classes), *_weak(row))),
         *(_with_place(warning, f.method, f.domain) for f in results.fits for warning in f.warnings),
     ]

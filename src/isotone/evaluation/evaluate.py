@@ -14,17 +14,26 @@ import numpy as np
 from isotone._version import __version__
 from isotone.data.manifest import Manifest
 from isotone.data.splits import with_splits
+from isotone.data.trained_on import VALIDATION
 from isotone.errors import IsotoneError, ModelError, UsageError
 from isotone.evaluation.adapted import ADAPTATIONS, adapt_classifiers
 from isotone.evaluation.baselines import baseline_names, fit_baselines
 from isotone.evaluation.cautions import cautions, fit_notes
-from isotone.evaluation.material import Material, add_distances, add_label_probes, gather, grey_statistics_auc
+from isotone.evaluation.material import (
+    Material,
+    add_distances,
+    add_label_probes,
+    gather,
+    grey_statistics_auc,
+    refuse_nothing,
+)
 from isotone.evaluation.one_pass import Transform, Unchanged
 from isotone.evaluation.refit import refit_checks
 from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Provenance, Results
 from isotone.evaluation.rows import Comparison, frozen_thresholds
 from isotone.evaluation.scores import NONE, ORACLE, Scores
+from isotone.evaluation.training import Training
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-image", "torch", "pydicom")
 
@@ -51,7 +60,8 @@ def evaluate(
         Rows without a label are left out; without a column `split`, patients are dealt into folds. A column
         `oracle_path` adds the method "oracle" and the recovered shares.
     classifier : Classifier
-        Its `config.reference_domains` are the reference.
+        Its `config.reference_domains` are the reference. Test images that it was trained on, by its record
+        (`trained_on`), are left out; without a record the results say W_NO_RECORD.
     harmonizers : mapping of name to object with ``transform(radiograph)``
         An image that one refuses keeps its untouched score: all methods are judged on the same images.
     baselines : sequence of str
@@ -76,7 +86,7 @@ def evaluate(
     UsageError
         Nothing to evaluate on, labels that are no classes, or two methods of one name.
     IsotoneError
-        No image could be read, or a score is not finite.
+        No image could be read, the classifier was trained on all of them, or a score is not finite.
     """
     names = baseline_names(baselines)
     run: dict[str, Any] = {"workers": workers, "quiet": quiet}
@@ -85,9 +95,11 @@ def evaluate(
     methods, own, notes = _methods(names, harmonizers, manifest, classifier, seed, run)
     tested = manifest.select(splits=["test"], labelled=True)
     material = gather(tested, classifier, methods, classifiers=own, seed=seed, on_refusal=on_refusal, **run)
+    refuse_nothing(material)
     results = _judge(manifest, classifier, material, seed, run)
     if refit:
-        results.leakage, results.learning, failed = refit_checks(manifest, classifier, harmonizers, seed=seed, **run)
+        unseen = Manifest(manifest.table[~manifest.table["path"].isin([str(row.path) for row in material.left_out])])
+        results.leakage, results.learning, failed = refit_checks(unseen, classifier, harmonizers, seed=seed, **run)
         notes += failed
     results.notes = [*notes, *_notes(manifest, tested, material, results, methods)]
     results.fits = fit_notes(harmonizers)
@@ -117,7 +129,10 @@ def _methods(
 def _judge(manifest: Manifest, classifier: Any, material: Material, seed: int, run: Mapping[str, Any]) -> Results:
     """All metrics, those included that need more than scores."""
     reference = tuple(classifier.config.reference_domains)
-    results = compare_methods(material.scores, reference, _thresholds(manifest, classifier, run), seed=seed)
+    training = Training.of(classifier)
+    training.add("test", [row.domain or "" for row in material.left_out], material.scores.domain, reference)
+    results = compare_methods(material.scores, reference, _thresholds(manifest, classifier, training, run), seed=seed)
+    results.training = training
     add_distances(material, results.rows, reference, seed=seed)
     add_label_probes(material, results.rows, seed=seed)
     results.grey_statistics_auc = grey_statistics_auc(material, seed=seed)
@@ -166,13 +181,17 @@ def _refuse_names(names: Sequence[str]) -> None:
             raise UsageError(f"two methods are called {name!r}", next_step="Rename the harmonizer's folder.")
 
 
-def _thresholds(manifest: Manifest, classifier: Any, run: Mapping[str, Any]) -> dict[str, float | None]:
+def _thresholds(
+    manifest: Manifest, classifier: Any, training: Training, run: Mapping[str, Any]
+) -> dict[str, float | None]:
+    reference = list(classifier.config.reference_domains)
     try:
-        rows = manifest.select(domains=list(classifier.config.reference_domains), splits=["val"], labelled=True)
-        scores = gather(rows, classifier, {}, **run).scores
+        rows = manifest.select(domains=reference, splits=["val"], labelled=True)
+        found = gather(rows, classifier, {}, roles=VALIDATION, **run)
     except IsotoneError:
         return {}  # no reference validation rows: nothing to freeze a threshold on
-    return frozen_thresholds(scores)
+    training.add("validation", [row.domain or "" for row in found.left_out], found.scores.domain, reference)
+    return frozen_thresholds(found.scores)
 
 
 def _notes(
@@ -186,7 +205,8 @@ def _notes(
     if material.refused:
         notes.append(f"{len(material.refused)} images could not be read and are left out for every method.")
     for domain in results.reference_domains:
-        if domain not in material.scores.domains:
+        left_out = {row.domain for row in material.left_out}  # said already, with the reason
+        if domain not in {*material.scores.domains, *left_out}:
             notes.append(f"The manifest has no test row of the reference domain {domain}.")
     notes += _refusals(material, results, methods)
     if not results.thresholds:

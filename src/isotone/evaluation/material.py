@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from isotone.data.manifest import Manifest, Row
+from isotone.data.trained_on import TEST, Role, TrainingRecord
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grey_level_distance, grouped_auc, maximum_mean_discrepancy, median_distance
 from isotone.evaluation.one_pass import Observation, Observed, Transform, Unchanged, observe
@@ -30,6 +31,7 @@ class Material:
     Attributes
     ----------
     scores : Scores
+        Empty where the classifier was trained on every image.
     rows : list of Row
         Where the images are; never written anywhere.
     images : list of Observation
@@ -37,6 +39,8 @@ class Material:
         Frozen features by position.
     refused : list of Refused
         Images that could not be read.
+    left_out : list of Row
+        Images that the classifier was trained on, by its record.
     """
 
     scores: Scores
@@ -44,6 +48,7 @@ class Material:
     images: list[Observation]
     features: dict[str, dict[int, NDArray[np.float32]]]
     refused: list[Refused]
+    left_out: list[Row]
 
 
 def gather(
@@ -52,12 +57,26 @@ def gather(
     methods: Mapping[str, Transform],
     *,
     classifiers: Mapping[str, Mapping[str, Any]] | None = None,
+    roles: Collection[Role] = TEST,
     seed: int = 0,
     workers: int = 1,
     quiet: bool = False,
     on_refusal: Callable[[IsotoneError], None] | None = None,
 ) -> Material:
-    """Score the rows of a manifest, each of which has a domain and a label.
+    """Score the rows of a manifest, each of which has a domain and a label, but for those that the classifier knows.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    classifier : Classifier
+        Where it has a record of its training (`trained_on`), images and patients of that record are left out.
+    methods : mapping of name to object with ``transform``
+    classifiers : mapping of method to mapping of domain to Classifier, optional
+        As `observe` has it.
+    roles : collection of Role
+        What part of the record is left out.
+    seed, workers, quiet, on_refusal
+        As `isotone.evaluation.evaluate.evaluate` has them.
 
     Raises
     ------
@@ -66,7 +85,7 @@ def gather(
     IsotoneError
         E_DATA: no image could be read. E_MODEL: a score is not finite.
     """
-    rows, table = list(manifest), manifest.table
+    table = manifest.table
     if table["domain"].isna().any():
         raise UsageError(
             f"{int(table['domain'].isna().sum())} rows name no domain",
@@ -74,6 +93,11 @@ def gather(
             next_step="Add a column 'domain', or name it with --domain.",
         )
     labels = label_indices(table["label"], classifier.config.classes)
+    record: TrainingRecord | None = getattr(classifier, "trained_on", None)
+    asked = list(manifest)
+    known = _known(record, asked, None, roles)
+    rows, left_out = ([row for row, found in zip(asked, known, strict=True) if found == k] for k in (False, True))
+    table, labels = table[~known].reset_index(drop=True), labels[~known]
     observed = observe(
         rows,
         {NONE: Unchanged(), **methods},
@@ -86,24 +110,55 @@ def gather(
     for error in observed.refused.values():
         if on_refusal is not None:
             on_refusal(error)
-    read = [i for i, seen in enumerate(observed.images) if seen is not None]
-    if not read:
+    known = _known(record, rows, observed.images, roles)
+    decoded = [i for i, seen in enumerate(observed.images) if seen is not None]
+    read, left_out = [i for i in decoded if not known[i]], left_out + [rows[i] for i in decoded if known[i]]
+    if not read and not left_out:
         raise next(iter(observed.refused.values()), IsotoneError("E_DATA", "no image to evaluate on"))
-    probabilities = observed.probabilities | _oracle(table, rows, classifier, workers, quiet)
-    images = [seen for seen in observed.images if seen is not None]
+    probabilities = observed.probabilities | _oracle(table, rows, classifier, roles, workers, quiet)
+    images = [seen for i in read if (seen := observed.images[i]) is not None]
     patients = table["patient_id"].fillna("row " + table["path"])
     scores = Scores(
         classes=tuple(classifier.config.classes),
-        image=np.array([seen.image for seen in images]),
+        image=np.array([seen.image for seen in images], dtype=str),
         patient=pd.factorize(patients)[0].astype(np.int64)[read],
         domain=table["domain"].to_numpy(str)[read],
-        view=np.array([seen.view for seen in images]),
+        view=np.array([seen.view for seen in images], dtype=str),
         label=labels[read],
         probabilities={method: values[read] for method, values in probabilities.items()},
     )
     at = {row: k for k, row in enumerate(read)}
-    features = {m: {at[i]: f for i, f in there.items()} for m, there in observed.features.items()}
-    return Material(scores, [rows[i] for i in read], images, features, _refused(rows, observed))
+    features = {m: {at[i]: f for i, f in there.items() if i in at} for m, there in observed.features.items()}
+    return Material(scores, [rows[i] for i in read], images, features, _refused(rows, observed), left_out)
+
+
+def _known(
+    record: TrainingRecord | None,
+    rows: Sequence[Row],
+    images: Sequence[Observation | None] | None,
+    roles: Collection[Role],
+) -> NDArray[np.bool_]:
+    """Which rows the classifier was trained on, shape (rows,); without images, by their patients alone."""
+    if record is None:
+        return np.zeros(len(rows), bool)
+    identities = None if images is None else [None if seen is None else seen.identity for seen in images]
+    return np.array(record.holds(rows, identities, roles), bool)
+
+
+def refuse_nothing(material: Material) -> None:
+    """Go on with images alone that the classifier was not trained on.
+
+    Raises
+    ------
+    IsotoneError
+        E_DATA: there are none.
+    """
+    if not material.rows:
+        raise IsotoneError(
+            "E_DATA",
+            "the classifier was trained on every image that could be scored, or on its patient",
+            next_step="Add labelled images of other patients.",
+        )
 
 
 def _chosen(domains: pd.Series, seed: int) -> frozenset[int]:
@@ -113,7 +168,7 @@ def _chosen(domains: pd.Series, seed: int) -> frozenset[int]:
 
 
 def _oracle(
-    table: pd.DataFrame, rows: Sequence[Row], classifier: Any, workers: int, quiet: bool
+    table: pd.DataFrame, rows: Sequence[Row], classifier: Any, roles: Collection[Role], workers: int, quiet: bool
 ) -> dict[str, NDArray[np.float64]]:
     if "oracle_path" not in table or not table["oracle_path"].notna().any():
         return {}
@@ -121,7 +176,8 @@ def _oracle(
     twins = [replace(rows[i], path=Path(table["oracle_path"].iloc[i])) for i in named]
     observed = observe(twins, {ORACLE: Unchanged()}, classifier, workers=workers, label="oracle", quiet=quiet)
     result = np.full((len(rows), len(classifier.config.classes)), np.nan)
-    result[named] = observed.probabilities[ORACLE]
+    known = _known(getattr(classifier, "trained_on", None), twins, observed.images, roles)
+    result[named] = np.where(known[:, None], np.nan, observed.probabilities[ORACLE])
     return {ORACLE: result}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves import quantize
+from isotone.data.identity import pixel_identity
 from isotone.data.images import map_images
 from isotone.data.manifest import Row
 from isotone.data.sample import SIZE, TakeSample
@@ -67,6 +68,8 @@ class Observation:
         Error code.
     same : dict of method to str
         Methods that left the image as it was, to the first of them: it is classified once.
+    identity : str
+        `isotone.data.identity` of the image, where it was asked for; else "".
     """
 
     image: str
@@ -77,6 +80,7 @@ class Observation:
     curves: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Observe:
 
     prepare: Callable[[Radiograph], NDArray[np.float32]]
     methods: Mapping[str, Transform]
+    identify: bool = False
 
     def __call__(self, radiograph: Radiograph) -> Observation:
         """Raises RadiographError E_EMPTY_IMAGE where the image has fewer than two grey levels."""
@@ -93,6 +98,7 @@ class Observe:
             hashlib.sha256(radiograph.stored.tobytes()).hexdigest()[:16],
             radiograph.header.view or "",
             np.array([levels.mean, levels.std, *levels.percentiles(PERCENTILES)]),
+            identity=pixel_identity(radiograph) if self.identify else "",
         )
         mask = regions(TakeSample()(radiograph)).foreground
         for name, method in self.methods.items():
@@ -157,7 +163,7 @@ def observe(
     rows : sequence of Row
     methods : mapping of name to object with ``transform``
     classifier : Classifier
-        The frozen one.
+        The frozen one. Where it has a record of its training, images get their `identity`.
     classifiers : mapping of method to mapping of domain to Classifier, optional
         Methods that come with a classifier of their own; on other domains they have nothing to say.
     embedded : set of int
@@ -173,7 +179,8 @@ def observe(
     shape = (len(rows), len(classifier.config.classes))
     result.probabilities.update({name: np.full(shape, np.nan) for name in methods})
     waiting: list[tuple[int, Observation]] = []
-    read = map_images(rows, Observe(classifier.prepare, methods), workers=workers, label=label, quiet=quiet)
+    look = Observe(classifier.prepare, methods, getattr(classifier, "trained_on", None) is not None)
+    read = map_images(rows, look, workers=workers, label=label, quiet=quiet)
     for position, (_, seen) in enumerate(read):
         if isinstance(seen, IsotoneError):
             result.refused[position] = seen

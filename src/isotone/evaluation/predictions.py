@@ -18,6 +18,7 @@ from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Results
 from isotone.evaluation.rows import frozen_thresholds
 from isotone.evaluation.scores import NONE, Floats, Scores, label_indices, probabilities_of, read_table
+from isotone.evaluation.training import Training
 
 
 def evaluate_predictions(
@@ -70,6 +71,7 @@ def evaluate_predictions(
     results = compare_methods(
         scores, reference_domains, _thresholds(manifest, table, reference_domains, source), seed=seed
     )
+    results.training = Training(recorded=False)
     results.notes = ["Only scores were given: distances, curves and images are not shown."]
     for row in results.rows:
         if row.refused:

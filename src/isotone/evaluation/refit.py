@@ -12,7 +12,7 @@ import pandas as pd
 from isotone.curves import ToneCurve
 from isotone.data.images import map_images
 from isotone.data.manifest import Manifest
-from isotone.errors import IsotoneError
+from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.material import gather
 from isotone.evaluation.one_pass import Transform
 from isotone.evaluation.results import Leakage, LearningPoint
@@ -87,7 +87,10 @@ def refit_checks(
     sources = sorted({d for h in ours.values() for d in h.source_domains} & set(manifest.domains))
     if not sources:
         return [], [], []
-    tested = manifest.select(domains=sources, splits=["test"], labelled=True)
+    try:
+        tested = manifest.select(domains=sources, splits=["test"], labelled=True)
+    except UsageError:
+        return [], [], ["Nothing was fitted again: no test image of a source scanner is left."]
     tested = Manifest(tested.table.drop(columns="oracle_path", errors="ignore"))
     methods: dict[str, Transform] = dict(ours)
     sizes: dict[str, dict[str, int]] = {}

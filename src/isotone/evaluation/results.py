@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from isotone.errors import UsageError
+from isotone.evaluation.training import Training
 from isotone.files import write_text
 
 if TYPE_CHECKING:
@@ -229,6 +230,8 @@ class Results(BaseModel):
     """Per domain: what nine whole-image grey statistics alone reach, patient-grouped."""
     thresholds: dict[str, Number] = {}
     """Per class, from the reference's validation rows."""
+    training: Training | None = None
+    """Which images were left out because the classifier was trained on them; None: written before this was asked."""
     refused: list[Refused] = []
     cautions: list[str] = []
     """What must be known before the answer is believed: a code, W_…, and a sentence. Any part of a run may add one;

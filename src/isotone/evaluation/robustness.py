@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError
-from isotone.evaluation.material import gather
+from isotone.evaluation.material import gather, refuse_nothing
 from isotone.evaluation.rows import Comparison
 from isotone.evaluation.scores import NONE
+from isotone.evaluation.training import Training
 from isotone.imaging.radiograph import Radiograph
 
 Floats = NDArray[np.float64]
@@ -69,24 +70,29 @@ class Degradation:
 
 
 def degrade(
-    manifest: Manifest, classifier: Any, *, seed: int = 0, workers: int = 1, quiet: bool = False
+    manifest: Manifest, classifier: Any, training: Training, *, seed: int = 0, workers: int = 1, quiet: bool = False
 ) -> list[Degradation]:
     """Score labelled reference images under every response of `GRID`; the untouched come first.
 
     Parameters
     ----------
     manifest : Manifest
-        Labelled rows of the reference that the classifier was not trained on.
+        Labelled rows of the reference; those that the classifier was trained on, by its record, are left out.
     classifier : Classifier
+    training : Training
+        Gets the number of rows that are left out.
 
     Raises
     ------
     IsotoneError
-        No image could be read, or a label is no class.
+        No image could be read, the classifier was trained on all of them, or a label is no class.
     """
     methods = {f"{kind} {amount:g}": Response(kind, amount) for kind, amounts in GRID.items() for amount in amounts}
     plain = Manifest(manifest.table.drop(columns="oracle_path", errors="ignore"))
-    scores = gather(plain, classifier, methods, seed=seed, workers=workers, quiet=quiet).scores
+    material = gather(plain, classifier, methods, seed=seed, workers=workers, quiet=quiet)
+    scores, domains = material.scores, manifest.domains
+    training.add("test", [row.domain or "" for row in material.left_out], scores.domain, domains)
+    refuse_nothing(material)
     comparison, found = Comparison(scores, (), {}, seed=seed), []
     for name in (NONE, *methods):
         both = comparison.scores.scored(name)

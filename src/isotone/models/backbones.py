@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from collections.abc import Collection
+from pathlib import Path
 
 from torch import nn
 
@@ -42,6 +44,23 @@ def build(backbone: str, num_classes: int, dropout: float = 0.5) -> nn.Module:
             return SmallNet(num_classes, dropout)
         case _:
             return _users_own(backbone)
+
+
+def refuse_code(backbone: str, allowed: str | Collection[str], file: Path) -> None:
+    """Go on with a network of the user's own only where it was named.
+
+    Raises
+    ------
+    ModelError
+        E_MODEL: it is not among the `allowed` names.
+    """
+    if ":" in backbone and backbone not in ([allowed] if isinstance(allowed, str) else allowed):
+        raise ModelError(
+            "E_MODEL",
+            f"this classifier runs code of its own, {backbone!r}, which was not allowed",
+            file=file,
+            next_step=f"If you trust it, give --allow-code {backbone} (from Python allow_code={backbone!r}).",
+        )
 
 
 def _users_own(backbone: str) -> nn.Module:

@@ -2,71 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from isotone.errors import ModelError, UsageError
+from isotone.data.manifest import Manifest
+from isotone.data.trained_on import FILE, TrainingRecord
+from isotone.errors import IsotoneError, ModelError, UsageError
 from isotone.files import write_text
-from isotone.models.backbones import build
+from isotone.models.backbones import BACKBONES, build, refuse_code
+from isotone.models.config import CONFIG, ClassifierConfig, first_of, read_config
+from isotone.models.forward import logits_of
 from isotone.models.prepare import Prepare
+from isotone.models.probe import probe
 from isotone.models.weights import load_weights, save_weights
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-
-
-class ClassifierConfig(BaseModel):
-    """What a classifier's folder says of its network (``config.json``)."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        validate_by_name=True,
-        serialize_by_alias=True,
-    )
-
-    schema_version: Literal[1] = Field(1, alias="schema")
-    """Version of this layout."""
-    backbone: str
-    """"resnet50", "resnet50-keras", "small", or ``module:function`` of the user's own network; "" where it
-    has no name, and then it cannot be saved."""
-    classes: tuple[str, ...] = Field(min_length=2)
-    """Labels, in the order of the logits."""
-    reference_domains: tuple[str, ...] = ()
-    """Scanners whose images it was trained on."""
-    image_size: int = Field(ge=8, le=8192)
-    """Side in pixels of the square to which images are resized (stretched, antialiased bilinear)."""
-    channels: int = Field(ge=1, le=64)
-    """Into which the grey image is repeated."""
-    mean: tuple[FiniteFloat, ...]
-    """Subtracted from grey levels in [0, 1], one number per channel."""
-    std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
-    """Divides them after that, one number per channel."""
-    inverted: bool = False
-    """Whether the network wants white as 0 (grey levels x become 1 − x before `mean` and `std`)."""
-    first_stage: str = ""
-    """Name of the layer whose output is compared where the classifier serves as the perceptual network; ""
-    means its second convolution."""
-    training: dict[str, bool | int | float | str | None] = {}
-    """How it was trained, for the record."""
-    sha256: str = ""
-    """SHA-256 of ``model.safetensors``."""
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError("mean and std have one number per channel")
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError("a class is named twice")
-        return self
 
 
 class Classifier:
@@ -86,12 +45,15 @@ class Classifier:
     config : ClassifierConfig
     prepare : Prepare
         Radiograph → float32 array of shape (S, S) in [0, 1]; picklable, needs no torch.
+    trained_on : TrainingRecord or None
+        Which images and patients it was trained on; None: nobody recorded them.
     """
 
     def __init__(self, module: nn.Module, config: ClassifierConfig, *, device: str | torch.device = "cpu") -> None:
         self.module = module.to(device).eval().requires_grad_(False)
         self.config = config
         self.prepare = Prepare(config.image_size)
+        self.trained_on: TrainingRecord | None = None
         self.device = torch.device(device)
         self._mean = torch.tensor(config.mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(config.std, device=device).view(1, -1, 1, 1)
@@ -107,9 +69,11 @@ class Classifier:
         channels: int = 3,
         mean: float | Sequence[float] = 0.0,
         std: float | Sequence[float] = 1.0,
+        output: Literal["logits", "probabilities"] = "logits",
         inverted: bool = False,
         first_stage: str = "",
         backbone: str = "",
+        trained_on: Manifest | TrainingRecord | str | Path | None = None,
         device: str | torch.device = "cpu",
     ) -> Self:
         """Any network as a classifier; the parameters are those of `ClassifierConfig`.
@@ -120,12 +84,25 @@ class Classifier:
         >>> module = mynet.build()                                                   # doctest: +SKIP
         >>> module.load_state_dict(torch.load("mynet.pt", weights_only=True))        # doctest: +SKIP
         >>> Classifier.from_module(module, backbone="mynet:build", classes=["benign", "malignant"],
-        ...     image_size=512, mean=0.5, std=0.5).save("classifier")                # doctest: +SKIP
+        ...     image_size=512, mean=0.5, std=0.5, trained_on="training.csv").save("classifier")  # doctest: +SKIP
+
+        A network that gives one number per image scores the second of two classes.
+
+        Parameters
+        ----------
+        trained_on : Manifest, path of one, or TrainingRecord, optional
+            The images that the network was trained on, so that they are never counted as test: rows of split train or
+            without a split, and those of val, by which an epoch was chosen; rows of test are passed over. Each image
+            is read once. `TrainingRecord.add_manifest` does the same in several processes.
 
         Raises
         ------
         UsageError
             The parameters contradict each other.
+        ModelError
+            E_MODEL: the network does not do here what a classifier does (`isotone.models.probe`).
+        IsotoneError
+            E_DATA: none of the images of `trained_on` could be read.
         """
         try:
             config = ClassifierConfig(
@@ -136,39 +113,59 @@ class Classifier:
                 channels=channels,
                 mean=_per_channel(mean, channels),
                 std=_per_channel(std, channels),
+                output=output,
                 inverted=inverted,
                 first_stage=first_stage,
             )
         except ValidationError as error:
-            raise UsageError(f"the classifier's description is wrong: {_first(error)}") from error
-        return cls(module, config, device=device)
+            raise UsageError(f"the classifier's description is wrong: {first_of(error)}") from error
+        classifier = cls(module, config, device=device)
+        probe(classifier)
+        classifier.trained_on = _record(trained_on)
+        return classifier
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Self:
+    def load(
+        cls, folder: str | Path, device: str | torch.device = "cpu", *, allow_code: str | Collection[str] = ()
+    ) -> Self:
         """Read a folder that `save` wrote, or that a user made likewise.
 
-        A config that names ``module:function`` imports that module: load folders of people you trust.
+        Parameters
+        ----------
+        folder : path
+        device : str or torch.device
+        allow_code : str or collection of str
+            The ``module:function`` that builds the network, where the folder names one: it is imported and called only
+            if it is named here, too.
 
         Raises
         ------
         ModelError
-            E_MODEL: missing, damaged, altered, of a later schema, or weights of another network.
+            E_MODEL: missing, damaged, altered, of a later schema, or weights of another network; code that is not
+            allowed; a network that does not do here what a classifier does (`isotone.models.probe`).
         """
         source = Path(folder)
-        try:
-            config = ClassifierConfig.model_validate_json((source / CONFIG).read_bytes())
-        except OSError as error:
+        config = read_config(source)
+        own = config.backbone not in BACKBONES
+        if own:
+            refuse_code(config.backbone, allow_code, source / CONFIG)
+        if not config.sha256:
             raise ModelError(
-                "E_MODEL", f"no classifier here: {error.strerror or error}", file=source / CONFIG
-            ) from error
-        except ValidationError as error:
-            raise ModelError("E_MODEL", f"not a classifier's config: {_first(error)}", file=source / CONFIG) from error
+                "E_MODEL",
+                f"the config states no sha256 of {WEIGHTS}",
+                file=source / CONFIG,
+                next_step=f"Write into it what sha256sum says of {WEIGHTS}.",
+            )
         module = build(config.backbone, len(config.classes))
         load_weights(module, source / WEIGHTS, config.sha256)
-        return cls(module, config, device=device)
+        classifier = cls(module, config, device=device)
+        if own:  # ours are known to be fit
+            probe(classifier)
+        classifier.trained_on = TrainingRecord.read(source)
+        return classifier
 
     def save(self, folder: str | Path) -> None:
-        """Write ``model.safetensors``, then ``config.json`` with its checksum.
+        """Write ``model.safetensors``, the record of the training if there is one, and ``config.json`` with a checksum.
 
         Raises
         ------
@@ -180,6 +177,10 @@ class Classifier:
         target = Path(folder)
         sha256 = save_weights(self.module, target / WEIGHTS)
         self.config = self.config.model_copy(update={"sha256": sha256})
+        if self.trained_on is None:
+            (target / FILE).unlink(missing_ok=True)  # of a network that was here before
+        else:
+            self.trained_on.write(target)
         write_text(target / CONFIG, self.config.model_dump_json(indent=2) + "\n")
 
     def logits(self, grey: Tensor) -> Tensor:
@@ -188,13 +189,9 @@ class Classifier:
         Raises
         ------
         ModelError
-            E_MODEL: the network gives another shape.
+            E_MODEL: the network fails, or gives something else (`isotone.models.forward`).
         """
-        logits: Tensor = self.module(self._scale(grey))
-        wanted = (len(grey), len(self.config.classes))
-        if logits.shape != wanted:
-            raise ModelError("E_MODEL", f"the network gives shape {tuple(logits.shape)}, not {wanted}")
-        return logits
+        return logits_of(self.module, self._scale(grey), len(self.config.classes), self.config.output)
 
     def stage(self, grey: Tensor) -> Tensor:
         """Features of shape (n, K, h, w) at `ClassifierConfig.first_stage`; differentiable.
@@ -238,18 +235,24 @@ class Classifier:
         return result
 
     def embed(self, prepared: NDArray[np.float32], batch_size: int = 64) -> NDArray[np.float32]:
-        """Features of shape (n, D) that enter the last linear layer (the logits where there is none)."""
-        linear = [module for module in self.module.modules() if isinstance(module, nn.Linear)]
+        """Features of shape (n, D) that enter the last linear layer that runs (the logits where there is none)."""
         taken: list[Tensor] = []
-        hook = (
-            linear[-1].register_forward_pre_hook(lambda _, args: taken.append(args[0].flatten(1)))
-            if linear
-            else self.module.register_forward_hook(lambda _, __, output: taken.append(output))
-        )
-        with torch.inference_mode(), hook:
+        found: list[Tensor] = []
+
+        def note(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            taken.extend(given[:1])
+
+        with torch.inference_mode(), ExitStack() as hooks:
+            for layer in self.module.modules():
+                if isinstance(layer, nn.Linear):
+                    hooks.enter_context(layer.register_forward_pre_hook(note))
             for batch in self._batches(prepared, batch_size):
-                self.logits(batch)
-        return torch.cat(taken).cpu().numpy()
+                logits = self.logits(batch)
+                # A layer that runs on patches of images says nothing of an image.
+                of_images = [features for features in taken if len(features) == len(batch)]
+                found.append((of_images or [logits])[-1].flatten(1).float().cpu())
+                taken.clear()
+        return torch.cat(found).numpy()
 
     def _scale(self, grey: Tensor) -> Tensor:
         if self.config.inverted:
@@ -285,7 +288,12 @@ def _per_channel(value: float | Sequence[float], channels: int) -> tuple[float, 
     return tuple(value) if isinstance(value, Sequence) else (value,) * channels
 
 
-def _first(error: ValidationError) -> str:
-    details = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in details["loc"])
-    return f"{where}: {details['msg']}" if where else details["msg"]
+def _record(given: Manifest | TrainingRecord | str | Path | None) -> TrainingRecord | None:
+    if given is None or isinstance(given, TrainingRecord):
+        return given
+    manifest = given if isinstance(given, Manifest) else Manifest.read(given)
+    return TrainingRecord.new().add_manifest(manifest, on_refusal=_warn)
+
+
+def _warn(error: IsotoneError) -> None:
+    warnings.warn(f"not recorded: {error}", stacklevel=5)

@@ -39,7 +39,7 @@ def read_tensors(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
         E_MODEL: unreadable, another checksum than `sha256`, not safetensors, or a number that is not finite.
     """
     try:
-        data = Path(path).read_bytes()
+        data = _regular(Path(path)).read_bytes()
     except OSError as error:
         raise ModelError("E_MODEL", f"the weights cannot be read: {error.strerror or error}", file=path) from error
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
@@ -52,6 +52,12 @@ def read_tensors(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ModelError("E_MODEL", f"the weights {name!r} are not all finite", file=path)
     return tensors
+
+
+def _regular(path: Path) -> Path:
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise OSError("not a regular file")
+    return path
 
 
 def load_strictly(module: nn.Module, tensors: dict[str, Tensor], file: str | Path) -> None:

@@ -17,10 +17,12 @@ from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.sampling import balanced_batches
 from isotone.data.splits import with_splits
+from isotone.data.trained_on import Role, TrainingRecord
 from isotone.errors import IsotoneError
 from isotone.losses import task_loss
 from isotone.models.backbones import build
-from isotone.models.classifier import Classifier, ClassifierConfig
+from isotone.models.classifier import Classifier
+from isotone.models.config import ClassifierConfig
 from isotone.models.prepare import Prepare
 from isotone.models.pretrained import load_pretrained, read_pretrained
 from isotone.training.checkpoint import fingerprint
@@ -89,7 +91,7 @@ def train_classifier(
     folder: str | Path | None = None,
     tensorboard: bool = False,
 ) -> Classifier:
-    """Train a classifier on the labelled train and val images of the reference domains.
+    """Train a classifier on the labelled train and val images of the reference domains, and record which they were.
 
     Parameters
     ----------
@@ -129,7 +131,9 @@ def train_classifier(
     with files.until_saved():
         for split in ("train", "val"):
             rows = manifest.select(domains=reference_domains, splits=(split,), labelled=True)
-            splits[split], refused = load_samples(list(rows), prepare, workers=workers, quiet=quiet, cache=files.images)
+            splits[split], refused = load_samples(
+                list(rows), prepare, workers=workers, quiet=quiet, cache=files.images, identify=True
+            )
             for error in refused:
                 (on_refusal or _warn)(error)
             if refused and not splits[split]:
@@ -144,6 +148,7 @@ def train_classifier(
             quiet=quiet,
             files=files,
         )
+        classifier.trained_on = _trained_on(manifest, splits)
         if files.folder is not None:
             classifier.save(files.folder)
     return classifier
@@ -254,6 +259,16 @@ def fit_network(
         scaler=step.scaler,
     )
     return Classifier(module, _record(classifier.config, settings, seed, rows), device=classifier.device)
+
+
+def _trained_on(manifest: Manifest, splits: dict[str, list[Sample]]) -> TrainingRecord:
+    """The images that were read, and their patients where the manifest names them."""
+    named = set(manifest.table["patient_id"].dropna())
+    roles: list[tuple[Role, str]] = [("trained", "train"), ("chosen", "val")]
+    record = TrainingRecord.new()
+    for role, split in roles:
+        record = record.add(role, [(s.identity, s.patient if s.patient in named else None) for s in splits[split]])
+    return record
 
 
 def _classes(train: Sequence[Sample]) -> tuple[str, ...]:

@@ -1,0 +1,100 @@
+"""What a classifier's folder says of its network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from isotone.errors import ModelError
+
+CONFIG = "config.json"
+LARGEST = 1e6
+"""Of `mean` and `std`, which scale grey levels in [0, 1]; far below where float32 overflows."""
+RECIPE = (
+    "Make a folder of your network first: isotone.Classifier.from_module(…).save(FOLDER); see "
+    "https://isotone.readthedocs.io, Recipes, Bring your own classifier."
+)
+"""Next step where something else is given in the place of a classifier's folder."""
+
+
+class ClassifierConfig(BaseModel):
+    """What a classifier's folder says of its network (``config.json``)."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_by_name=True,
+        serialize_by_alias=True,
+    )
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    """Version of this layout."""
+    backbone: str = Field(pattern=r"^[\w.-]*(:[\w.]+)?$")
+    """"resnet50", "resnet50-keras", "small", or ``module:function`` of the user's own network; "" where it
+    has no name, and then it cannot be saved."""
+    classes: tuple[str, ...] = Field(min_length=2)
+    """Labels, in the order of the logits."""
+    reference_domains: tuple[str, ...] = ()
+    """Scanners whose images it was trained on."""
+    image_size: int = Field(ge=8, le=8192)
+    """Side in pixels of the square to which images are resized (stretched, antialiased bilinear)."""
+    channels: int = Field(ge=1, le=64)
+    """Into which the grey image is repeated."""
+    mean: tuple[Annotated[FiniteFloat, Field(ge=-LARGEST, le=LARGEST)], ...]
+    """Subtracted from grey levels in [0, 1], one number per channel."""
+    std: tuple[Annotated[FiniteFloat, Field(ge=1 / LARGEST, le=LARGEST)], ...]
+    """Divides them after that, one number per channel."""
+    output: Literal["logits", "probabilities"] = "logits"
+    """What the network returns for each image: one number per class, or, of two classes, that of the second alone."""
+    inverted: bool = False
+    """Whether the network wants white as 0 (grey levels x become 1 − x before `mean` and `std`)."""
+    first_stage: str = ""
+    """Name of the layer whose output is compared where the classifier serves as the perceptual network; ""
+    means its second convolution."""
+    training: dict[str, bool | int | float | str | None] = {}
+    """How it was trained, for the record."""
+    sha256: str = ""
+    """SHA-256 of ``model.safetensors``."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError("mean and std have one number per channel")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is named twice")
+        return self
+
+
+def read_config(folder: Path) -> ClassifierConfig:
+    """The config of a classifier's folder.
+
+    Raises
+    ------
+    ModelError
+        E_MODEL: no such folder, no config in it, or a damaged one.
+    """
+    if folder.is_file():
+        raise ModelError("E_MODEL", "a file, not the folder of a classifier", file=folder, next_step=RECIPE)
+    if not folder.is_dir():
+        raise ModelError("E_MODEL", "no such folder", file=folder, next_step="Correct the path, or train a classifier.")
+    path = folder / CONFIG
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise ModelError(
+            "E_MODEL", f"not the folder of a classifier: it has no {CONFIG}", file=folder, next_step=RECIPE
+        )
+    try:
+        return ClassifierConfig.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError("E_MODEL", f"cannot be read: {error.strerror or error}", file=path) from error
+    except ValidationError as error:
+        raise ModelError("E_MODEL", f"not a classifier's config: {first_of(error)}", file=path) from error
+
+
+def first_of(error: ValidationError) -> str:
+    """The first complaint in one line, without the value that it is about."""
+    details = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in details["loc"])
+    return f"{where}: {details['msg']}" if where else details["msg"]
