@@ -51,7 +51,7 @@ def _uncertain_share(notes: Mapping[str, Any]) -> float | None:
 
 
 def cautions(results: Results) -> list[str]:
-    """Training images left out, warnings of fits, classes that swallow all others, a classifier that is weak at home."""
+    """Training images left out, warnings of fits, classifiers that collapsed, or that are weak on their reference."""
     return [
         *(() if results.training is None else results.training.sentences),
         *(line for row in results.rows for line in (*_collapsed(row, results.classes), *_weak(row))),
