@@ -41,8 +41,8 @@ def test_one_class_for_nearly_all_images_is_called_a_collapse() -> None:
     made = scores({(REFERENCE, "none"): 0.9, (SOURCE, "none"): 0.9, (SOURCE, "curve"): 0.9}, patients=60)
     made.probabilities["curve"][:, 1] += 5
     said = cautions(compare_methods(made, [REFERENCE], {}, seed=0))
-    assert len(said) == 1
-    assert said[0].startswith(f"W_COLLAPSED on {SOURCE}, after “curve”, the classifier calls 60 of 60 images B")
+    called = "the classifier calls 60 of 60 images B, whatever their label"
+    assert said == [f"W_COLLAPSED on {SOURCE} (after “curve”) {called}."]
 
 
 def test_a_rare_class_makes_no_collapse() -> None:
@@ -71,9 +71,9 @@ def test_warnings_of_a_fit_and_its_uncertain_images_are_kept() -> None:
         ],
     }
     found = results(HELPS)
-    found.fits = fit_notes({"curve": harmonizer})
+    found.fits = fit_notes({"curve": harmonizer, "other": harmonizer})
     assert found.fits[0].uncertain_share == 0.2
     assert cautions(found) == [
-        f"W_FEW fit of “curve” for {SOURCE}: fewer than 25 patients of the source scanner.",
-        f"W_OVERLAP fit of “curve” for {SOURCE}: few reference images.",
+        f"W_FEW fit of “curve” and “other” for {SOURCE}: fewer than 25 patients of the source scanner.",
+        f"W_OVERLAP fit of “curve” and “other” for {SOURCE}: few reference images.",
     ]

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isotone.evaluation.answer import gains, headline, hurt, primary_method
+from isotone.evaluation.answer import headline, hurt, lines, primary_method
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.report import write_report
-from isotone.evaluation.results import Results
+from isotone.evaluation.results import FitNote, Results
 from isotone.evaluation.scores import Scores
 
 REFERENCE, SOURCE = "Ref One", "Src <Two> & Sons"
@@ -67,19 +67,83 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 def test_the_answer_is_by_the_first_method_that_is_no_baseline() -> None:
     found = results(HELPS)
     assert primary_method(found) == "curve"
-    assert headline(found) == f"“curve” helps on {SOURCE}; images of the reference pass unchanged."
-    assert hurt(found).startswith("The shift hurts")
-    assert "of what the oracle reaches" in gains(found)[0]
+    pattern = (
+        rf"“curve” helps on {SOURCE} \(worst-group accuracy \+0\.\d\d \[\+0\.\d\d, \+0\.\d\d\], "
+        r"AUC \+0\.\d\d \[\+0\.\d\d, \+0\.\d\d\]\); images of the reference pass unchanged\."
+    )
+    assert re.fullmatch(pattern, headline(found))
+    assert hurt(found).startswith("The shift hurts, untouched images against the reference: worst-group accuracy −")
+    assert "of the oracle's gain" in lines(found)[0]
 
 
-def test_a_method_that_does_nothing_is_not_said_to_help() -> None:
-    found = results(HELPS | {(SOURCE, "curve"): 0.1})
-    assert headline(found).startswith(f"“curve” is not shown to help on {SOURCE}")
+def undecided(quality: dict[tuple[str, str], float], domain: str) -> Scores:
+    """There the curve is as good as nothing, with other noise."""
+    made, other = scores(quality), scores(quality, seed=1)
+    inside = made.domain == domain
+    made.probabilities["curve"][inside] = other.probabilities["none"][inside]
+    return made
+
+
+def test_a_gain_whose_interval_holds_zero_is_undecided() -> None:
+    pattern = rf"Whether “curve” helps on {SOURCE} is undecided \(worst-.* \[−0\.\d\d, \+0\.\d\d\], AUC "
+    made = undecided(HELPS | {(SOURCE, "none"): 0.3}, SOURCE)
+    assert re.match(pattern, headline(compare_methods(made, [REFERENCE], {}, seed=0)))
+
+
+def test_a_difference_within_the_margin_is_none() -> None:
+    found = results(HELPS)
+    row = found.row(SOURCE, "curve")
+    for gain in (row.auc_gain, row.worst_group_accuracy_gain):
+        gain.difference, gain.ci, gain.verdict = 0.0, (-0.01, 0.01), "not worse"
+    assert headline(found).startswith(f"“curve” makes no difference above 0.02 on {SOURCE}")
+
+
+def test_every_scanner_gets_its_own_verdict() -> None:
+    others = {("Src 2", "none"): 0.8, ("Src 2", "curve"): 0.1, ("Src 3", "none"): 0.3, ("Src 3", "curve"): 0.3}
+    found = headline(compare_methods(undecided(HELPS | others, "Src 3"), [REFERENCE], {}, seed=0))
+    assert found.startswith(f"“curve” helps on {SOURCE} (")
+    assert "; it harms on Src 2 (worst-group accuracy −" in found
+    assert "; whether it helps on Src 3 is undecided (" in found
+
+
+def test_a_recall_that_fell_is_named_with_its_interval() -> None:
+    """The worst-group accuracy gains, and still class C is lost."""
+    made = scores({(REFERENCE, "none"): 0.8, (SOURCE, "none"): 0.9, (SOURCE, "curve"): 0.9})
+    made.probabilities["none"][(made.domain == SOURCE) & (made.label == 0)] = [0.2, 0.4, 0.4]
+    lost = np.flatnonzero((made.domain == SOURCE) & (made.label == 2))[::2]
+    made.probabilities["curve"][lost] = [0.35, 0.34, 0.31]
+    found = compare_methods(made, [REFERENCE], {}, seed=0)
+    assert re.search(
+        rf"helps on .*, but the recall of C fell on {SOURCE} \(−0\.\d\d \[−0\.\d\d, −0\.\d\d\]\)", headline(found)
+    )
+    assert re.search(r"The recall of C fell: −0\.\d\d \[−.*\], \d+ images became wrong and 0 right", lines(found)[0])
+    assert "recall of A" not in lines(found)[0]
+
+
+def test_a_recall_that_may_have_fallen_is_named_too() -> None:
+    made = scores({(REFERENCE, "none"): 0.8, (SOURCE, "none"): 0.9, (SOURCE, "curve"): 0.9})
+    lost = np.flatnonzero((made.domain == SOURCE) & (made.label == 2))[:2]
+    made.probabilities["curve"][lost] = [1, 0, 0]
+    found = compare_methods(made, [REFERENCE], {}, seed=0)
+    assert "The recall of C may have fallen: −0.10 [−0." in lines(found)[0]
+    assert "fell" not in headline(found)
+
+
+def test_uncertain_images_are_said_beside_the_gain() -> None:
+    found = results(HELPS)
+    found.fits = [FitNote(domain=SOURCE, method="curve", sentences=["."], uncertain_share=0.034)]
+    assert lines(found)[0].endswith(
+        "The class of 3\u00a0% of the images is uncertain: it changes within the curve's 95\u00a0% band."
+    )
 
 
 def test_harm_is_said() -> None:
-    assert "it harms the reference" in headline(results(HELPS | {(REFERENCE, "curve"): 0.1}))
+    assert "it harms the reference (worst-group accuracy −" in headline(results(HELPS | {(REFERENCE, "curve"): 0.1}))
     assert "harms on" in headline(results(HELPS | {(SOURCE, "none"): 0.8, (SOURCE, "curve"): 0.1}))
+
+
+def test_harm_on_the_reference_that_is_not_excluded_is_said() -> None:
+    assert "harm on the reference is not excluded (" in headline(results(HELPS | {(REFERENCE, "curve"): 0.79}))
 
 
 def test_what_was_not_scored_is_said() -> None:
@@ -89,8 +153,12 @@ def test_what_was_not_scored_is_said() -> None:
     assert headline(results({(SOURCE, "none"): 0.1, (REFERENCE, "none"): 0.9})).startswith("The shift hurts")
 
 
-def test_no_shift_is_not_said_to_hurt() -> None:
-    assert "not shown to hurt" in hurt(results(HELPS | {(SOURCE, "none"): 0.8}))
+def test_each_scanner_is_said_to_be_hurt_or_not() -> None:
+    assert hurt(results(HELPS | {(SOURCE, "none"): 0.8})).startswith("The shift is not shown to hurt: worst-group")
+    said = hurt(results(HELPS | {("Src 2", "none"): 0.8}))
+    assert re.match(
+        rf"The shift hurts, .* on {SOURCE}\. The shift is not shown to hurt elsewhere: .* on Src 2\.$", said
+    )
 
 
 def test_the_policy_allows_this_style_and_script_alone(page: tuple[str, Path]) -> None:
@@ -176,7 +244,9 @@ def test_a_loss_of_auc_alone_hurts_too() -> None:
     """One class is never predicted, so the worst-group accuracy is 0 before and after."""
     made = scores({(REFERENCE, "none"): 0.8, (SOURCE, "none"): 0.2}, patients=120)
     made.probabilities["none"][:, 0] *= 1e-6
-    assert hurt(compare_methods(made, [REFERENCE], {}, seed=0)).startswith("The shift hurts: AUC")
+    assert hurt(compare_methods(made, [REFERENCE], {}, seed=0)).startswith(
+        "The shift hurts, untouched images against the reference: AUC"
+    )
 
 
 def test_equal_scores_of_few_patients_are_not_undecided() -> None:

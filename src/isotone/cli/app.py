@@ -250,8 +250,9 @@ def print_table(lines: Any) -> None:
 
 
 def print_results(results: Any) -> None:
-    from isotone.evaluation.answer import headline, hurt
+    from isotone.evaluation.answer import headline, hurt, lines
 
     print_table(results.table())
-    for line in dict.fromkeys((headline(results), hurt(results), *results.cautions, *results.notes)):
+    said = (headline(results), *lines(results), hurt(results), *results.cautions, *results.notes)
+    for line in dict.fromkeys(said):
         print(line)

@@ -1,13 +1,30 @@
-"""The answer in a sentence: does the shift hurt, does the method help, does it harm?"""
+"""The answer in sentences that say what the intervals support, and no more.
+
+The rule, for the paired difference of a method from "none" on one scanner:
+
+* it **helps** where the verdict on worst-group accuracy or AUC is "better" (interval above zero, and Holm-adjusted
+  p below 0.05), and neither is "worse"; it **harms** where one is "worse" and neither "better";
+* it **makes no difference** where both intervals lie within ±`MARGIN`;
+* all else is **undecided**, and is said with its interval;
+* a recall **fell** where the interval of its change lies below zero, and **may have fallen** where it is lower by
+  `FALL` or more. Neither is adjusted for the number of classes: an alarm too many does less harm than one too few.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from isotone.evaluation.adapted import ADAPTATIONS
-from isotone.evaluation.results import ResultRow, Results, Shift
+from isotone.evaluation.bootstrap import MARGIN
+from isotone.evaluation.results import Gain, ResultRow, Results, Shift
 from isotone.evaluation.scores import NONE, ORACLE
 from isotone.normalizers import BASELINES
+
+FALL = 0.05
+"""By so much, or more, a recall is lower that "may have fallen". Raised, losses of small classes go unsaid. Chosen
+here, as what no class may lose on average (docs/results.md)."""
+NAMES = {"auc": "AUC", "worst_group_accuracy": "worst-group accuracy"}
+Interval = tuple[float, float] | None
 
 
 def primary_method(results: Results) -> str | None:
@@ -20,82 +37,171 @@ def primary_method(results: Results) -> str | None:
 
 
 def headline(results: Results) -> str:
-    """One sentence, by the verdicts on worst-group accuracy and AUC."""
+    """One sentence: what the first method does to every source scanner, and to the reference."""
     method, sources = primary_method(results), results.source_domains
     if not sources:
         return "There is no source scanner in this manifest: only the reference was scored."
     if method is None:
         return hurt(results)
     rows = [r for r in results.rows if r.method == method and not r.reference]
-    better = [r.domain for r in rows if "better" in _verdicts(r) and "worse" not in _verdicts(r)]
-    worse = [r.domain for r in rows if "worse" in _verdicts(r)]
-    if better:
-        found = f"“{method}” helps on {_which(better, sources)}"
-    elif len(rows) < len(sources) and not rows:
-        found = f"“{method}” has no curve for {_which(sources, sources)}"
-    else:
-        found = f"“{method}” is not shown to help on {_which(sources, sources)}"
-    if worse:
-        found += f", and harms on {_which(worse, sources)}"
-    return f"{found}{_harm(results, method)}."
+    if not rows:
+        return f"“{method}” has no curve for {_which(sources, sources)}{_on_reference(results, method)}."
+    said: list[str] = []
+    for kind, clause in SAID.items():
+        group = [r for r in rows if outcome(r) == kind]
+        if group:
+            who = "it" if said else f"“{method}”"
+            said.append(clause.format(who=who, where=_which([r.domain for r in group], sources)) + _support(group))
+    joined = ", but" if any(outcome(r) == "helps" for r in rows) else ", and"
+    whole = f"{'; '.join(said)}{_falls(results, method, joined)}{_on_reference(results, method)}."
+    return whole[0].upper() + whole[1:]
+
+
+SAID = {
+    "helps": "{who} helps on {where}",
+    "harms": "{who} harms on {where}",
+    "helps and harms": "{who} gains by one measure and loses by the other on {where}",
+    "no difference": f"{{who}} makes no difference above {MARGIN} on {{where}}",
+    "undecided": "whether {who} helps on {where} is undecided",
+}
+
+
+def outcome(row: ResultRow) -> str:
+    """A key of `SAID`, by the rule above."""
+    gains = (row.worst_group_accuracy_gain, row.auc_gain)
+    found = {g.verdict for g in gains}
+    if found >= {"better", "worse"}:
+        return "helps and harms"
+    if "better" in found or "worse" in found:
+        return "helps" if "better" in found else "harms"
+    if all(g.ci and max(map(abs, g.ci)) <= MARGIN for g in gains):
+        return "no difference"
+    return "undecided"
 
 
 def hurt(results: Results) -> str:
-    """One sentence on what the classifier loses on untouched source images."""
+    """What the classifier loses on untouched source images against the reference."""
     known = [s for s in results.shifts if s.difference is not None]
     if not known:
         return "Whether the shift hurts cannot be said: the reference was not scored."
-    lost = [s.metric for s in known if _is_loss(s)]
-    metric = "auc" if set(lost) == {"auc"} else "worst_group_accuracy"
-    parts = [f"{s.domain}: {_signed(s.difference)}{_interval(s.ci)}" for s in known if s.metric == metric]
-    lead = "The shift hurts" if lost else "The shift is not shown to hurt"
-    name = "AUC" if metric == "auc" else "worst-group accuracy"
-    return f"{lead}: {name} of untouched images against the reference is {'; '.join(parts)}."
+    lost: list[Shift] = []
+    open_: list[Shift] = []
+    for domain in dict.fromkeys(s.domain for s in known):
+        mine = sorted((s for s in known if s.domain == domain), key=lambda s: s.metric, reverse=True)
+        losses = [s for s in mine if _below_zero(s.ci)]
+        (lost if losses else open_).append((losses or mine)[0])
+    said = []
+    if lost:
+        said.append(f"The shift hurts, untouched images against the reference: {_each(lost)}.")
+    if open_:
+        said.append(f"The shift is not shown to hurt{' elsewhere' if lost else ''}: {_each(open_)}.")
+    return " ".join(said)
 
 
-def gains(results: Results) -> list[str]:
-    """One line per source scanner: before, after, gain."""
-    method = primary_method(results)
-    lines = []
-    for domain in results.source_domains:
-        before, after = results.row(domain, NONE), results.row(domain, method or NONE)
-        if before is None or after is None or after is before:
+def lines(results: Results) -> list[str]:
+    """One line per source scanner: before, after, gain, recalls that fell; and per reference scanner that changed."""
+    method = primary_method(results) or NONE
+    found = []
+    for row in sorted((r for r in results.rows if r.method == method != NONE), key=lambda r: r.reference):
+        before = results.row(row.domain, NONE)
+        if before is None or (row.reference and _unchanged(row)):
             continue
-        gain = after.worst_group_accuracy_gain
-        share = (
-            ""
-            if gain.recovered_share is None
-            else f", {100 * gain.recovered_share:.0f}\u00a0% of what the oracle reaches"
+        found.append(
+            f"{row.domain}: worst-group accuracy {_number(before.worst_group_accuracy)} → "
+            f"{_number(row.worst_group_accuracy)} ({_gained(row.worst_group_accuracy_gain)}); "
+            f"AUC {_number(before.auc)} → {_number(row.auc)} ({_gained(row.auc_gain)}).{_recalls(row)}"
+            f"{_uncertain(results, row)}"
         )
-        lines.append(
-            f"{domain}: worst-group accuracy {_number(before.worst_group_accuracy)} → "
-            f"{_number(after.worst_group_accuracy)} (gain {_signed(gain.difference)}{_interval(gain.ci)}{share}); "
-            f"AUC {_number(before.auc)} → {_number(after.auc)} "
-            f"(gain {_signed(after.auc_gain.difference)}{_interval(after.auc_gain.ci)})."
-        )
-    return lines
+    return found
 
 
-def _harm(results: Results, method: str) -> str:
+def _gained(gain: Gain) -> str:
+    said = f"{_signed(gain.difference)}{_interval(gain.ci)}"
+    if gain.ci is None:
+        said += ", no interval: too few patients"
+    elif gain.verdict == "undecided" and gain.p is not None and (gain.ci[0] > 0 or gain.ci[1] < 0):
+        said += f", undecided: p {gain.p:.2f} once adjusted for all comparisons"
+    if gain.recovered_share is not None:
+        said += f", {100 * gain.recovered_share:.0f}\u00a0% of the oracle's gain"
+    return said
+
+
+def _recalls(row: ResultRow) -> str:
+    said = ""
+    for name, change in row.accuracy_per_class_change.items():
+        verb = "fell" if _below_zero(change.ci) else "may have fallen"
+        if verb == "fell" or (change.difference is not None and change.difference <= -FALL):
+            said += (
+                f" The recall of {name} {verb}: {_signed(change.difference)}{_interval(change.ci)}, "
+                f"{change.lost} images became wrong and {change.gained} right."
+            )
+    return said
+
+
+def _uncertain(results: Results, row: ResultRow) -> str:
+    fits = (f for f in results.fits if (f.domain, f.method) == (row.domain, row.method))
+    share = next((f.uncertain_share for f in fits), None)
+    if share is None:
+        return ""
+    said = f"The class of {100 * share:.0f}\u00a0% of the images is uncertain"
+    return f" {said}: it changes within the curve's 95\u00a0% band."
+
+
+def _falls(results: Results, method: str, joined: str) -> str:
+    """Recalls that fell, on any scanner."""
+    fallen = [
+        f"the recall of {name} fell on {r.domain} ({_signed(c.difference)}{_interval(c.ci)})"
+        for r in results.rows
+        if r.method == method
+        for name, c in r.accuracy_per_class_change.items()
+        if _below_zero(c.ci)
+    ]
+    if not fallen:
+        return ""
+    return f"{joined} {' and '.join(fallen) if len(fallen) <= 2 else f'{len(fallen)} recalls fell (see below)'}"
+
+
+def _on_reference(results: Results, method: str) -> str:
     rows = [r for r in results.rows if r.method == method and r.reference]
     if not rows:
         return "; on the reference it was not scored"
-    if any("worse" in _verdicts(r) for r in rows):
-        return "; it harms the reference"
-    gained = [g for r in rows for g in (r.auc_gain, r.worst_group_accuracy_gain)]
-    if all(g.difference == 0 and g.p is None for g in gained):
+    harmed = [r for r in rows if "worse" in _verdicts(r)]
+    if harmed:
+        return f"; it harms the reference{_support(harmed)}"
+    if all(_unchanged(r) for r in rows):
         return "; images of the reference pass unchanged"
-    if all(v == "not worse" or v == "better" for r in rows for v in _verdicts(r)):
-        return "; no harm on the reference"
-    return "; harm on the reference cannot be excluded"
+    if all(v in ("not worse", "better") for r in rows for v in _verdicts(r)):
+        return f"; on the reference a loss above {MARGIN} is excluded"
+    return f"; harm on the reference is not excluded{_support(rows)}"
+
+
+def _support(rows: Sequence[ResultRow]) -> str:
+    """The differences that a verdict rests on, for one scanner; those of several stand in their lines."""
+    if len(rows) != 1:
+        return ""
+    gains = {"worst-group accuracy": rows[0].worst_group_accuracy_gain, "AUC": rows[0].auc_gain}
+    decided = {name: g for name, g in gains.items() if g.verdict in ("better", "worse")}
+    return f" ({', '.join(f'{n} {_signed(g.difference)}{_interval(g.ci)}' for n, g in (decided or gains).items())})"
+
+
+def _unchanged(row: ResultRow) -> bool:
+    """Whether every score is as it was: the one case in which a difference of zero is certain."""
+    return all(g.difference == 0 and g.ci == (0, 0) for g in (row.auc_gain, row.worst_group_accuracy_gain))
 
 
 def _verdicts(row: ResultRow) -> tuple[str | None, str | None]:
     return row.worst_group_accuracy_gain.verdict, row.auc_gain.verdict
 
 
-def _is_loss(shift: Shift) -> bool:
-    return shift.ci is not None and shift.ci[1] < 0
+def _below_zero(ci: Interval) -> bool:
+    return ci is not None and ci[1] < 0
+
+
+def _each(shifts: Sequence[Shift]) -> str:
+    return "; ".join(
+        f"{NAMES[s.metric]} {_signed(s.difference)}{_interval(s.ci) or ' (too few patients)'} on {s.domain}"
+        for s in shifts
+    )
 
 
 def _which(some: Sequence[str], all_: Sequence[str]) -> str:
@@ -114,5 +220,5 @@ def _signed(value: float | None) -> str:
     return "undefined" if value is None else f"{value:+.2f}".replace("-", "−")
 
 
-def _interval(ci: tuple[float, float] | None) -> str:
+def _interval(ci: Interval) -> str:
     return "" if ci is None else f" [{_signed(ci[0])}, {_signed(ci[1])}]"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from isotone.evaluation.adapted import ADAPTATIONS
 from isotone.evaluation.results import FitNote, ResultRow, Results
-from isotone.evaluation.scores import NONE
+from isotone.evaluation.scores import NONE, ORACLE
 from isotone.fit_notes import fit_sentences
 from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.normalizers import BASELINES
 
 ALL = 0.95
 """Share of the images of every class that get one and the same class: from here on a classifier counts as collapsed.
@@ -52,29 +54,39 @@ def _uncertain_share(notes: Mapping[str, Any]) -> float | None:
 
 def cautions(results: Results) -> list[str]:
     """Training images left out, warnings of fits, classifiers that collapsed, or that are weak on their reference."""
+    shown = [r for r in results.rows if r.method not in (ORACLE, *BASELINES, *ADAPTATIONS)]
+    collapsed = _gathered((line, _state(r)) for r in shown for line in _collapsed(r, results.classes))
+    warned = _gathered(((w, f.domain), f"“{f.method}”") for f in results.fits for w in f.warnings)
     return [
         *(() if results.training is None else results.training.sentences),
-        *(line for row in results.rows for line in (*_collapsed(row, results.classes), *_weak(row))),
-        *(_with_place(warning, f.method, f.domain) for f in results.fits for warning in f.warnings),
+        *(line for row in shown for line in _weak(row)),
+        *(f"W_COLLAPSED on {domain} ({', '.join(states)}) {said}." for (domain, said), states in collapsed.items()),
+        *(_with_place(*key, " and ".join(methods)) for key, methods in warned.items()),
     ]
 
 
-def _collapsed(row: ResultRow, classes: list[str]) -> Iterator[str]:
+def _gathered(pairs: Iterable[tuple[tuple[str, str], str]]) -> dict[tuple[str, str], list[str]]:
+    """What is said of several methods, once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for said, whom in pairs:
+        found.setdefault(said, []).append(whom)
+    return found
+
+
+def _collapsed(row: ResultRow, classes: list[str]) -> Iterator[tuple[str, str]]:
+    """The scanner, and what is said of it."""
     present = [counts for counts in row.confusion if sum(counts)]
     for i, name in enumerate(classes):
         if len(present) > 1 and min(counts[i] / sum(counts) for counts in present) >= ALL:
             called = sum(counts[i] for counts in present)
-            yield (
-                f"W_COLLAPSED on {row.domain}, {_state(row)}, the classifier calls {called} of {row.n} images "
-                f"{name}, whatever their label: its worst-group accuracy says nothing there."
-            )
+            yield row.domain, f"the classifier calls {called} of {row.n} images {name}, whatever their label"
 
 
 def _weak(row: ResultRow) -> Iterator[str]:
     if row.reference and row.method == NONE and row.auc is not None and row.auc_ci and row.auc_ci[0] <= WEAK:
         yield (
-            f"W_WEAK on {row.domain}, a scanner it was trained on, the classifier's AUC is {row.auc:.2f} "
-            f"[{row.auc_ci[0]:.2f}, {row.auc_ci[1]:.2f}], and 0.50 is chance: gains and losses elsewhere say little."
+            f"W_WEAK on {row.domain}, a reference scanner, the classifier's AUC is {row.auc:.2f} [{row.auc_ci[0]:.2f}, "
+            f"{row.auc_ci[1]:.2f}], and 0.50 is chance: its gains and losses elsewhere say little."
         )
 
 
@@ -82,6 +94,6 @@ def _state(row: ResultRow) -> str:
     return "untouched" if row.method == NONE else f"after “{row.method}”"
 
 
-def _with_place(warning: str, method: str, domain: str) -> str:
+def _with_place(warning: str, domain: str, methods: str) -> str:
     code, _, said = warning.partition(" ")
-    return f"{code} fit of “{method}” for {domain}: {said.rstrip('.')}."
+    return f"{code} fit of {methods} for {domain}: {said.rstrip('.')}."

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from isotone.evaluation.adapted import ADAPTATIONS
-from isotone.evaluation.answer import gains, headline, hurt, primary_method
+from isotone.evaluation.answer import headline, hurt, lines, primary_method
 from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
 from isotone.evaluation.material import Material
 from isotone.evaluation.one_pass import GRID, Transform
@@ -64,7 +64,7 @@ def write_report(
         results=results,
         headline=headline(results),
         hurt=hurt(results),
-        gains=gains(results),
+        lines=lines(results),
         primary=primary,
         shortlist=_shortlist(results),
         others=[NONE, *(m for m in results.methods if m not in _shortlist(results))],
