@@ -18,6 +18,8 @@ ROOMS = [
     ("workers", "worker_start"),
     ("imaging",),
     ("seen",),
+    ("data.header_facts", "data.domain_names"),
+    ("data.from_headers",),
     ("data.manifest", "data.manifest_cells", "data.manifest_columns", "data.manifest_table"),
     ("data.splits", "data.sampling"),
     ("data.images", "data.cache", "data.identity", "data.trained_on"),

@@ -129,7 +129,6 @@ class CheckReport:
             "images": self.images,
             "refused": len(self.refused),
             "unknown": self.unknown,
-            "left_out": 0,
             "exit_code": self.exit_code,
         }
 

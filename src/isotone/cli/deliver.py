@@ -44,10 +44,12 @@ def inspect(
 ) -> None:
     """Domain, bit depth, window and polarity of images; what would be refused, and why."""
     from isotone.imaging.inspect import inspect as look
+    from isotone.imaging.no_image import how_many
 
     given = [item for path in paths for item in listed(path)]
     found = refused = 0
-    for finding in look(given, domain=domain, inverted=inverted, workers=workers):
+    others: list[Path] = []
+    for finding in look(given, domain=domain, inverted=inverted, workers=workers, left_out=others.append):
         found += 1
         refused += finding.error is not None
         if as_json:
@@ -55,8 +57,10 @@ def inspect(
         elif finding.error is not None or not quiet:
             say(finding.line())
     if as_json:
-        counts = {"images": found, "refused": refused, "left_out": 0, "exit_code": int(refused > 0)}
+        counts = {"images": found, "refused": refused, "left_out": len(others), "exit_code": int(refused > 0)}
         print_json("summary", {"command": "inspect"} | counts)
+    if others:
+        print(f"isotone: {how_many(len(others))}", file=sys.stderr)
     if not found:
         raise UsageError("no image here", code="E_READ", file=paths[0])
     raise typer.Exit(int(refused > 0))
@@ -82,7 +86,13 @@ def apply(
 
     report = run(
         ToneCurveHarmonizer.load(harmonizer),
-        Manifest.from_paths(paths, domain=domain, inverted=inverted),
+        Manifest.from_paths(
+            paths,
+            domain=domain,
+            inverted=inverted,
+            without_harmonized="harmonized" not in (allow or ()),
+            workers=workers,
+        ),
         output,
         deliver=deliver,
         workers=workers,
@@ -116,7 +126,7 @@ def check(
     from isotone.data.manifest import Manifest
     from isotone.harmonizer import ToneCurveHarmonizer
 
-    given = Manifest.from_paths(paths, domain=domain, inverted=inverted)
+    given = Manifest.from_paths(paths, domain=domain, inverted=inverted, without_harmonized=True, workers=workers)
     report = run(ToneCurveHarmonizer.load(harmonizer), given, workers=workers, quiet=quiet)
     for error in report.refused:
         if as_json:
@@ -129,7 +139,7 @@ def check(
         else:
             say(verdict.line)
     if as_json:
-        print_json("summary", report.to_json())
+        print_json("summary", report.to_json() | {"left_out": given.left_out})
     raise typer.Exit(report.exit_code)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isotone.data.domain_names import Naming
+from isotone.data.from_headers import FOUND, HeaderOptions, filled
 from isotone.data.manifest_cells import (
     MISSING,
     alike_labels,
@@ -24,11 +26,10 @@ from isotone.data.manifest_cells import (
 )
 from isotone.data.manifest_columns import known_columns
 from isotone.data.manifest_table import WINDOWS, as_windows, is_manifest, read_table
-from isotone.errors import IsotoneError, UsageError
+from isotone.errors import UsageError
 from isotone.files import replace_file
 from isotone.imaging.folder import images_in
-from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
-from isotone.imaging.read import read_header
+from isotone.imaging.no_image import how_many
 
 COLUMNS = ("path", "domain", "label", "patient_id", "split")
 PATHS = ["path", "oracle_path"]
@@ -71,6 +72,10 @@ class Manifest:
         Of a row for each image, with the columns of `COLUMNS` and those that were given.
     notes : tuple of str
         What was taken for what, and what may be missed: a sentence each. Each is also a warning.
+    naming : Naming
+        What the user said of the names of domains.
+    left_out : int
+        Files of folders that are no images.
 
     Raises
     ------
@@ -81,6 +86,8 @@ class Manifest:
 
     table: pd.DataFrame
     notes: tuple[str, ...] = ()
+    naming: Naming = Naming()
+    left_out: int = 0
 
     def __init__(self, table: pd.DataFrame) -> None:
         names, notes = known_columns([str(name) for name in table.columns])
@@ -93,14 +100,25 @@ class Manifest:
         _warn(notes)
 
     @classmethod
-    def _of(cls, table: pd.DataFrame, notes: Sequence[str] = ()) -> Self:
+    def _of(
+        cls, table: pd.DataFrame, notes: Sequence[str] = (), *, naming: Naming | None = None, left_out: int = 0
+    ) -> Self:
         """From a table that needs no cleaning."""
         manifest = cls.__new__(cls)
         manifest.table, manifest.notes = table.reset_index(drop=True), tuple(notes)
+        manifest.naming, manifest.left_out = naming or Naming(), left_out
         return manifest
 
     @classmethod
-    def read(cls, path: str | Path, *, domain: str | None = None) -> Self:
+    def read(
+        cls,
+        path: str | Path,
+        *,
+        domain: str | None = None,
+        domain_map: Mapping[str, str] | None = None,
+        domain_by: Sequence[str] = (),
+        workers: int = 1,
+    ) -> Self:
         """Read a CSV, TSV or Parquet file; paths in it are absolute or relative to it.
 
         Parameters
@@ -109,6 +127,12 @@ class Manifest:
             As `isotone.data.manifest_table.read_table` reads it.
         domain : str, optional
             Domain of the rows that name none and have no header that does.
+        domain_map : mapping of str to str, optional
+            Old name of a domain → new name, whether a header or the manifest has it.
+        domain_by : sequence of str
+            Attributes that split domains: keys of `isotone.data.domain_names.ATTRIBUTES`.
+        workers : int
+            Processes that read headers, where there are many.
 
         Raises
         ------
@@ -121,53 +145,67 @@ class Manifest:
             twice = listed_twice(table["path"].tolist())
             if twice is not None:
                 raise UsageError(f"{twice} is listed twice", code="E_MANIFEST")
-            table = _with_header_facts(table, domain)
+            options = HeaderOptions(domain, Naming.of(domain_map, domain_by), workers=workers)
+            table, _, more = filled(table, options)
             _refuse_straddling(table)
         except UsageError as error:
             raise UsageError(error.what, code=error.code, file=source, next_step=error.next_step) from None
-        notes = [f"{source}: {note}" for note in notes]
+        notes = [f"{source}: {note}" for note in [*notes, *more]]
         _warn(notes)
-        return cls._of(table, notes)
+        return cls._of(table, notes, naming=options.naming)
 
     @classmethod
-    def from_paths(cls, paths: Iterable[str | Path], *, domain: str | None = None, inverted: bool = False) -> Self:
+    def from_paths(
+        cls,
+        paths: Iterable[str | Path],
+        *,
+        domain: str | None = None,
+        inverted: bool = False,
+        domain_map: Mapping[str, str] | None = None,
+        domain_by: Sequence[str] = (),
+        without_harmonized: bool = False,
+        workers: int = 1,
+    ) -> Self:
         """Files, folders (searched in depth: `isotone.imaging.folder.images_in`) and manifests, in one table.
 
         Parameters
         ----------
         paths : iterable of path
-        domain : str, optional
+        domain, domain_map, domain_by, workers
             As for `read`.
         inverted : bool
             0 is white in every PNG, TIFF and JPEG.
+        without_harmonized : bool
+            Leave out what isotone made, where it is found in a folder.
+
+        Notes
+        -----
+        Files of a folder that are no images (`isotone.imaging.no_image`) are left out and counted in `left_out`; a file
+        that is named itself stays, so that reading refuses it.
 
         Raises
         ------
         UsageError
             A path does not exist, or a folder holds no image.
         """
-        tables: list[pd.DataFrame] = []
+        options = HeaderOptions(domain, Naming.of(domain_map, domain_by), without_harmonized, workers)
         notes: list[str] = []
-        for given in map(Path, paths):
-            if given.is_dir():
-                found = [str(path) for path in images_in(given)]
-                if not found:
-                    raise UsageError("no image in this folder", code="E_READ", file=given)
-                tables.append(_listing(found, given))
-            elif is_manifest(given):
-                read = cls.read(given, domain=domain)
-                notes += read.notes
-                tables.append(read.table.assign(root=str(given.parent)))
-            elif given.exists():
-                tables.append(_listing([str(given)], given.parent))
-            else:
-                raise UsageError("no such file or folder", code="E_READ", file=given)
+        others: list[Path] = []
+        given = [Path(path) for path in paths]
+        tables = [_listed(path, others, notes) for path in given]
         table = cls(pd.concat(tables, ignore_index=True)).table
         if inverted:
             table["inverted"] = True
-        manifest = cls._of(_with_header_facts(table, domain), notes)
-        _refuse_straddling(manifest.table)
-        return manifest
+        table, left_out, more = filled(table, options)
+        left_out += len(others)
+        if left_out:
+            more.append(how_many(left_out))
+        if table.empty:
+            raise UsageError(f"no image here: {'; '.join(more)}", code="E_READ", file=given[0])
+        _refuse_straddling(table)
+        notes += more
+        _warn(notes)
+        return cls._of(table, notes, naming=options.naming, left_out=left_out)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -219,7 +257,7 @@ class Manifest:
             what += [f"of split {' or '.join(splits)}"] if splits else []
             what += [f"in domain {' or '.join(domains)}"] if domains else []
             raise UsageError(f"the manifest has no {' '.join(what)}", code="E_MANIFEST")
-        return self._of(table, self.notes)
+        return self._of(table, self.notes, naming=self.naming, left_out=self.left_out)
 
     def write(self, path: str | Path) -> None:
         """Write as CSV, paths relative to the file where they lie beside or below it."""
@@ -238,8 +276,20 @@ def _relative(path: str, folder: Path) -> str:
     return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
 
 
-def _listing(paths: Sequence[str], root: Path) -> pd.DataFrame:
-    return pd.DataFrame({"path": pd.array(paths, dtype=TEXT), "root": str(root)})
+def _listed(given: Path, others: list[Path], notes: list[str]) -> pd.DataFrame:
+    """The rows of a file, folder or manifest; what else a folder holds is added to `others`."""
+    if is_manifest(given) and not given.is_dir():
+        table, more = _from_file(given)
+        notes += [f"{given}: {note}" for note in more]
+        return table.assign(root=str(given.parent), **{FOUND: False})
+    if not given.exists():
+        raise UsageError("no such file or folder", code="E_READ", file=given)
+    in_folder = given.is_dir()
+    paths = [str(path) for path in images_in(given, others.append)] if in_folder else [str(given)]
+    if not paths:
+        raise UsageError("no image in this folder", code="E_READ", file=given)
+    root = given if in_folder else given.parent
+    return pd.DataFrame({"path": pd.array(paths, dtype=TEXT), "root": str(root), FOUND: in_folder})
 
 
 def _or_none(values: pd.Series[str]) -> list[str | None]:
@@ -319,28 +369,3 @@ def _refuse_straddling(table: pd.DataFrame) -> None:
             code="E_MANIFEST",
             next_step="Give each patient one split, or leave the column 'split' out.",
         )
-
-
-def _with_header_facts(table: pd.DataFrame, domain: str | None) -> pd.DataFrame:
-    """Fill domain and patient from the DICOM headers where the table has none; `domain` fills what is left."""
-    stated = table["stated_domain" if "stated_domain" in table else "domain"]
-    table["stated_domain"] = stated.copy() if domain is None else stated.fillna(domain)
-    lacking = (table["domain"].isna() | table["patient_id"].isna()).to_numpy()
-    facts = {name: table[name].to_numpy(object) for name in ("domain", "patient_id")}
-    paths = table["path"].tolist()
-    for index in lacking.nonzero()[0]:
-        path = paths[index]
-        if path.lower().endswith((*RASTER_SUFFIXES,)):
-            continue
-        try:
-            header = read_header(Path(path))
-        except IsotoneError:
-            continue  # named again, with its reason, when the image itself is read
-        for name, values in facts.items():
-            if pd.isna(values[index]):
-                values[index] = getattr(header, name)
-    for name, values in facts.items():
-        table[name] = pd.array(values, dtype=TEXT)
-    if domain is not None:
-        table["domain"] = table["domain"].fillna(domain)
-    return table

@@ -16,6 +16,7 @@ from isotone.imaging.part10 import Part10File, open_part10
 from isotone.imaging.presentation import Presentation, read_presentation
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.reduced import JPEG_2000, decode_reduced
+from isotone.imaging.scanner_name import without_version
 from isotone.imaging.warned import Warned, caught_warnings
 
 PROGRAMS = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
@@ -122,11 +123,13 @@ def _facts(
         warned.add("W_HARMONIZED")
     _check_uids(header, warned)
     scanner = [_text(header, keyword, warned) for keyword in ("Manufacturer", "ManufacturerModelName")]
+    processing = [_text(header, f"AcquisitionDeviceProcessing{part}", warned) for part in ("Description", "Code")]
     serial = _text(header, "DetectorID", warned) or _text(header, "DeviceSerialNumber", warned)
     return {
         "path": file.path,
         "format": "dicom",
         "domain": " ".join(filter(None, scanner)) or domain,
+        "version": without_version(scanner[1] or "")[1],
         "bits_stored": layout.bits,
         "rows": layout.rows,
         "columns": layout.columns,
@@ -142,6 +145,8 @@ def _facts(
         "photometric": _text(header, "PhotometricInterpretation", warned),
         "transfer_syntax": str(layout.syntax),
         "software": _text(header, "SoftwareVersions", warned),
+        "station": _text(header, "StationName", warned),
+        "processing": " ".join(filter(None, processing)) or None,
         "detector": None if serial is None else hashed(serial),
         "patient_id": _text(header, "PatientID", warned),
         "study_uid": _text(header, "StudyInstanceUID", warned),

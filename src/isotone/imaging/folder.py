@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from isotone.errors import RadiographError
@@ -14,12 +14,12 @@ SUFFIXES = {".dcm", ".dicom", ".ima", "", *RASTER_SUFFIXES}
 """What images are called, in lower case; DICOM files often have no suffix."""
 
 
-def images_in(folder: Path) -> Iterator[Path]:
-    """The images of a folder, in depth, in the order of their names.
+def images_in(folder: Path, left_out: Callable[[Path], object] = lambda path: None) -> Iterator[Path]:
+    """The files of a folder that may be images, in depth, in the order of their names; reading tells (`no_image`).
 
     All that is named like an image, links and pipes included, so that reading can refuse them by name; and whatever
     else is DICOM: archives name files after their UIDs, of which the last number would be the suffix. Last come the
-    subfolders that cannot be looked into, for the same reason.
+    subfolders that cannot be looked into, for the same reason. `left_out` gets the other files.
     """
     closed: list[Path] = []
     for above, subfolders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
@@ -27,6 +27,8 @@ def images_in(folder: Path) -> Iterator[Path]:
         for path in (Path(above, name) for name in sorted(names)):
             if path.suffix.lower() in SUFFIXES or _is_dicom(path):
                 yield path
+            else:
+                left_out(path)
     yield from closed
 
 

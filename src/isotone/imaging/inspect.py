@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from pydicom.uid import UID
 
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.folder import images_in
+from isotone.imaging.no_image import is_no_image
 from isotone.imaging.radiograph import Header
 from isotone.imaging.read import read_header, read_radiograph
 from isotone.safe_text import printable
@@ -28,11 +29,12 @@ SAID = (
 
 
 class Listed(NamedTuple):
-    """A file and what a manifest says of it."""
+    """A file and what a manifest says of it; `found` in a folder, it may be no image at all."""
 
     path: Path
     domain: str | None = None
     inverted: bool = False
+    found: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,17 @@ class _Look:
     inverted: bool
     decode: bool
 
-    def __call__(self, item: Listed) -> Header:
+    def __call__(self, item: Listed) -> Header | None:
         inverted = self.inverted or item.inverted
-        if self.decode:
-            header = read_radiograph(item.path, domain=self.domain, inverted=inverted).header
-        else:
-            header = read_header(item.path, domain=self.domain, inverted=inverted)
+        try:
+            if self.decode:
+                header = read_radiograph(item.path, domain=self.domain, inverted=inverted).header
+            else:
+                header = read_header(item.path, domain=self.domain, inverted=inverted)
+        except IsotoneError as error:
+            if item.found and is_no_image(item.path, error):
+                return None
+            raise
         return replace(header, domain=item.domain or header.domain)
 
 
@@ -113,20 +120,23 @@ def inspect(
     inverted: bool = False,
     decode: bool = True,
     workers: int = 1,
+    left_out: Callable[[Path], object] = lambda path: None,
 ) -> Iterator[Finding]:
     """Look at files and, in depth, at folders.
 
     Parameters
     ----------
     paths : iterable of path or Listed
-        Files and folders; of a folder, what `isotone.imaging.folder.images_in` finds. What a manifest says of a file
-        goes before what its header says.
+        Files and folders; of a folder, what is an image (`isotone.imaging.folder`, `no_image`). What a manifest says of
+        a file goes before what its header says.
     domain, inverted
         As for `isotone.imaging.read.read_radiograph`.
     decode : bool
         Decode the pixels too; False is faster and sees what the header tells.
     workers : int
         Processes that decode; 0: this one, without isolation.
+    left_out : callable
+        Gets the files of folders that are no images.
 
     Yields
     ------
@@ -134,11 +144,13 @@ def inspect(
         In the order of the paths; refusals are yielded, not raised. So is that of a second image of one UID.
     """
     look = _Look(domain, inverted, decode)
-    items = (item for given in paths for item in _files(given))
+    items = (item for given in paths for item in _files(given, left_out))
     met: set[str | None] = set()
     for item, result in map_isolated(look, items, workers=workers, seconds=_seconds):
         if isinstance(result, IsotoneError):
             yield Finding(item.path, error=result)
+        elif result is None:
+            left_out(item.path)
         elif result.instance_uid is not None and result.instance_uid in met:
             yield Finding(item.path, error=duplicate(item.path))
         else:
@@ -151,7 +163,7 @@ def duplicate(path: Path) -> RadiographError:
     return RadiographError("E_DUPLICATE", "its SOP Instance UID is that of an earlier image", file=path)
 
 
-def _files(given: str | Path | Listed) -> Iterator[Listed]:
+def _files(given: str | Path | Listed, left_out: Callable[[Path], object]) -> Iterator[Listed]:
     if isinstance(given, Listed):
         yield given
         return
@@ -159,8 +171,8 @@ def _files(given: str | Path | Listed) -> Iterator[Listed]:
     if given.is_symlink() or not given.is_dir():
         yield Listed(given)
         return
-    for path in images_in(given):
-        yield Listed(path)
+    for path in images_in(given, left_out):
+        yield Listed(path, found=True)
 
 
 def _seconds(item: Listed) -> float:

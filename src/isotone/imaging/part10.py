@@ -10,6 +10,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,10 @@ MAX_INFLATED = 128 * 2**20
 """Bytes that a deflated file may inflate to, and more than any detector's image has."""
 MAX_DEPTH = 32
 """Levels of sequences; real objects have fewer than ten."""
+SMALL_HEADER = 256 * 2**10
+"""Bytes of a header that may be parsed outside a worker process: real ones have 2 to 100 kB, and one of this size that
+is all elements takes about a second."""
+_max_header: ContextVar[int] = ContextVar("max_header", default=MAX_HEADER)
 MAX_CHUNK = 2**16
 """Reads up to this size may end short: pydicom scans for delimiters in such chunks."""
 BEGINNING, LENGTH = 8, 4
@@ -124,7 +129,7 @@ class Part10File:
         return little
 
     def _parse(self, implicit: bool, little: bool, stop_when: Callable[[BaseTag, str | None, int], bool]) -> Dataset:
-        self._file.limit = self._file.tell() + MAX_HEADER
+        self._file.limit = self._file.tell() + _max_header.get()
         return read_dataset(cast(BinaryIO, self._file), implicit, little, stop_when=stop_when)
 
     def _at_pixels(self, tag: int, vr: str | None, length: int) -> bool:
@@ -224,6 +229,19 @@ def open_part10(path: Path) -> Iterator[Part10File]:
             raise _refusal(error, path) from None
 
 
+@contextmanager
+def small_headers() -> Iterator[None]:
+    """Within the context a header beyond `SMALL_HEADER`, or a deflated one, is refused by E_LENGTH or E_BOMB.
+
+    Whoever reads headers in a process without limits of time and memory then has bounded work.
+    """
+    token = _max_header.set(SMALL_HEADER)
+    try:
+        yield
+    finally:
+        _max_header.reset(token)
+
+
 def _refusal(error: BaseException | None, path: Path) -> IsotoneError:
     """What stopped the parser, looked for behind the exceptions that pydicom raises in reply."""
     while error is not None:
@@ -248,7 +266,7 @@ class _BoundedFile:
         here = file.tell()
         self.size = file.seek(0, io.SEEK_END)
         file.seek(here)
-        self.limit = MAX_HEADER
+        self.limit = _max_header.get()
         self.short = False
 
     def read(self, size: int) -> bytes:
@@ -275,7 +293,7 @@ class _BoundedFile:
 
     def rest(self) -> bytes:
         """Everything from here to the end, which is at most `MAX_INFLATED`."""
-        if self.size > MAX_INFLATED:
+        if self.size > MAX_INFLATED or _max_header.get() < MAX_HEADER:
             raise RadiographError("E_BOMB", "the deflated data are too large", file=self._path)
         return self._file.read()
 

@@ -33,6 +33,8 @@ class Header:
         "dicom", "png", "tiff", "jpeg" or "array".
     domain : str or None
         Manufacturer and model in one string (DICOM), or what the user said.
+    version : str or None
+        The software version that stood in the model's name (`isotone.imaging.scanner_name`).
     bits_stored : int
         Bits that carry the value, 1 to 16.
     signed : bool
@@ -49,8 +51,9 @@ class Header:
         Codes; what is not one is replaced by a mark (`isotone.imaging.coded`).
     intent : str or None
         "FOR PRESENTATION" or "FOR PROCESSING", by the SOP class or PresentationIntentType (DX, MG).
-    software : str or None
-        Free text; a model holds its SHA-256 alone.
+    software, station, processing : str or None
+        SoftwareVersions, StationName, and AcquisitionDeviceProcessingDescription with its code: free text, so that a
+        model, or the name of a domain, holds its SHA-256 alone.
     detector : str or None
         SHA-256, first 16 hexadecimals, of the device's or detector's serial number.
     patient_id, study_uid, instance_uid : str or None
@@ -76,7 +79,10 @@ class Header:
     intent: str | None = None
     photometric: str | None = None
     transfer_syntax: str | None = None
+    version: str | None = None
     software: str | None = field(default=None, repr=False)
+    station: str | None = field(default=None, repr=False)
+    processing: str | None = field(default=None, repr=False)
     detector: str | None = None
     patient_id: str | None = field(default=None, repr=False)
     study_uid: str | None = field(default=None, repr=False)

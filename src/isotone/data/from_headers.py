@@ -1,0 +1,137 @@
+"""From a table of paths to one with the domain and the patient of each image, as headers name them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from isotone.data.domain_names import Naming, joined
+from isotone.data.header_facts import Facts, header_facts
+from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
+from isotone.imaging.scanner_name import without_version
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FOUND = "found"
+"""Column that is true for files found in a folder, which the user did not name himself."""
+NOTHING = Facts()
+
+
+@dataclass(frozen=True)
+class HeaderOptions:
+    """How headers fill a table.
+
+    Attributes
+    ----------
+    domain : str or None
+        Name of images whose headers, and the table, name none.
+    naming : Naming
+    without_harmonized : bool
+        Leave out what isotone made, where it was found in a folder.
+    workers : int
+        Processes, where there are many files.
+    """
+
+    domain: str | None = None
+    naming: Naming = field(default_factory=Naming)
+    without_harmonized: bool = False
+    workers: int = 1
+
+
+def filled(table: pd.DataFrame, options: HeaderOptions) -> tuple[pd.DataFrame, int, list[str]]:
+    """The table with domains and patients, without what is no image; how many files that were, and notes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `path`, `domain`, `patient_id`, and perhaps `stated_domain` and `FOUND`.
+    options : HeaderOptions
+    """
+    found = table[FOUND].to_numpy(bool) if FOUND in table else None
+    facts = _facts(table, found, options)
+    keep = [
+        found is None or not found[i] or (f.is_image and not (f.harmonized and options.without_harmonized))
+        for i, f in enumerate(facts)
+    ]
+    notes: list[str] = []
+    others = sum(not f.is_image for f, kept in zip(facts, keep, strict=True) if not kept)
+    ours = len(keep) - sum(keep) - others
+    if ours:
+        notes.append(
+            f"{ours} images of isotone's making are left out" if ours > 1 else "1 image of isotone's is left out"
+        )
+    if ours or others:
+        table, facts = table[keep].reset_index(drop=True), [f for f, kept in zip(facts, keep, strict=True) if kept]
+    table = table.drop(columns=FOUND, errors="ignore")
+    _name(table, facts, options, notes)
+    patients = [None if pd.isna(p) else p for p in table["patient_id"]]
+    table["patient_id"] = _text([p or f.patient for p, f in zip(patients, facts, strict=True)])
+    return table, others, notes
+
+
+def _facts(table: pd.DataFrame, found: NDArray[np.bool_] | None, options: HeaderOptions) -> list[Facts]:
+    """What the headers say of the rows that need it."""
+    paths = [Path(path) for path in table["path"].tolist()]
+    lacking = (table["domain"].isna() | table["patient_id"].isna()).to_numpy(bool)
+    facts = [NOTHING] * len(paths)
+    asked: list[int] = []
+    for i, path in enumerate(paths):
+        in_folder = found is not None and bool(found[i])
+        if path.suffix.lower() not in RASTER_SUFFIXES:
+            if lacking[i] or in_folder or options.naming.by:
+                asked.append(i)
+        elif in_folder and path.name.startswith("._"):
+            facts[i] = Facts(is_image=False)
+        elif in_folder and options.without_harmonized and path.suffix.lower() == ".png":
+            asked.append(i)
+    read = header_facts([paths[i] for i in asked], options.naming.parts, workers=options.workers)
+    for i, said in zip(asked, read, strict=True):
+        facts[i] = said
+    return facts
+
+
+def _name(table: pd.DataFrame, facts: Sequence[Facts], options: HeaderOptions, notes: list[str]) -> None:
+    """Set the columns `domain` and `stated_domain`, by the order of `isotone.data.domain_names`."""
+    naming = options.naming
+    stated = table["stated_domain" if "stated_domain" in table else "domain"]
+    table["stated_domain"] = stated.copy() if options.domain is None else stated.fillna(options.domain)
+    given = [None if pd.isna(name) else str(name) for name in table["domain"]]
+    # What a map or `domain` names is the user's word, as a column of the manifest is.
+    named: list[tuple[str | None, bool]] = []
+    for own, said in zip(given, facts, strict=True):
+        raw = own or said.name or options.domain
+        new = raw and naming.rename(raw)
+        named.append((new, new is not None and (new != raw or raw != said.name)))
+    one = joined((name, is_stated) for name, is_stated in named if name is not None)
+    _note_spellings(named, one, notes)
+    domains = [
+        name and naming.split(name if is_stated else one.get(name, name), said.parts)
+        for (name, is_stated), said in zip(named, facts, strict=True)
+    ]
+    table["domain"] = _text(domains)
+
+
+def _note_spellings(named: Sequence[tuple[str | None, bool]], one: dict[str, str], notes: list[str]) -> None:
+    """Say which domain stands for several names: they are not repeated, since headers hold anything."""
+    spellings: dict[str, set[str]] = {}
+    for name in {name for name, is_stated in named if name is not None and not is_stated}:
+        spellings.setdefault(one[name], set()).add(name)
+    for domain, names in sorted(spellings.items()):
+        versions = {without_version(name)[1] for name in names}
+        if len(versions) > 1:
+            notes.append(
+                f"W_SEEN_SOFTWARE: {domain} stands for {len(versions)} software versions in the names of headers; "
+                "--domain-by software splits them"
+            )
+        elif len(names) > 1:
+            notes.append(f"W_NAMES: {domain} stands for {len(names)} spellings in headers")
+
+
+def _text(values: Sequence[str | None]) -> pd.api.extensions.ExtensionArray:
+    return pd.array(list(values), dtype=pd.StringDtype("python"))
