@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.expectation import Expectation, features
+from isotone.structure import spread
 from isotone.views import Views
 
 Floats = NDArray[np.float64]
@@ -38,19 +39,20 @@ class Brightness:
     def __init__(self, reference: Views, components: int, seed: int = 0) -> None:
         from sklearn.linear_model import RidgeCV  # the train half
         from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import FunctionTransformer, StandardScaler
+        from sklearn.preprocessing import FunctionTransformer
 
-        x, q = reference.structure, reference.quantiles
+        centre, scale = reference.structure.mean(0), spread(reference.structure)
+        x, q = (reference.structure - centre) / scale, reference.quantiles
         mean = q.mean(0)
         axes = np.linalg.svd(q - mean, full_matrices=False)[2][: min(components, len(x) - 1)]
         scores = (q - mean) @ axes.T
-        scaler, ridge = StandardScaler(), RidgeCV(np.geomspace(1e-3, 1e3, 13))
-        model = make_pipeline(scaler, FunctionTransformer(features), ridge)
+        ridge = RidgeCV(np.geomspace(1e-3, 1e3, 13))
+        model = make_pipeline(FunctionTransformer(features), ridge)
         self.expected = held_out(model, x, scores, reference.patients, seed)
         self.residuals = scores - self.expected
         model.fit(x, scores)
         weights, offset = np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
-        self.expectation = Expectation(mean, axes, scaler.mean_, scaler.scale_, weights, offset)
+        self.expectation = Expectation(mean, axes, centre, scale, weights, offset)
 
 
 def learned(reference: Views, seed: int = 0) -> Brightness | None:

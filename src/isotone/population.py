@@ -14,14 +14,15 @@ from scipy.optimize import minimize
 
 from isotone.brightness import Brightness, held_out
 from isotone.mix import estimate_mix, mixed
+from isotone.structure import NEVER, spread
 from isotone.views import Views
 
 Floats = NDArray[np.float64]
 
 COMPONENTS = 4
 """Principal components of the reference images' quantiles that are predicted from their structure."""
-FAINTEST = 0.02
-"""Smallest spread of a number of the structure that is taken for real: layouts are shares and mean ranks."""
+ODDEST = 4.0
+"""Standard deviations to which an image's numbers are cut before they are averaged: a few odd images move no mean."""
 EVEN = 1e-6
 """Added to variances, which images that are copies of one do not have."""
 FEWEST = 5
@@ -48,11 +49,11 @@ class Population:
     def __init__(self, reference: Views, seed: int = 0) -> None:
         from sklearn.covariance import LedoitWolf  # the train half
         from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
 
         self.reference = reference
-        x = reference.structure
+        self._centre, self._scale = reference.structure.mean(0), spread(reference.structure)
+        self._telling = self._scale < NEVER if (self._scale < NEVER).any() else np.ones(len(self._scale), bool)
+        x = self._standardized(reference)
         self._brightness = Brightness(reference, COMPONENTS, seed)
         patients = {str(c): reference.patients[reference.labels == c] for c in np.unique(reference.labels) if c}
         self.classes = [c for c, own in patients.items() if len(np.unique(own)) >= FEWEST]
@@ -62,7 +63,7 @@ class Population:
         if len(self.classes) > 1:
             known = np.isin(reference.labels, self.classes)
             self._prior = np.array([np.mean(reference.labels[known] == c) for c in self.classes])
-            self._class = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
+            self._class = LogisticRegression(C=0.1, max_iter=500)
             labels = reference.labels[known]
             held = held_out(self._class, x[known], labels, reference.patients[known], seed, proba=True)
             said = np.array(self.classes)[held.argmax(1)]
@@ -74,14 +75,16 @@ class Population:
             mean = np.stack([x[reference.labels == c].mean(0) for c in self.classes])
             residual = x[known] - mean[np.searchsorted(self.classes, labels)]
             counts = [len(np.unique(patients[c])) for c in self.classes]
-        self._mean, self._scale, self._patients = mean, x.std(0).clip(FAINTEST), np.array(counts)
-        self._within = LedoitWolf(assume_centered=True).fit(residual / self._scale).covariance_ + EVEN * np.eye(
-            x.shape[1]
-        )
+        self._mean, self._patients = mean, np.array(counts)
+        self._within = LedoitWolf(assume_centered=True).fit(residual).covariance_ + EVEN * np.eye(x.shape[1])
+
+    def _standardized(self, views: Views) -> Floats:
+        """What tells their structure from others', in standard deviations of the reference's images, shape (n, d)."""
+        return np.asarray(((views.structure - self._centre) / self._scale)[:, self._telling])
 
     def distances(self, source: Views) -> Floats:
         """Of each image's structure to the nearest class's mean, in standard deviations (Mahalanobis), shape (n,)."""
-        gaps = (source.structure[:, None] - self._mean) / self._scale
+        gaps = self._standardized(source)[:, None] - self._mean
         inverse = np.linalg.inv(self._within)
         return np.asarray(np.sqrt(np.einsum("nci,ij,ncj->nc", gaps, inverse, gaps)).min(1))
 
@@ -89,7 +92,9 @@ class Population:
         """The source's class mix by its structure; empty where structure tells no classes."""
         if len(self.classes) < 2:
             return {}
-        likelihood = self._honest.predict_proba(_log(self._class.predict_proba(source.structure))) / self._prior
+        likelihood = (
+            self._honest.predict_proba(_log(self._class.predict_proba(self._standardized(source)))) / self._prior
+        )
         mix = estimate_mix(likelihood, np.ones(len(self.classes)))
         return {c: float(v) for c, v in zip(self.classes, mix, strict=True)}
 
@@ -108,9 +113,9 @@ class Population:
         share = np.array([mix.get(c, 0.0) for c in self.classes]) if len(self.classes) > 1 else np.ones(1)
         share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
         centre = share @ self._mean
-        spread = (self._mean - centre) / self._scale
-        covariance = self._within + spread.T @ (share[:, None] * spread)
-        gap = (source.structure.mean(0) - centre) / self._scale
+        apart = self._mean - centre
+        covariance = self._within + apart.T @ (share[:, None] * apart)
+        gap = np.clip(self._standardized(source) - centre, -ODDEST, ODDEST).mean(0)
         chance = 1 / len(np.unique(source.patients)) + float((share**2 / self._patients).sum())
         return (
             float(gap @ np.linalg.solve(covariance, gap) - len(gap) * chance),

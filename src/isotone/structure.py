@@ -21,6 +21,12 @@ GRID = 6
 """Rows of the layout, and columns before it is folded."""
 SIZE = LEVELS - 1 + GRID * GRID
 """How many numbers describe an image."""
+FAINTEST = 0.02
+"""Smallest spread of a number that is taken for real: layouts are shares and mean ranks, in [0, 1]."""
+SHARED = (0.05, 0.95)
+"""Quantiles over the reference's images: a number that is the same between them is one that all images share."""
+NEVER = 1e9
+"""Spread of such a number: over it, every difference is none."""
 
 
 def structure(pixels: NDArray[np.uint16], anatomy: Mask) -> Floats:
@@ -54,6 +60,25 @@ def structure(pixels: NDArray[np.uint16], anatomy: Mask) -> Floats:
     level = np.minimum((rank * LEVELS).astype(np.intp), LEVELS - 1)
     lengths = boundaries(level, inside, LEVELS - 1) / np.sqrt(inside.sum())
     return np.concatenate([np.log(lengths + 0.1), _layout(rank, inside)])
+
+
+def spread(numbers: Floats) -> Floats:
+    """Standard deviation of each number over the reference's images, by which its differences are measured.
+
+    A number that (nearly) all of these images share says nothing of how images differ: one odd image would lie any
+    number of standard deviations away. It enters no distance.
+
+    Parameters
+    ----------
+    numbers : float64 array of shape (n, d)
+
+    Returns
+    -------
+    float64 array of shape (d,)
+        At least `FAINTEST`; `NEVER` where the numbers of nine images in ten lie within `FAINTEST`.
+    """
+    low, high = np.quantile(numbers, SHARED, axis=0)
+    return np.where(high - low < FAINTEST, NEVER, numbers.std(0).clip(FAINTEST))
 
 
 def _ranks(values: NDArray[np.uint16]) -> Floats:

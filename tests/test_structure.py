@@ -1,0 +1,60 @@
+"""Numbers that no response changes, and how far apart they say two populations are."""
+
+import numpy as np
+import pytest
+
+from isotone.brightness import Brightness
+from isotone.population import Population
+from isotone.structure import FAINTEST, NEVER, SIZE, spread
+from isotone.views import AIR, QUANTILES, Views
+
+
+def views(structure):
+    n = len(structure)
+    rng = np.random.default_rng(n)
+    quantiles = np.sort(rng.random((n, len(QUANTILES))), axis=1)
+    return Views(structure, quantiles, np.full((n, len(AIR)), np.nan), np.array(["A", "B"] * (n // 2)), np.arange(n))
+
+
+@pytest.fixture
+def numbers():
+    """Of 60 images; the last of their numbers is the same in all of them but for three."""
+    found = np.random.default_rng(0).normal(0, 0.2, (60, SIZE))
+    found[:, -1] = 1.0
+    found[:3, -1] = 0.99
+    return found
+
+
+def collimated(numbers):
+    other = numbers.copy()
+    other[0, -1] = 0.1
+    return other
+
+
+def test_a_number_that_nearly_all_images_share_has_no_spread(numbers):
+    found = spread(numbers)
+    assert found[-1] == NEVER
+    assert ((found[:-1] >= FAINTEST) & (found[:-1] < 1)).all()
+
+
+def test_a_number_that_the_reference_shares_enters_no_distance(numbers):
+    population = Population(views(numbers))
+    plain, odd = views(numbers), views(collimated(numbers))
+    mix = {"A": 0.5, "B": 0.5}
+    assert population.mismatch(odd, mix) == pytest.approx(population.mismatch(plain, mix), abs=1e-6)
+    assert population.distances(odd) == pytest.approx(population.distances(plain), rel=1e-6)
+    assert population.mix(odd) == pytest.approx(population.mix(plain), abs=1e-6)
+
+
+def test_a_number_that_the_reference_shares_changes_no_expectation(numbers):
+    expectation = Brightness(views(numbers), 4).expectation
+    assert expectation.of(collimated(numbers)) == pytest.approx(expectation.of(numbers), abs=1e-6)
+
+
+def test_one_odd_image_moves_no_population_beyond_tone(numbers):
+    numbers = numbers[:, :-1]
+    odd = np.concatenate([numbers, np.zeros((60, 1))], 1)
+    odd[7] = 50.0
+    population = Population(views(np.concatenate([numbers, np.random.default_rng(1).normal(0, 0.2, (60, 1))], 1)))
+    found, limit = population.mismatch(views(odd), {"A": 0.5, "B": 0.5})
+    assert found < limit
