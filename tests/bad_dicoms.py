@@ -170,6 +170,10 @@ def _planted_header() -> bytes:
     return data[:at] + struct.pack(">I", 8 + len(right)) + b"free" + right + data[at:]
 
 
+def _irreversible(frame: bytes) -> bytes:
+    return imagecodecs.jpeg2k_encode(pixels(), level=90, codecformat="j2k", bitspersample=12)
+
+
 GREY = pixels(8).astype(np.uint8)
 NOISE = np.random.default_rng(0).integers(0, 4096, (48, 64)).astype(np.uint16)
 EVIL = b"../../../../tmp/evil"
@@ -200,6 +204,7 @@ FAULTS: dict[str, Fault] = {
             "tag": b"\xfc\xff\xfc\xffOB",
         }.items()
     },
+    "lossy-under-a-lossless-syntax": Fault("W_LOSSY", _frame(JPEG2000Lossless, _irreversible)),
     # Rows 5 and 6: sizes
     "65535-squared": Fault("E_GEOMETRY", _object(Rows=65535, Columns=65535)),
     "65535-squared-compressed": Fault(
@@ -260,6 +265,8 @@ FAULTS: dict[str, Fault] = {
     "rows-missing": Fault("E_GEOMETRY", _object(Rows=None)),
     "no-pixels": Fault("E_NO_PIXELS", _object(PixelData=None)),
     "high-bits": Fault("W_HIGHBITS", _object(stored=pixels() | np.uint16(0x8000))),
+    "high-bit-15-below": Fault("W_HIGHBIT", _object(HighBit=15)),
+    "sign-not-extended": Fault("W_SIGN", _object(stored=((pixels() - 2048) & 0xFFF).astype(np.int16))),
     "bits-allocated-8": Fault("E_GEOMETRY", _object(BitsAllocated=8, BitsStored=8, HighBit=7)),
     "undefined-length-native": Fault(
         "E_GEOMETRY",
@@ -274,6 +281,8 @@ FAULTS: dict[str, Fault] = {
     "window-not-a-number": Fault("W_WINDOW", _raw(0x00281050, "DS", b"NaN ")),
     "voi-lut-short": Fault("W_WINDOW", _object(VOILUTSequence=_voi(LUTDescriptor=[4096, 0, 16], LUTData=[0, 1, 2]))),
     "voi-lut-empty-item": Fault("W_WINDOW", _object(VOILUTSequence=_voi())),
+    "voi-lut-beside-a-window": Fault("W_WINDOW", _object(VOILUTSequence=_voi(), WindowCenter=900, WindowWidth=1500)),
+    "voi-lut-black": Fault("W_WINDOW", _object(VOILUTSequence=_voi(LUTDescriptor=[3, 0, 16], LUTData=[0, 0, 0]))),
     "voi-lut-wrong-depth": Fault(
         "W_TABLE", _object(VOILUTSequence=_voi(LUTDescriptor=[3, 0, 8], LUTData=[0, 2000, 4095]))
     ),

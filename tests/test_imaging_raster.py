@@ -1,7 +1,10 @@
-"""PNG, TIFF and JPEG keep their bits; colour is refused unless it is grey."""
+"""PNG, TIFF and JPEG keep their bits, however many; colour is refused unless it is grey."""
 
 from __future__ import annotations
 
+import struct
+
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -87,6 +90,168 @@ def test_several_pages_are_refused(tmp_path):
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
     with pytest.raises(RadiographError, match=r"2 pages \[E_RASTER\]"):
         read_radiograph(tmp_path / "a.tif")
+
+
+OPAQUE = np.full_like(GREY16, 65535)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [[GREY16] * 3, [GREY16, GREY16, GREY16, OPAQUE], [GREY16, OPAQUE]],
+    ids=["rgb", "rgba", "grey-alpha"],
+)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_equal_channels_of_16_bits_keep_them(tmp_path, channels, suffix):
+    write_raster(tmp_path / f"a{suffix}", np.stack(channels, -1))
+    image = read_radiograph(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(image.stored, GREY16)
+    assert image.header.bits_stored == 16
+    assert image.header.codes == ("W_RGB",)
+    assert read_header(tmp_path / f"a{suffix}").bits_stored == 16
+
+
+@pytest.mark.parametrize(
+    "channels",
+    # They differ by less than 8 bits can hold.
+    [[GREY16, GREY16, GREY16 ^ 1], [GREY16, GREY16, GREY16, OPAQUE - 1], [GREY16, OPAQUE - 1]],
+    ids=["rgb", "rgba", "grey-alpha"],
+)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_channels_of_16_bits_that_are_not_grey_or_not_opaque_are_refused(tmp_path, channels, suffix):
+    write_raster(tmp_path / f"a{suffix}", np.stack(channels, -1))
+    with pytest.raises(RadiographError, match="E_RASTER"):
+        read_radiograph(tmp_path / f"a{suffix}")
+
+
+def test_an_opaque_alpha_channel_of_8_bits_is_none(tmp_path):
+    write_raster(tmp_path / "a.png", np.stack([GREY8, np.full_like(GREY8, 255)], -1))
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png").stored, GREY8)
+
+
+def test_a_cut_png_of_16_bit_channels_is_refused(tmp_path):
+    data = imagecodecs.png_encode(np.stack([GREY16] * 3, -1))
+    for kept in (len(data) // 2, len(data) - 200):
+        (tmp_path / "a.png").write_bytes(data[:kept])
+        with pytest.raises(RadiographError, match="E_RASTER"):
+            read_radiograph(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("bits", [4, 8, 10, 12, 14, 16])
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_a_tiff_of_any_depth_is_read_in_full_and_its_zero_may_be_white(tmp_path, bits, white_is_zero):
+    stored = pixels(bits)
+    limit = 2**bits - 1
+    written = limit - stored if white_is_zero else stored
+    (tmp_path / "a.tif").write_bytes(packed_tiff(written, bits, photometric=int(not white_is_zero)))
+    image = read_radiograph(tmp_path / "a.tif")
+    assert image.header.bits_stored == bits
+    assert image.header.inverted == white_is_zero
+    np.testing.assert_allclose(image.pixels, stored / limit, atol=1e-7)
+    assert read_header(tmp_path / "a.tif") == image.header
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_the_users_polarity_goes_before_that_of_a_tiff(tmp_path, inverted, photometric):
+    (tmp_path / "a.tif").write_bytes(packed_tiff(pixels(12), 12, photometric=photometric))
+    image = read_radiograph(tmp_path / "a.tif", inverted=inverted)
+    grey = pixels(12) / 4095
+    np.testing.assert_allclose(image.pixels, 1 - grey if inverted else grey, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["tiled", "planar", "compressed", "big-endian"])
+def test_a_tiff_is_read_however_its_pixels_are_laid_out(tmp_path, layout):
+    grey = Image.fromarray(GREY16)
+    if layout == "planar":
+        tiff = packed_tiff(np.concatenate([GREY16] * 3), 16, photometric=2, samples=3)
+        (tmp_path / "a.tif").write_bytes(tiff)
+    elif layout == "tiled":
+        (tmp_path / "a.tif").write_bytes(tiled_tiff(GREY16))
+    elif layout == "compressed":
+        grey.save(tmp_path / "a.tif", compression="tiff_lzw")
+    else:
+        Image.frombytes("I;16B", (64, 48), GREY16.astype(">u2").tobytes()).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.tif").stored, GREY16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({339: (3, 2)}, "signed"),
+        ({339: (3, 3)}, "floating-point"),
+        ({262: (3, 3)}, "in colour"),
+        ({262: (3, 5)}, "in colour"),
+        ({258: (3, 1)}, "1 bits per sample"),
+        ({258: (3, 32)}, "32 bits per sample"),
+        ({279: (4, 0)}, "missing"),
+        ({270: (2, b"ImageJ=1.54\nimages=7\n\0")}, "7 pages"),
+        ({257: (4, 2**31)}, "pixels"),
+    ],
+)
+def test_a_tiff_that_cannot_be_read_right_is_refused_with_the_reason(tmp_path, changes, said):
+    (tmp_path / "a.tif").write_bytes(packed_tiff(GREY16, 16, changes=changes))
+    with pytest.raises(RadiographError, match=said):
+        read_radiograph(tmp_path / "a.tif")
+
+
+def test_a_cut_tiff_is_refused(tmp_path):
+    Image.fromarray(GREY16).save(tmp_path / "a.tif", compression="tiff_lzw")
+    data = tiled_tiff(GREY16)
+    for cut in (data[:-400], packed_tiff(GREY16, 16)[:-100]):
+        (tmp_path / "a.tif").write_bytes(cut)
+        with pytest.raises(RadiographError, match="E_RASTER"):
+            read_radiograph(tmp_path / "a.tif")
+
+
+def write_raster(path, array):
+    """A PNG, or a TIFF that is not compressed, of any number of channels."""
+    if path.suffix == ".png":
+        path.write_bytes(imagecodecs.png_encode(array))
+        return
+    samples = array.shape[2]
+    extra = {338: (3, 2)} if samples in (2, 4) else {}
+    photometric = 2 if samples > 2 else 1
+    path.write_bytes(packed_tiff(array, 16, photometric=photometric, samples=samples, chunky=True, changes=extra))
+
+
+def packed_tiff(array, bits, *, photometric=1, samples=1, chunky=False, changes=None) -> bytes:
+    """A TIFF whose samples lie bit behind bit, without compression (TIFF 6.0 section 8)."""
+    rows = array.shape[0] // (1 if chunky else samples)
+    flat = array.reshape(array.shape[0], -1).astype(np.uint64)
+    unpacked = (flat[..., None] >> np.arange(bits - 1, -1, -1, dtype=np.uint64)) & np.uint64(1)
+    data = flat.astype("<u2").tobytes() if bits == 16 else np.packbits(unpacked.reshape(len(flat), -1), 1).tobytes()
+    size = len(data) // (1 if chunky else samples)
+    tags = {256: (4, array.shape[1]), 257: (4, rows), 258: (3, [bits] * samples), 259: (3, 1), 262: (3, photometric)}
+    tags |= {277: (3, samples), 278: (4, rows), 284: (3, 1 if chunky or samples == 1 else 2)}
+    strips = range(1 if chunky else samples)
+    tags |= {273: (4, [8 + k * size for k in strips]), 279: (4, [size for _ in strips])}
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory(tags | (changes or {}), 8 + len(data))
+
+
+def tiled_tiff(array) -> bytes:
+    tiles = [array[r : r + 16, c : c + 16] for r in range(0, 48, 16) for c in range(0, 64, 16)]
+    size = 512
+    tags = {256: (4, 64), 257: (4, 48), 258: (3, 16), 259: (3, 1), 262: (3, 1), 277: (3, 1), 322: (3, 16), 323: (3, 16)}
+    tags |= {324: (4, [1024 + k * size for k in range(12)]), 325: (4, [size] * 12)}
+    head = b"II*\0" + struct.pack("<I", 8) + directory(tags, 8)
+    return head.ljust(1024, b"\0") + b"".join(tile.astype("<u2").tobytes() for tile in tiles)
+
+
+def directory(tags, at) -> bytes:
+    """One image file directory (TIFF 6.0 section 2), that starts at this offset."""
+    entries, values = b"", b""
+    behind = at + 2 + 12 * len(tags) + 4
+    for tag, (kind, value) in sorted(tags.items()):
+        if isinstance(value, bytes):
+            data, count = value, len(value)
+        else:
+            numbers = value if isinstance(value, list) else [value]
+            data, count = struct.pack(f"<{len(numbers)}{'H' if kind == 3 else 'I'}", *numbers), len(numbers)
+        if len(data) > 4:
+            offset, values = behind + len(values), values + data
+            data = struct.pack("<I", offset)
+        entries += struct.pack("<HHI", tag, kind, count) + data.ljust(4, b"\0")
+    return struct.pack("<H", len(tags)) + entries + bytes(4) + values
 
 
 def test_floating_point_tiffs_are_refused(tmp_path):

@@ -35,7 +35,7 @@ def test_the_user_says_where_0_is_white(tmp_path: Path, yes: str) -> None:
         write_png(tmp_path / name)
     (tmp_path / "m.csv").write_text(f"path,inverted\na.png,{yes}\nb.png,no\nc.png,\n")
     manifest = Manifest.read(tmp_path / "m.csv")
-    assert [row.inverted for row in manifest] == [True, False, False]
+    assert [row.inverted for row in manifest] == [True, False, None]
     manifest.write(tmp_path / "again.csv")
     assert list(Manifest.from_paths([tmp_path / "again.csv"])) == list(manifest)
     assert all(row.inverted for row in Manifest.from_paths([tmp_path], inverted=True))

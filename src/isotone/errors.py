@@ -27,7 +27,7 @@ NEXT_STEP = {
     "E_CRASH": "Decompress the file with another codec first; the codec crashed on it twice.",
     "E_NO_PIXELS": "Give the image itself: this object has no pixel data.",
     "E_UNSUPPORTED": "Convert it to a single-frame greyscale image first.",
-    "E_CODEC": "Install the codec that the message names.",
+    "E_CODEC": "Fetch it from the archive, or have it converted, in Explicit VR Little Endian.",
     "E_RESCALE": "Correct RescaleSlope or the Modality LUT in the source.",
     "E_EMPTY_IMAGE": "Leave the image out: it shows nothing.",
     "E_INTENT": "Use a model fitted on this PresentationIntentType; --allow intent applies the curve all the same.",

@@ -112,7 +112,10 @@ Paths = Annotated[list[Path], typer.Argument(help="Files, folders or manifests."
 ManifestPath = Annotated[Path, typer.Argument(help="CSV or Parquet with a column path.", metavar="MANIFEST")]
 Reference = Annotated[list[str], typer.Option("--reference", help="Reference domain; may be repeated.")]
 Domain = Annotated[str | None, typer.Option(help="Domain of files whose header names none.")]
-Inverted = Annotated[bool, typer.Option("--inverted", help="In PNG, TIFF and JPEG files 0 is white.")]
+Inverted = Annotated[
+    bool | None,
+    typer.Option("--inverted/--not-inverted", help="0 is white, or black, whatever the files say.", show_default=False),
+]
 Deliver = Literal["pixels", "voi-lut", "gsps"]
 FitMethod = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from isotone.data.domain_names import Naming
 from isotone.data.from_headers import FOUND, HeaderOptions, filled
@@ -43,7 +41,7 @@ TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 class Row:
     """One image of a manifest; `path` is absolute or relative to the working directory.
 
-    `inverted` is the user's word that 0 is white in a PNG, TIFF or JPEG; DICOM files say it themselves. `stated` is
+    `inverted` is the user's word on polarity, which goes before the file's own (`read_radiograph`). `stated` is
     the domain as the user gave it, while `domain` may come from the image's header.
     """
 
@@ -52,7 +50,7 @@ class Row:
     label: str | None
     patient_id: str | None
     split: str | None
-    inverted: bool = False
+    inverted: bool | None = None
     stated: str | None = None
 
 
@@ -63,8 +61,8 @@ class Manifest:
     ----------
     table : DataFrame
         Column `path`, and as far as known `domain`, `label`, `patient_id`, `split` (strings or missing) and
-        `inverted` (true or false: 0 is white in this PNG, TIFF or JPEG); further columns are kept. Headings, splits
-        and missing values may be spelled as `isotone.data.manifest_columns` and `manifest_cells` say.
+        `inverted` (polarity, whatever the file says: true, 0 is white; false, 0 is black); further columns are kept.
+        Headings, splits and missing values may be spelled as `isotone.data.manifest_columns` and `manifest_cells` say.
 
     Attributes
     ----------
@@ -160,7 +158,7 @@ class Manifest:
         paths: Iterable[str | Path],
         *,
         domain: str | None = None,
-        inverted: bool = False,
+        inverted: bool | None = None,
         domain_map: Mapping[str, str] | None = None,
         domain_by: Sequence[str] = (),
         without_harmonized: bool = False,
@@ -173,8 +171,8 @@ class Manifest:
         paths : iterable of path
         domain, domain_map, domain_by, workers
             As for `read`.
-        inverted : bool
-            0 is white in every PNG, TIFF and JPEG.
+        inverted : bool, optional
+            Polarity of every image, whatever its header or a manifest says.
         without_harmonized : bool
             Leave out what isotone made, where it is found in a folder.
 
@@ -194,8 +192,8 @@ class Manifest:
         given = [Path(path) for path in paths]
         tables = [_listed(path, others, notes) for path in given]
         table = cls(pd.concat(tables, ignore_index=True)).table
-        if inverted:
-            table["inverted"] = True
+        if inverted is not None:
+            table["inverted"] = inverted
         table, left_out, more = filled(table, options)
         left_out += len(others)
         if left_out:
@@ -213,7 +211,7 @@ class Manifest:
     def __iter__(self) -> Iterator[Row]:
         stated = self.table["stated_domain" if "stated_domain" in self.table else "domain"]
         columns = [_or_none(self.table[name]) for name in COLUMNS]
-        inverted = self.table["inverted"].tolist() if "inverted" in self.table else [False] * len(self)
+        inverted = self.table["inverted"].tolist() if "inverted" in self.table else [None] * len(self)
         for path, domain, label, patient, split, is_inverted, said in zip(
             *columns, inverted, _or_none(stated), strict=True
         ):
@@ -337,7 +335,7 @@ def _cleaned(table: pd.DataFrame, notes: list[str], lines: Sequence[int] | None 
             raise UsageError(f"{where} has no path", code="E_MANIFEST")
         table[column] = pd.array(cells, dtype=TEXT)
     if "inverted" in table:
-        table["inverted"] = _truths(table["inverted"])
+        table["inverted"] = pd.Series(_truths(table["inverted"]), dtype=object)
     return table
 
 
@@ -346,14 +344,14 @@ def _warn(notes: Sequence[str]) -> None:
         warnings.warn(note, stacklevel=3)
 
 
-def _truths(values: pd.Series[str]) -> NDArray[np.bool_]:
+def _truths(values: pd.Series[str]) -> list[bool | None]:
     text = values.astype(TEXT).fillna("").str.strip().str.lower()
     unknown = set(text) - {*MISSING, *TRUE, *FALSE}
     if unknown:
         raise UsageError(
             f"inverted is {sorted(unknown)[0]!r}", code="E_MANIFEST", next_step="Use true or false, or leave it empty."
         )
-    return text.isin(TRUE).to_numpy(bool)
+    return [True if word in TRUE else False if word in FALSE else None for word in text]
 
 
 def _refuse_straddling(table: pd.DataFrame) -> None:

@@ -41,15 +41,15 @@ class Job:
         Path of the output file, relative to the output folder.
     key : str
         Of the journal.
-    inverted : bool
-        From the manifest: 0 is white in this raster file.
+    inverted : bool, optional
+        Polarity as the user states it.
     """
 
     path: Path
     domain: str | None
     target: str
     key: str
-    inverted: bool = False
+    inverted: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,12 @@ class Delivery:
     def _deliver(self, job: Job) -> Outcome:
         target = safe_target(self.output, job.target)
         if job.domain in self.harmonizer.reference_domains:
-            return self._pass_through(job, read_header(job.path), target)
+            return self._pass_through(job, read_header(job.path, inverted=job.inverted), target)
         dataset = None
         if job.path.suffix.lower() in SUFFIXES:
             radiograph = read_raster(job.path, inverted=job.inverted)
         else:
-            radiograph, dataset = read_dicom(job.path)
+            radiograph, dataset = read_dicom(job.path, inverted=job.inverted)
         domain = job.domain or radiograph.header.domain
         radiograph = radiograph.with_domain(domain)
         if domain in self.harmonizer.reference_domains:
@@ -169,8 +169,19 @@ class Delivery:
     def _pass_through(self, job: Job, header: Header, target: Path) -> Outcome:
         outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
         if self.writes(outcome):
+            _refuse_other_polarity(job, header)
             copy_file(job.path, target)
         return outcome
+
+
+def _refuse_other_polarity(job: Job, header: Header) -> None:
+    """Refuse to copy an image whose header denies the polarity that the user states."""
+    if job.inverted is not None and header.format == "dicom" and read_header(job.path).inverted != job.inverted:
+        raise RadiographError(
+            "E_UNSUPPORTED",
+            "images of the reference are copied as they are, and its header denies the polarity that was stated",
+            next_step="Correct PhotometricInterpretation and PresentationLUTShape in the source.",
+        )
 
 
 def record_of(

@@ -136,6 +136,6 @@ class StateDelivery:
 
 def read_shown(job: Job) -> tuple[Shown, Radiograph]:
     """What the header alone says: the image's place in a presentation state, and a radiograph without pixels."""
-    radiograph, dataset = read_dicom_tables(job.path)
+    radiograph, dataset = read_dicom_tables(job.path, inverted=job.inverted)
     radiograph = radiograph.with_domain(job.domain or radiograph.header.domain)
     return Shown(dataset, radiograph.header, output_table(radiograph)), radiograph

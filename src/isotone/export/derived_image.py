@@ -18,6 +18,7 @@ from pydicom.uid import (
 )
 
 from isotone.curves import quantize
+from isotone.export.polarity import polarity_of
 from isotone.export.record import Record, Table
 from isotone.export.stamp import derived_type, stamp, text_of
 from isotone.export.write import Mapped, write_dicom
@@ -62,6 +63,8 @@ LOSSY = {
 }
 """Transfer syntaxes that are lossy by definition, and their LossyImageCompressionMethod."""
 ALTERED = {
+    "W_HIGHBIT": "values lie where HighBit says, which they did not",
+    "W_SIGN": "negative values have their sign in the upper bits too, which they had not",
     "W_HIGHBITS": "bits outside BitsStored are gone",
     "W_OVERSHOOT": "values beyond BitsStored were clipped",
 }
@@ -117,6 +120,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
         if low < high:
             changes.add_new("PixelPaddingRangeLimit", "US", ends[1])
     changes.ImageType = derived_type(dataset)
+    changes.update(polarity_of(dataset, source.header))
     for keyword in ENCODED:
         dataset.pop(keyword, None)
     stamp(dataset, replace(record, altered=tuple(altered)), table, changes, removed)

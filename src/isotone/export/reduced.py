@@ -33,8 +33,8 @@ FINER = (1, 2)
 def read_for_curve(harmonizer: ToneCurveHarmonizer, job: Job, *, finer: int | None) -> Radiograph:
     """An image for the sake of its curve, reduced where that can be had; None: whole."""
     side = _seen(harmonizer, job.domain) * (finer or 0)
-    image = read_dicom_reduced(job.path, side) if side else None
-    return read_dicom(job.path)[0] if image is None else image
+    image = read_dicom_reduced(job.path, side, inverted=job.inverted) if side else None
+    return read_dicom(job.path, inverted=job.inverted)[0] if image is None else image
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Trial:
         """
         with caught_warnings():
             side = _seen(self.harmonizer, job.domain)
-            small = {finer: read_dicom_reduced(job.path, side * finer) for finer in FINER}
+            small = {finer: read_dicom_reduced(job.path, side * finer, inverted=job.inverted) for finer in FINER}
             found = {finer: self._coefficients(job, image) for finer, image in small.items() if image is not None}
             if not found:
                 return {}
-            whole = self._coefficients(job, read_dicom(job.path)[0])
+            whole = self._coefficients(job, read_dicom(job.path, inverted=job.inverted)[0])
             return {finer: float(np.abs(coefficients - whole).max()) for finer, coefficients in found.items()}
 
     def _coefficients(self, job: Job, image: Radiograph) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from pydicom.uid import (
 
 from isotone.errors import RadiographError
 from isotone.export.derived_image import RESCALE
+from isotone.export.polarity import polarity_of
 from isotone.export.record import Record, Table
 from isotone.export.stamp import stamp
 from isotone.export.write import write_dicom
@@ -62,6 +63,9 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     lut.LUTExplanation = explanation(record)
     lut.add_new("LUTData", "OW", table.astype(">u2" if syntax == ExplicitVRBigEndian else "<u2").tobytes())
     changes.VOILUTSequence = [lut]
+    changes.update(polarity_of(dataset, header))
+    if "W_HIGHBIT" in header.codes:
+        changes.HighBit = header.bits_stored - 1
     stamp(dataset, record, table, changes, removed)
     write_dicom(dataset, syntax, target)
 

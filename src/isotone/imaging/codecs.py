@@ -6,8 +6,9 @@ where data are damaged; and none of its permissive decoders reads JPEG Lossless 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import imagecodecs
@@ -30,6 +31,8 @@ from pydicom.uid import (
 )
 
 from isotone.imaging.codestream import FrameSize, jpeg2000_size, jpeg_size
+from isotone.imaging.jpegxl import jpegxl_is_lossy, jpegxl_size
+from isotone.imaging.lossy import jpeg2000_is_lossy, jpeg_is_lossy
 
 Pixels = NDArray[Any]
 
@@ -47,11 +50,14 @@ class Codec:
         Frame → the size that it claims; None: the encoding claims none.
     lossy : bool
         Decoded values may overshoot BitsStored.
+    is_lossy : callable or None
+        The first `isotone.imaging.lossy.HEADER` bytes of a frame → whether it has lost anything; None: it cannot.
     """
 
     decode: Callable[[bytes, np.dtype[Any], int], Pixels]
     size: Callable[[bytes], FrameSize] | None
     lossy: bool = False
+    is_lossy: Callable[[bytes], bool] | None = None
 
     @property
     def marked(self) -> bool:
@@ -75,18 +81,49 @@ def _rle(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
     return np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype=dtype, out=length), dtype)
 
 
+def _jpegxl(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
+    return imagecodecs.jpegxl_decode(frame, numthreads=1)
+
+
+def _deflated(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    words = inflater.decompress(frame, length + length % 2 + 1)  # one more than there may be
+    if not length <= len(words) <= length + length % 2 or not inflater.eof:
+        raise ValueError("inflates to another length")
+    return np.frombuffer(words[:length], dtype)
+
+
+def _as_it_is(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
+    if not length <= len(frame) <= length + length % 2:
+        raise ValueError("has another length")
+    return np.frombuffer(frame[:length], dtype)
+
+
+_JPEG = Codec(_jpeg, jpeg_size, is_lossy=jpeg_is_lossy)
+_JPEG_LS = Codec(_jpegls, jpeg_size, is_lossy=jpeg_is_lossy)
+_JPEG_2000 = Codec(_jpeg2000, jpeg2000_size, is_lossy=jpeg2000_is_lossy)
+_JPEG_XL = Codec(_jpegxl, jpegxl_size, is_lossy=jpegxl_is_lossy)
+JPEGXLLossless, JPEGXLJPEGRecompression, JPEGXL = (UID(f"1.2.840.10008.1.2.4.{n}") for n in (110, 111, 112))
+DeflatedImageFrame, EncapsulatedUncompressed = UID("1.2.840.10008.1.2.8.1"), UID("1.2.840.10008.1.2.1.98")
+"""Transfer syntaxes that pydicom has no keyword for (PS3.5 10.17 to 10.20, A.4.11)."""
+
 CODECS: dict[UID, Codec] = {
-    JPEGBaseline8Bit: Codec(_jpeg, jpeg_size, lossy=True),
-    JPEGExtended12Bit: Codec(_jpeg, jpeg_size, lossy=True),
-    JPEGLossless: Codec(_jpeg, jpeg_size),
-    JPEGLosslessSV1: Codec(_jpeg, jpeg_size),
-    JPEGLSLossless: Codec(_jpegls, jpeg_size),
-    JPEGLSNearLossless: Codec(_jpegls, jpeg_size, lossy=True),
-    JPEG2000Lossless: Codec(_jpeg2000, jpeg2000_size),
-    JPEG2000: Codec(_jpeg2000, jpeg2000_size, lossy=True),
-    HTJ2KLossless: Codec(_jpeg2000, jpeg2000_size),
-    HTJ2KLosslessRPCL: Codec(_jpeg2000, jpeg2000_size),
-    HTJ2K: Codec(_jpeg2000, jpeg2000_size, lossy=True),
+    JPEGBaseline8Bit: replace(_JPEG, lossy=True),
+    JPEGExtended12Bit: replace(_JPEG, lossy=True),
+    JPEGLossless: _JPEG,
+    JPEGLosslessSV1: _JPEG,
+    JPEGLSLossless: _JPEG_LS,
+    JPEGLSNearLossless: replace(_JPEG_LS, lossy=True),
+    JPEG2000Lossless: _JPEG_2000,
+    JPEG2000: replace(_JPEG_2000, lossy=True),
+    HTJ2KLossless: _JPEG_2000,
+    HTJ2KLosslessRPCL: _JPEG_2000,
+    HTJ2K: replace(_JPEG_2000, lossy=True),
+    JPEGXLLossless: _JPEG_XL,
+    JPEGXLJPEGRecompression: replace(_JPEG_XL, lossy=True, is_lossy=lambda start: True),  # it was a lossy JPEG before
+    JPEGXL: replace(_JPEG_XL, lossy=True),
     RLELossless: Codec(_rle, None),
+    DeflatedImageFrame: Codec(_deflated, None),
+    EncapsulatedUncompressed: Codec(_as_it_is, None),
 }
-"""Every compressed transfer syntax that is read."""
+"""Every encapsulated transfer syntax that is read."""

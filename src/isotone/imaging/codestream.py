@@ -6,6 +6,7 @@ what somebody has planted in a comment.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from struct import error as StructError
@@ -13,6 +14,7 @@ from struct import unpack_from
 
 SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Start-of-frame markers of JPEG (ITU-T T.81 table B.1) and JPEG-LS (T.87 C.1.1)."""
+START_OF_SCAN = 0xDA
 STANDALONE = {0x01, *range(0xD0, 0xD8)}
 """Markers without a segment."""
 SEGMENTS = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xF8, 0xFE}
@@ -44,13 +46,13 @@ def has_end(frame: bytes) -> bool:
     return any(END_OF_IMAGE in some[-MAX_JUNK:] for some in (frame, bare, bare.rstrip(bare[-1:])))
 
 
-def jpeg_size(frame: bytes) -> FrameSize:
-    """Size of a JPEG or JPEG-LS frame (T.81 B.2.2).
+def jpeg_segments(frame: bytes) -> Iterator[tuple[int, int]]:
+    """Code and offset of each marker of a JPEG or JPEG-LS frame up to its first scan (T.81 B.1.1).
 
     Raises
     ------
     ValueError
-        No start-of-frame segment.
+        The frame ends before, or has what decoders do not agree about.
     """
     if frame[:2] != b"\xff\xd8":
         raise ValueError("no start of image")
@@ -64,15 +66,33 @@ def jpeg_size(frame: bytes) -> FrameSize:
                 at += 1
             elif code in STANDALONE:
                 at += 2
-            elif code in SOF:
-                precision, rows, columns, components = unpack_from(">BHHB", frame, at + 4)
-                return FrameSize(rows, columns, components, precision)
-            elif code in SEGMENTS:
+            elif code in SOF | SEGMENTS | {START_OF_SCAN}:
+                yield code, at
                 at += 2 + max(2, unpack_from(">H", frame, at + 2)[0])
             else:
-                raise ValueError("a marker that has no place before the start of frame")
+                raise ValueError("a marker that has no place before the first scan")
     except StructError:
         raise ValueError("no start of frame") from None
+
+
+def jpeg_size(frame: bytes) -> FrameSize:
+    """Size of a JPEG or JPEG-LS frame (T.81 B.2.2).
+
+    Raises
+    ------
+    ValueError
+        No start-of-frame segment.
+    """
+    for code, at in jpeg_segments(frame):
+        if code in SOF:
+            try:
+                precision, rows, columns, components = unpack_from(">BHHB", frame, at + 4)
+            except StructError:
+                break
+            return FrameSize(rows, columns, components, precision)
+        if code == START_OF_SCAN:
+            raise ValueError("a marker that has no place before the start of frame")
+    raise ValueError("no start of frame")
 
 
 def jpeg2000_size(frame: bytes) -> FrameSize:
@@ -83,9 +103,7 @@ def jpeg2000_size(frame: bytes) -> FrameSize:
     ValueError
         No SIZ segment, or one that describes no image.
     """
-    start = _codestream_in_boxes(frame) if frame.startswith(SIGNATURE) else 0
-    if frame[start : start + 4] != CODESTREAM:
-        raise ValueError("no codestream")
+    start = codestream_start(frame)
     try:
         right, bottom, left, top = unpack_from(">4I", frame, start + 8)
         components, depth = unpack_from(">HB", frame, start + 40)
@@ -94,8 +112,28 @@ def jpeg2000_size(frame: bytes) -> FrameSize:
     return FrameSize(bottom - top, right - left, components, (depth & 0x7F) + 1)
 
 
-def _codestream_in_boxes(frame: bytes) -> int:
-    """Offset of the contents of the first codestream box (T.800 I.4)."""
+def codestream_start(frame: bytes) -> int:
+    """Offset of the codestream, bare or in a JP2 box.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    start = find_box(frame, b"jp2c")[0] if frame.startswith(SIGNATURE) else 0
+    if frame[start : start + 4] != CODESTREAM:
+        raise ValueError("no codestream")
+    return start
+
+
+def find_box(frame: bytes, *kinds: bytes) -> tuple[int, bytes]:
+    """Offset of the contents of the first box of one of these kinds, and which (T.800 I.4; JPEG XL has the same boxes).
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
     at = 0
     with suppress(StructError):
         while at < len(frame):
@@ -103,8 +141,8 @@ def _codestream_in_boxes(frame: bytes) -> int:
             head = 8
             if length == 1:
                 (length,), head = unpack_from(">Q", frame, at + 8), 16
-            if kind == b"jp2c":
-                return at + head
+            if kind in kinds:
+                return at + head, kind
             if length < head:  # 0: to the end of the file
                 break
             at += length

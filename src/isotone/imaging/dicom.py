@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
 
+from isotone.imaging.codecs import CODECS
 from isotone.imaging.coded import INTENT_OF_CLASS, INTENTS, MODALITIES, coded, hashed
 from isotone.imaging.frame import Layout, decode, read_layout, refuse_empty
+from isotone.imaging.lossy import HEADER
 from isotone.imaging.ours import is_ours
 from isotone.imaging.part10 import Part10File, open_part10
 from isotone.imaging.presentation import Presentation, read_presentation
-from isotone.imaging.radiograph import Header, Radiograph
+from isotone.imaging.radiograph import Header, Radiograph, Stored
 from isotone.imaging.reduced import JPEG_2000, decode_reduced
 from isotone.imaging.scanner_name import without_version
 from isotone.imaging.warned import Warned, caught_warnings
@@ -26,7 +29,7 @@ IDENTITY, PLACE = ("SOPClassUID", "SOPInstanceUID"), ("SeriesInstanceUID", "Stud
 """UIDs without which no object can be derived from it, and those without which none can refer to it."""
 
 
-def read_dicom_header(path: Path, *, domain: str | None = None) -> Header:
+def read_dicom_header(path: Path, *, domain: str | None = None, inverted: bool | None = None) -> Header:
     """What a DICOM file says of its image; no pixel is decoded, but every size is checked.
 
     Raises
@@ -34,10 +37,12 @@ def read_dicom_header(path: Path, *, domain: str | None = None) -> Header:
     RadiographError
         As `isotone.imaging.read.read_header`.
     """
-    return read_dicom_tables(path, domain=domain)[0].header
+    return read_dicom_tables(path, domain=domain, inverted=inverted)[0].header
 
 
-def read_dicom_tables(path: Path, *, domain: str | None = None) -> tuple[Radiograph, FileDataset]:
+def read_dicom_tables(
+    path: Path, *, domain: str | None = None, inverted: bool | None = None
+) -> tuple[Radiograph, FileDataset]:
     """A DICOM image without its pixels, of shape (0, 0), and the dataset up to them.
 
     Raises
@@ -46,18 +51,14 @@ def read_dicom_tables(path: Path, *, domain: str | None = None) -> tuple[Radiogr
         As `isotone.imaging.read.read_header`.
     """
     with caught_warnings() as warned, open_part10(path) as file:
-        layout = read_layout(file)
-        presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned)
-        facts = _facts(file, layout, presentation, domain, warned)
-    header = Header(**facts, warnings=warned.lines())  # type: ignore[arg-type]
-    nothing = np.zeros((0, 0), np.uint8 if layout.bits <= 8 else np.uint16)
-    radiograph = Radiograph(
-        nothing, presentation.tone, header, display=presentation.display, padding=presentation.padding
-    )
-    return radiograph, file.dataset
+        told = _tell(file, warned, domain=domain, inverted=inverted)
+    nothing = np.zeros((0, 0), np.uint8 if told.layout.bits <= 8 else np.uint16)
+    return told.radiograph(nothing, warned), file.dataset
 
 
-def read_dicom(path: Path, *, domain: str | None = None, window: str | None = None) -> tuple[Radiograph, FileDataset]:
+def read_dicom(
+    path: Path, *, domain: str | None = None, inverted: bool | None = None, window: str | None = None
+) -> tuple[Radiograph, FileDataset]:
     """A DICOM image, and the dataset that it was read from (pixel data included, as they are in the file).
 
     Raises
@@ -66,19 +67,14 @@ def read_dicom(path: Path, *, domain: str | None = None, window: str | None = No
         As `isotone.imaging.read.read_radiograph`.
     """
     with caught_warnings() as warned, open_part10(path) as file:
-        layout = read_layout(file)
-        presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned, window)
-        facts = _facts(file, layout, presentation, domain, warned)
-        dataset = file.with_pixels(layout.length)
-        stored = decode(dataset, layout, path, warned)
-    refuse_empty(stored, presentation.padding, path)
-    header = Header(**facts, warnings=warned.lines())  # type: ignore[arg-type]
-    return Radiograph(
-        stored, presentation.tone, header, display=presentation.display, padding=presentation.padding
-    ), dataset
+        told = _tell(file, warned, domain=domain, inverted=inverted, window=window)
+        dataset = file.with_pixels(told.layout.length)
+        stored = decode(dataset, told.layout, path, warned)
+    refuse_empty(stored, told.presentation.padding, path)
+    return told.radiograph(stored, warned), dataset
 
 
-def read_dicom_reduced(path: Path, side: int) -> Radiograph | None:
+def read_dicom_reduced(path: Path, side: int, *, inverted: bool | None = None) -> Radiograph | None:
     """A JPEG 2000 image at 1 / 2, 1 / 4, … of its size, in a fraction of the time; its header is that of the whole.
 
     Parameters
@@ -86,6 +82,8 @@ def read_dicom_reduced(path: Path, side: int) -> Radiograph | None:
     path : Path
     side : int
         Pixels that the shorter side keeps, at least.
+    inverted : bool, optional
+        As for `isotone.imaging.read.read_radiograph`.
 
     Returns
     -------
@@ -98,22 +96,45 @@ def read_dicom_reduced(path: Path, side: int) -> Radiograph | None:
         As `read_dicom`, for what is told before decoding.
     """
     with caught_warnings() as warned, open_part10(path) as file:
-        layout = read_layout(file)
-        presentation = read_presentation(file.dataset, layout.bits, layout.signed, path, warned)
-        facts = _facts(file, layout, presentation, None, warned)
-        found = decode_reduced(file.with_pixels(), layout, path, side) if layout.syntax in JPEG_2000 else None
+        told = _tell(file, warned, inverted=inverted)
+        found = decode_reduced(file.with_pixels(), told.layout, path, side) if told.layout.syntax in JPEG_2000 else None
     if found is None:
         return None
     stored, step = found
-    refuse_empty(stored, presentation.padding, path)
-    header = Header(**facts, warnings=warned.lines())  # type: ignore[arg-type]
-    return Radiograph(stored, presentation.tone, header, padding=presentation.padding, step=step)
+    refuse_empty(stored, told.presentation.padding, path)
+    return replace(told.radiograph(stored, warned), display=None, step=step)
 
 
-def _facts(
-    file: Part10File, layout: Layout, presentation: Presentation, domain: str | None, warned: Warned
-) -> dict[str, object]:
-    """The fields of `Header`, warnings apart: further ones may come up while the pixels are decoded."""
+@dataclass(frozen=True)
+class _Told:
+    """What a header tells, warnings apart: further ones may come up while the pixels are decoded."""
+
+    layout: Layout
+    presentation: Presentation
+    header: Header
+
+    def radiograph(self, stored: Stored, warned: Warned) -> Radiograph:
+        shown = self.presentation
+        header = replace(self.header, warnings=warned.lines())
+        return Radiograph(stored, shown.tone, header, display=shown.display, padding=shown.padding)
+
+
+def _tell(
+    file: Part10File,
+    warned: Warned,
+    *,
+    domain: str | None = None,
+    inverted: bool | None = None,
+    window: str | None = None,
+) -> _Told:
+    layout = read_layout(file)
+    presentation = read_presentation(
+        file.dataset, layout.bits, layout.signed, file.path, warned, window=window, inverted=inverted
+    )
+    return _Told(layout, presentation, _header(file, layout, presentation, domain, warned))
+
+
+def _header(file: Part10File, layout: Layout, presentation: Presentation, domain: str | None, warned: Warned) -> Header:
     header = file.dataset
     for code in file.codes:
         warned.add(code)
@@ -125,33 +146,43 @@ def _facts(
     scanner = [_text(header, keyword, warned) for keyword in ("Manufacturer", "ManufacturerModelName")]
     processing = [_text(header, f"AcquisitionDeviceProcessing{part}", warned) for part in ("Description", "Code")]
     serial = _text(header, "DetectorID", warned) or _text(header, "DeviceSerialNumber", warned)
-    return {
-        "path": file.path,
-        "format": "dicom",
-        "domain": " ".join(filter(None, scanner)) or domain,
-        "version": without_version(scanner[1] or "")[1],
-        "bits_stored": layout.bits,
-        "rows": layout.rows,
-        "columns": layout.columns,
-        "signed": layout.signed,
-        "inverted": presentation.inverted,
-        "window": presentation.window,
-        "explanation": presentation.explanation,
-        "modality": coded(_text(header, "Modality", warned), MODALITIES),
-        "body_part": coded(_text(header, "BodyPartExamined", warned)),
-        "view": coded(_text(header, "ViewPosition", warned)),
-        "laterality": coded(_text(header, "ImageLaterality", warned) or _text(header, "Laterality", warned)),
-        "intent": _intent(header, warned),
-        "photometric": _text(header, "PhotometricInterpretation", warned),
-        "transfer_syntax": str(layout.syntax),
-        "software": _text(header, "SoftwareVersions", warned),
-        "station": _text(header, "StationName", warned),
-        "processing": " ".join(filter(None, processing)) or None,
-        "detector": None if serial is None else hashed(serial),
-        "patient_id": _text(header, "PatientID", warned),
-        "study_uid": _text(header, "StudyInstanceUID", warned),
-        "instance_uid": _text(header, "SOPInstanceUID", warned),
-    }
+    return Header(
+        path=file.path,
+        format="dicom",
+        domain=" ".join(filter(None, scanner)) or domain,
+        version=without_version(scanner[1] or "")[1],
+        bits_stored=layout.bits,
+        rows=layout.rows,
+        columns=layout.columns,
+        signed=layout.signed,
+        inverted=presentation.inverted,
+        window=presentation.window,
+        explanation=presentation.explanation,
+        modality=coded(_text(header, "Modality", warned), MODALITIES),
+        body_part=coded(_text(header, "BodyPartExamined", warned)),
+        view=coded(_text(header, "ViewPosition", warned)),
+        laterality=coded(_text(header, "ImageLaterality", warned) or _text(header, "Laterality", warned)),
+        intent=_intent(header, warned),
+        photometric=_text(header, "PhotometricInterpretation", warned),
+        transfer_syntax=str(layout.syntax),
+        software=_text(header, "SoftwareVersions", warned),
+        station=_text(header, "StationName", warned),
+        processing=" ".join(filter(None, processing)) or None,
+        detector=None if serial is None else hashed(serial),
+        patient_id=_text(header, "PatientID", warned),
+        study_uid=_text(header, "StudyInstanceUID", warned),
+        instance_uid=_text(header, "SOPInstanceUID", warned),
+        lossy=_is_lossy(file, layout, warned),
+    )
+
+
+def _is_lossy(file: Part10File, layout: Layout, warned: Warned) -> bool:
+    """Whether the pixels have been lossily compressed, as the frame shows or the header says."""
+    codec = CODECS.get(layout.syntax)
+    shown = codec is not None and codec.is_lossy is not None and codec.is_lossy(file.start_of_frame(HEADER))
+    if shown and codec is not None and not codec.lossy:
+        warned.add("W_LOSSY")
+    return shown or _text(file.dataset, "LossyImageCompression", warned) == "01"
 
 
 def _check_uids(header: Dataset, warned: Warned) -> None:

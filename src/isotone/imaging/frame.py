@@ -90,12 +90,8 @@ def read_layout(file: Part10File) -> Layout:
     if syntax in MPEGTransferSyntaxes:
         raise RadiographError("E_UNSUPPORTED", "a video", file=path)
     if syntax not in NATIVE and syntax not in CODECS:
-        raise RadiographError(
-            "E_CODEC",
-            f"no decoder for {syntax.name if syntax.name != syntax else 'a transfer syntax without a name'}",
-            file=path,
-            next_step="Decompress it first, for example with gdcmconv --raw.",
-        )
+        name = syntax.name if syntax.name != syntax else "a transfer syntax without a name"
+        raise RadiographError("E_CODEC", f"no decoder for {name}", file=path)
     numbers = {
         keyword: _integer(header, keyword, path)
         for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
@@ -116,7 +112,7 @@ def read_layout(file: Part10File) -> Layout:
 def _refuse_unsupported(header: Dataset, tag: int, path: Path) -> None:
     if tag != PIXEL_DATA:
         raise RadiographError("E_UNSUPPORTED", "floating-point pixel data", file=path)
-    photometric = str(header.get("PhotometricInterpretation") or "").strip()
+    photometric = str(header.get("PhotometricInterpretation") or "").strip().upper()
     if _integer(header, "SamplesPerPixel", path, default=1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         kind = coded(photometric, PHOTOMETRIC) if photometric else "unnamed"
         raise RadiographError("E_UNSUPPORTED", f"photometric interpretation {kind}, not greyscale", file=path)
@@ -177,7 +173,7 @@ def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stor
     path : Path
         For messages.
     warned : Warned
-        Takes W_HIGHBITS and W_OVERSHOOT.
+        Takes W_HIGHBIT, W_HIGHBITS, W_SIGN and W_OVERSHOOT.
 
     Returns
     -------
@@ -202,11 +198,35 @@ def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stor
     words = words.reshape(layout.rows, layout.columns)
     exact = codec is None or codec.size is None
     if exact and layout.high_bit >= layout.bits:
-        below = layout.high_bit + 1 - layout.bits
-        if np.any(words & words.dtype.type(2**below - 1)):
-            warned.add("W_HIGHBITS")
-        words = words >> words.dtype.type(below)
+        words = _brought_down(words, layout, warned)
     return _within_bits(words, layout, exact, codec is not None and codec.lossy, path, warned)
+
+
+def _brought_down(words: NDArray[np.unsignedinteger], layout: Layout, warned: Warned) -> NDArray[np.unsignedinteger]:
+    """Values from the upper bits of their words, where HighBit says they are (PS3.5 8.1.1 of 2013 and before).
+
+    Some writers state the high bit of the word for that of values that lie at the bottom. Then bits below the stated
+    ones are set, and no value is larger than BitsStored allows: shifting would lose bits, so HighBit is not believed.
+    """
+    below = layout.high_bit + 1 - layout.bits
+    if np.any(words & words.dtype.type(2**below - 1)):
+        if words.max() < 2**layout.bits or (layout.signed and _is_extended(words, layout.bits)):
+            warned.add("W_HIGHBIT")
+            return words
+        warned.add("W_HIGHBITS")
+    words = words >> words.dtype.type(below)
+    if layout.signed and layout.high_bit == layout.allocated - 1:
+        sign = words.dtype.type(2 ** (layout.bits - 1))
+        words = (words ^ sign) - sign
+    return words
+
+
+def _is_extended(words: NDArray[np.unsignedinteger], bits: int) -> bool:
+    """Whether signed values of `bits` bits have their sign in every bit above those."""
+    values = words.view(f"i{words.dtype.itemsize}")
+    low, top = int(values.min()), int(values.max())
+    half = 1 << bits - 1
+    return -half <= low and top < half
 
 
 def _native(dataset: Dataset, layout: Layout) -> NDArray[np.unsignedinteger]:
@@ -261,7 +281,7 @@ def _within_bits(
         top = int(words.max())
         beyond = top > limit
     if beyond and exact:
-        warned.add("W_HIGHBITS")
+        warned.add("W_SIGN" if layout.signed and int(words.max()) <= limit else "W_HIGHBITS")
     elif beyond and lossy and not layout.signed and top <= limit + limit // 4:
         warned.add("W_OVERSHOOT")
         words = np.minimum(words, words.dtype.type(limit))

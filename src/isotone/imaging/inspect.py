@@ -33,7 +33,7 @@ class Listed(NamedTuple):
 
     path: Path
     domain: str | None = None
-    inverted: bool = False
+    inverted: bool | None = None
     found: bool = False
 
 
@@ -96,11 +96,11 @@ def _deliveries(header: Header) -> list[str]:
 @dataclass(frozen=True)
 class _Look:
     domain: str | None
-    inverted: bool
+    inverted: bool | None
     decode: bool
 
     def __call__(self, item: Listed) -> Header | None:
-        inverted = self.inverted or item.inverted
+        inverted = item.inverted if self.inverted is None else self.inverted
         try:
             if self.decode:
                 header = read_radiograph(item.path, domain=self.domain, inverted=inverted).header
@@ -117,7 +117,7 @@ def inspect(
     paths: Iterable[str | Path | Listed],
     *,
     domain: str | None = None,
-    inverted: bool = False,
+    inverted: bool | None = None,
     decode: bool = True,
     workers: int = 1,
     left_out: Callable[[Path], object] = lambda path: None,

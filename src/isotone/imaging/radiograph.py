@@ -42,7 +42,7 @@ class Header:
     rows, columns : int
         Size in pixels.
     inverted : bool
-        MONOCHROME1, PresentationLUTShape INVERSE, or what the user said of a raster image.
+        The largest modality output is black: by MONOCHROME1, PresentationLUTShape INVERSE, or what the user said.
     window : str or None
         The display window or table in words, and which of how many; None: none, full range.
     explanation : str or None
@@ -51,6 +51,8 @@ class Header:
         Codes; what is not one is replaced by a mark (`isotone.imaging.coded`).
     intent : str or None
         "FOR PRESENTATION" or "FOR PROCESSING", by the SOP class or PresentationIntentType (DX, MG).
+    lossy : bool
+        The pixels have been lossily compressed: the file says so, or its compressed frame shows it.
     software, station, processing : str or None
         SoftwareVersions, StationName, and AcquisitionDeviceProcessingDescription with its code: free text, so that a
         model, or the name of a domain, holds its SHA-256 alone.
@@ -80,6 +82,7 @@ class Header:
     photometric: str | None = None
     transfer_syntax: str | None = None
     version: str | None = None
+    lossy: bool = False
     software: str | None = field(default=None, repr=False)
     station: str | None = field(default=None, repr=False)
     processing: str | None = field(default=None, repr=False)

@@ -10,7 +10,7 @@ from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
 from isotone.imaging.raster import read_raster, read_raster_header
 
 
-def read_header(path: str | Path, *, domain: str | None = None, inverted: bool = False) -> Header:
+def read_header(path: str | Path, *, domain: str | None = None, inverted: bool | None = None) -> Header:
     """What a file says of its image; no pixel is decoded.
 
     Parameters
@@ -26,14 +26,14 @@ def read_header(path: str | Path, *, domain: str | None = None, inverted: bool =
     path = Path(path)
     if path.suffix.lower() in RASTER_SUFFIXES:
         return read_raster_header(path, domain=domain, inverted=inverted)
-    return read_dicom_header(path, domain=domain)
+    return read_dicom_header(path, domain=domain, inverted=inverted)
 
 
 def read_radiograph(
     path: str | Path,
     *,
     domain: str | None = None,
-    inverted: bool = False,
+    inverted: bool | None = None,
     window: str | None = None,
 ) -> Radiograph:
     """Read one image.
@@ -46,8 +46,9 @@ def read_radiograph(
         A regular file; links are not followed.
     domain : str, optional
         Name of the scanner where the header has none.
-    inverted : bool
-        For PNG, TIFF and JPEG: 0 is white. DICOM files say it themselves.
+    inverted : bool, optional
+        Polarity as the user knows it, whatever the file says: True, 0 is white (in DICOM: the largest output of the
+        Modality LUT is black); False, 0 is black. Default: as a DICOM or TIFF file says; 0 is black in PNG and JPEG.
     window : str, optional
         Of several windows or VOI LUTs of a DICOM file the one with this explanation, which `Radiograph.display` then
         shows; default: the first. The curve is over the full range in any case.
@@ -65,4 +66,4 @@ def read_radiograph(
     path = Path(path)
     if path.suffix.lower() in RASTER_SUFFIXES:
         return read_raster(path, domain=domain, inverted=inverted)
-    return read_dicom(path, domain=domain, window=window)[0]
+    return read_dicom(path, domain=domain, inverted=inverted, window=window)[0]

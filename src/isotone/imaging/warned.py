@@ -14,8 +14,10 @@ WARNINGS = {
     "W_CHARSET": "the character set is unknown or text does not fit it",
     "W_HARMONIZED": "isotone made this image; apply refuses to harmonize it again",
     "W_HEADER": "a header value breaks the rules of its type",
+    "W_HIGHBIT": "HighBit contradicts the pixels, which lie in the lowest bits, and was ignored",
     "W_HIGHBITS": "bits outside BitsStored are set and were ignored",
     "W_INTENT": "PresentationIntentType contradicts the SOP class, which was followed",
+    "W_LOSSY": "the compressed frame is lossy, though its transfer syntax is lossless",
     "W_NO_STATE": "it lacks its own UID or that of class, series or study; --deliver gsps refuses it",
     "W_NO_UID": "without SOP class and instance UID nothing can be derived from it; apply refuses it",
     "W_OVERSHOOT": "lossy values beyond BitsStored were clipped",
@@ -23,10 +25,11 @@ WARNINGS = {
     "W_PADDING": "PixelPaddingValue is not a possible stored value and was ignored",
     "W_POLARITY": "PresentationLUTShape contradicts the photometric interpretation and was followed",
     "W_PREAMBLE": "the preamble is that of a program or archive",
-    "W_RGB": "three equal channels were read as one",
-    "W_TABLE": "a look-up table states the wrong depth and was read with the one it has",
+    "W_RGB": "equal channels, or an opaque alpha channel, were read as one",
+    "W_SIGN": "negative values lack the sign in their upper bits, and were read by the bits of BitsStored",
+    "W_TABLE": "a VOI LUT states a depth that its entries do not have; its largest entry is shown white",
     "W_UID": "a unique identifier is missing or not valid",
-    "W_WINDOW": "the display window or VOI LUT is unusable; full range instead",
+    "W_WINDOW": "a display window or VOI LUT is unusable; the next that can be used, or full range, instead",
 }
 """Stable codes of warnings (public API) and what each says."""
 
