@@ -97,6 +97,21 @@ def test_what_a_harmonizer_does_not_know_keeps_its_other_rows(cohort: Path, tmp_
     assert f"only has nothing for {REFERENCE} (E_DOMAIN)." in found.notes
 
 
+def test_paths_are_written_beside_the_report_where_asked_for(cohort: Path, tmp_path: Path) -> None:
+    """And nowhere else; the image that cannot be read is among them."""
+    rows = pd.read_csv(cohort)
+    (cohort.parent / "=1+1.png").write_bytes(b"\x89PNG no more")
+    rows.loc[rows.index[(rows.split == "test") & (rows.domain == SOURCE)][0], "path"] = "=1+1.png"
+    rows.to_csv(cohort.parent / "one-broken.csv", index=False)
+    found = run(cohort.parent / "one-broken.csv", tmp_path, harmonizers={}, baselines=(), with_paths=True)
+    paths = pd.read_csv(tmp_path / "paths.csv").set_index("image")["path"]
+    assert set(paths.index) == {*pd.read_csv(tmp_path / "scores.csv")["image"], found.refused[0].image}
+    assert Path(paths[found.refused[0].image]).name == "=1+1.png"
+    assert all(Path(p).is_file() for p in paths)
+    for file in (tmp_path / "report.html", tmp_path / "results.json", tmp_path / "scores.csv"):
+        assert str(cohort.parent) not in file.read_text(encoding="utf-8")
+
+
 class Picky(Power):
     """Refuses what is bright: the very images that its curve would change most."""
 

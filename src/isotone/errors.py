@@ -43,6 +43,7 @@ NEXT_STEP = {
     "E_CURVE": "Fit the curve again.",
     "E_RESTORE": "Use the source image: this one carries no isotone curve that can be undone.",
     "E_MANIFEST": "Correct the manifest.",
+    "E_RESULTS": "Run evaluate again with this version, or fetch the folder again from its source.",
     "E_USAGE": "See --help.",
     "E_EXTRA": installing("train"),
     "E_WEIGHTS": "Give a file of weights, or use --perceptual classifier.",

@@ -99,6 +99,9 @@ def evaluate(
     with_images: Annotated[
         bool, typer.Option("--with-images", help="Show images in the report; they may identify a patient.")
     ] = False,
+    with_paths: Annotated[
+        bool, typer.Option("--with-paths", help="Write paths.csv: which image of the report lies where.")
+    ] = False,
     refit: Annotated[
         bool, typer.Option("--refit", help="Leakage tests and learning curve, which need new fits.")
     ] = False,
@@ -122,10 +125,12 @@ def evaluate(
         )
     rows = read_manifest(manifest)
     left_out = LeftOut()
-    inputs = (manifest, classifier, predictions, reference, harmonizer, baseline, with_images, refit, seed)
+    inputs = (manifest, classifier, predictions, reference, harmonizer, baseline, with_images, with_paths, refit, seed)
     if predictions is not None:
         with run_in(output, force, "evaluate", *inputs):
-            results = evaluate_predictions(rows, predictions, reference or (), output=output, seed=seed)
+            results = evaluate_predictions(
+                rows, predictions, reference or (), output=output, with_paths=with_paths, seed=seed
+            )
     else:
         loaded, frozen = _harmonizers(harmonizer or ()), load_classifier(classifier or Path(), device, allow_code)
         with run_in(output, force, "evaluate", *inputs):
@@ -136,6 +141,7 @@ def evaluate(
                 baselines=baseline or (),
                 output=output,
                 with_images=with_images,
+                with_paths=with_paths,
                 refit=refit,
                 seed=seed,
                 workers=workers,

@@ -101,8 +101,8 @@ def compare(first: str | Path, second: str | Path, *, seed: int = 0) -> Differen
     a, b = runs
     if a.classes != b.classes:
         raise UsageError(f"the classes differ: {', '.join(a.classes)} and {', '.join(b.classes)}", file=second)
-    keys = {(d, i): k for k, (d, i) in enumerate(zip(b.domain, b.image, strict=True))}
-    pairs = [(k, keys[d, i]) for k, (d, i) in enumerate(zip(a.domain, a.image, strict=True)) if (d, i) in keys]
+    keys = {key: k for k, key in enumerate(b.keys())}
+    pairs = [(k, keys[key]) for k, key in enumerate(a.keys()) if key in keys]
     if not pairs:
         raise UsageError("the two runs have no image in common", file=second)
     at_a, at_b = np.array(pairs).T

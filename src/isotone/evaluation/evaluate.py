@@ -28,6 +28,7 @@ from isotone.evaluation.material import (
     refuse_nothing,
 )
 from isotone.evaluation.one_pass import Transform, Unchanged
+from isotone.evaluation.paths import write_paths
 from isotone.evaluation.refit import refit_checks
 from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Provenance, Results
@@ -46,6 +47,7 @@ def evaluate(
     baselines: Sequence[str] = (),
     output: str | Path,
     with_images: bool = False,
+    with_paths: bool = False,
     refit: bool = False,
     seed: int = 0,
     workers: int = 1,
@@ -70,6 +72,8 @@ def evaluate(
         Gets ``results.json``, ``scores.csv``, ``report.html`` and ``figures/``.
     with_images : bool
         Show a handful of images in the report; they may identify a patient.
+    with_paths : bool
+        Write ``paths.csv`` too: which image of the report and of ``scores.csv`` lies where. It names files.
     refit : bool
         Fit the harmonizers again, with shuffled labels and on fewer images (`isotone.evaluation.refit`).
     seed : int
@@ -107,6 +111,7 @@ def evaluate(
     results.provenance.harmonizers = _digests(harmonizers)
     material.scores.write(Path(output) / "scores.csv")
     results.write(Path(output) / "results.json")
+    write_paths(Path(output), material.paths() if with_paths else None)
     write_report(results, Path(output), material=material, methods=methods, with_images=with_images, workers=workers)
     return results
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Material:
         Images that could not be read.
     left_out : list of Row
         Images that the classifier was trained on, by its record.
+    unread : list of Path
+        Of the images that could not be read.
     """
 
     scores: Scores
@@ -49,6 +51,12 @@ class Material:
     features: dict[str, dict[int, NDArray[np.float32]]]
     refused: list[Refused]
     left_out: list[Row]
+    unread: list[Path] = field(default_factory=list)
+
+    def paths(self) -> Iterator[tuple[str, Path]]:
+        """Which image of the results lies where, those included that could not be read."""
+        yield from zip(self.scores.image.tolist(), (row.path for row in self.rows), strict=True)
+        yield from zip((r.image for r in self.refused), self.unread, strict=True)
 
 
 def gather(
@@ -129,7 +137,8 @@ def gather(
     )
     at = {row: k for k, row in enumerate(read)}
     features = {m: {at[i]: f for i, f in there.items() if i in at} for m, there in observed.features.items()}
-    return Material(scores, [rows[i] for i in read], images, features, _refused(rows, observed), left_out)
+    unread = [rows[i].path for i in observed.refused]
+    return Material(scores, [rows[i] for i in read], images, features, _refused(rows, observed), left_out, unread)
 
 
 def _known(

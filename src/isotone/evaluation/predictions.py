@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from isotone.data.manifest import Manifest
 from isotone.data.splits import with_splits
 from isotone.errors import UsageError
 from isotone.evaluation.cautions import cautions
 from isotone.evaluation.evaluate import compare_methods
+from isotone.evaluation.paths import write_paths
+from isotone.evaluation.prediction_table import Predictions, read_predictions
 from isotone.evaluation.report import write_report
 from isotone.evaluation.results import Results
 from isotone.evaluation.rows import frozen_thresholds
-from isotone.evaluation.scores import NONE, Floats, Scores, label_indices, probabilities_of, read_table
+from isotone.evaluation.scores import NONE, Floats, Scores, label_indices, named
 from isotone.evaluation.training import Training
 
 
@@ -27,6 +31,7 @@ def evaluate_predictions(
     reference_domains: Sequence[str],
     *,
     output: str | Path,
+    with_paths: bool = False,
     seed: int = 0,
 ) -> Results:
     """Metrics, intervals and report from a table of scores in place of a network.
@@ -36,11 +41,14 @@ def evaluate_predictions(
     manifest : Manifest
         Domain, label, patient and split of each image.
     predictions : path
-        CSV with the columns `path` (absolute, or relative to this file, as a manifest has it), one per class with
-        its probability, and optionally `method`, of which "none" is the untouched image (without it, all are).
+        Table with the columns `path` (absolute, or relative to this file, as a manifest has it), one per class with
+        its probability, and optionally `method`, of which "none" is the untouched image (without it, all are). An
+        image without a score by a method keeps its untouched one; without that, it is left out for every method.
     reference_domains : sequence of str
     output : path
         Gets ``results.json``, ``scores.csv``, ``report.html`` and ``figures/``.
+    with_paths : bool
+        Write ``paths.csv`` too: which image of ``scores.csv`` lies where.
     seed : int
 
     Returns
@@ -59,67 +67,98 @@ def evaluate_predictions(
     if not reference_domains:
         raise UsageError("scores do not say what their reference is", next_step="Name it with --reference.")
     manifest.select(domains=list(reference_domains))
-    table = read_table(source)
-    if "path" not in table:
-        raise UsageError("the scores have no column 'path'", code="E_MANIFEST", file=source)
-    table = table.assign(path=[str((source.parent / p).absolute()) for p in table["path"]])
-    if "method" not in table:
-        table["method"] = NONE
-    if table.duplicated(["path", "method"]).any():
-        raise UsageError("an image has two scores by one method", code="E_MANIFEST", file=source)
-    scores = _aligned(manifest.select(splits=["test"], labelled=True), table, source)
-    results = compare_methods(
-        scores, reference_domains, _thresholds(manifest, table, reference_domains, source), seed=seed
-    )
+    tested = manifest.select(splits=["test"], labelled=True)
+    given = read_predictions(source, set(tested.table["label"]))
+    scores, paths, notes = _aligned(tested, given, source)
+    thresholds = _thresholds(manifest, given, reference_domains, source)
+    results = compare_methods(scores, reference_domains, thresholds, seed=seed)
     results.training = Training(recorded=False)
-    results.notes = ["Only scores were given: distances, curves and images are not shown."]
-    for row in results.rows:
-        if row.refused:
-            results.notes.append(f"{row.refused} test images of {row.domain} have no score by {row.method}.")
-    results.cautions = cautions(results)
+    results.notes = ["Only scores were given: distances, curves and images are not shown.", *notes]
+    results.notes += _notes(manifest, given, results)
+    results.cautions = [*_not_adding_up(given), *cautions(results)]
     folder = Path(output)
     scores.write(folder / "scores.csv")
     results.write(folder / "results.json")
+    write_paths(folder, zip(scores.image, paths, strict=True) if with_paths else None)
     write_report(results, folder)
     return results
 
 
-def _aligned(manifest: Manifest, table: pd.DataFrame, source: Path) -> Scores:
-    """The scores of a manifest's rows."""
-    classes = [c for c in table.columns if c not in ("path", "method")]
+def _aligned(manifest: Manifest, given: Predictions, source: Path) -> tuple[Scores, list[str], list[str]]:
+    """The scores of a manifest's rows, their paths, and what was left out."""
     rows = manifest.table
     if rows["domain"].isna().any():
         raise UsageError("a test row names no domain", code="E_MANIFEST")
-    paths = [str(Path(p).absolute()) for p in rows["path"]]
+    paths = [os.path.abspath(p) for p in rows["path"]]
     probabilities: dict[str, Floats] = {}
-    for method, part in table.groupby("method", sort=False):
-        given = pd.Index(part["path"]).get_indexer(pd.Index(paths))
-        found = np.full((len(rows), len(classes)), np.nan)
-        found[given >= 0] = probabilities_of(part, classes, source)[given[given >= 0]]
-        probabilities[str(method)] = found
-    if NONE not in probabilities or np.isnan(probabilities[NONE]).all():
+    for method in dict.fromkeys(given.method.tolist()):
+        mine = given.method == method
+        line = {path: i for i, path in enumerate(given.path[mine].tolist())}
+        at = np.array([line.get(path, -1) for path in paths])
+        found = np.full((len(rows), len(given.classes)), np.nan)
+        found[at >= 0] = given.scores[mine][at[at >= 0]]
+        probabilities[method] = found
+    nothing = np.full((len(rows), 1), np.nan)
+    scored: NDArray[np.bool_] = np.asarray(~np.isnan(probabilities.get(NONE, nothing)).any(axis=1))
+    if not scored.any():
         raise UsageError(
-            "no test row has a score by method 'none'",
+            f"no test row has a score by method 'none' (methods: {named(probabilities)})",
             code="E_MANIFEST",
             file=source,
-            next_step="Paths are absolute, or relative to this file.",
+            next_step="Give the untouched images' scores; paths are absolute, or relative to this file.",
         )
-    return Scores(
-        classes=tuple(classes),
-        image=np.array([hashlib.sha256(p.encode()).hexdigest()[:16] for p in paths]),
-        patient=pd.factorize(rows["patient_id"].fillna("row " + rows["path"]))[0].astype(np.int64),
-        domain=rows["domain"].to_numpy(str),
-        view=rows["view"].fillna("").to_numpy(str) if "view" in rows else np.full(len(rows), ""),
-        label=label_indices(rows["label"], classes, source),
-        probabilities=probabilities,
+    notes = [
+        f"{n} of {len(part)} test images of {domain} have no score by none and are left out for every method."
+        for domain, part in pd.Series(scored).groupby(rows["domain"].to_numpy(str))
+        if (n := int((~part).sum()))
+    ]
+    kept, paths = rows[scored], [p for p, there in zip(paths, scored, strict=True) if there]
+    scores = Scores(
+        classes=given.classes,
+        image=np.array([hashlib.sha256(os.fsencode(p)).hexdigest()[:16] for p in paths]),
+        patient=pd.factorize(kept["patient_id"].fillna("row " + kept["path"]))[0].astype(np.int64),
+        domain=kept["domain"].to_numpy(str),
+        view=kept["view"].fillna("").to_numpy(str) if "view" in kept else np.full(len(kept), ""),
+        label=label_indices(kept["label"], given.classes, source),
+        probabilities={method: table[scored] for method, table in probabilities.items()},
     )
+    return scores, paths, notes
+
+
+def _notes(manifest: Manifest, given: Predictions, results: Results) -> list[str]:
+    """What of the two tables was not used, or read as something that it may not be."""
+    notes = [
+        f"{r.refused} of {r.n} test images of {r.domain} have no score by {r.method}: they keep their untouched "
+        "score, so that all methods are judged on the same images."
+        for r in results.rows
+        if r.refused
+    ]
+    strange = len(given.path) - int(np.isin(given.path, [os.path.abspath(p) for p in manifest.table["path"]]).sum())
+    if strange:
+        notes.append(f"{strange} rows of the scores name no image of the manifest and were not used.")
+    if given.ignored:
+        notes.append(f"Columns of the scores that were not read: {named(given.ignored)}.")
+    empty = [c for c in given.classes if c not in set(manifest.table["label"].dropna())]
+    if empty:
+        notes.append(f"Columns read as classes, though no image of the manifest has that label: {named(empty)}.")
+    return notes
+
+
+def _not_adding_up(given: Predictions) -> list[str]:
+    wrong = given.not_adding_up
+    if not wrong:
+        return []
+    return [
+        f"W_SUM {wrong} of {len(given.path)} rows of scores do not add up to 1 (columns {named(given.classes)}): if "
+        "all are classes, Brier score and calibration error still mean little."
+    ]
 
 
 def _thresholds(
-    manifest: Manifest, table: pd.DataFrame, reference_domains: Sequence[str], source: Path
+    manifest: Manifest, given: Predictions, reference_domains: Sequence[str], source: Path
 ) -> dict[str, float | None]:
     try:
         rows = manifest.select(domains=list(reference_domains), splits=["val"], labelled=True)
-        return frozen_thresholds(_aligned(rows, table, source))
+        return frozen_thresholds(_aligned(rows, given, source)[0])
     except UsageError:
         return {}  # no validation scores of the reference: nothing to freeze a threshold on

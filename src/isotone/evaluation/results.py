@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
@@ -19,7 +18,11 @@ Number = FiniteFloat | None
 """None: undefined, never a made-up number."""
 Interval = tuple[FiniteFloat, FiniteFloat] | None
 """95 %, patients resampled; None: too few patients."""
+Count = Annotated[int, Field(ge=0, le=2**53)]
 Verdict = Literal["better", "not worse", "worse", "undecided"]
+
+LARGEST = 64 * 2**20
+"""Bytes of the largest file that is read, far above any run's. Raised, a foreign file costs more memory; set here."""
 
 _DOCUMENTED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -47,9 +50,9 @@ class Change(BaseModel):
     difference: Number = None
     """Method minus none."""
     ci: Interval = None
-    gained: int = 0
+    gained: Count = 0
     """Images that became right."""
-    lost: int = 0
+    lost: Count = 0
     """Images that became wrong."""
 
 
@@ -61,10 +64,10 @@ class ResultRow(BaseModel):
     method: str
     reference: bool
     """Whether the domain is one that the classifier was trained on."""
-    n: int
+    n: Count
     """Images judged; the same number for every method."""
-    patients: int
-    refused: int = 0
+    patients: Count
+    refused: Count = 0
     """How many of them the method would not take: they keep their untouched score."""
     auc: Number = None
     """Macro one-versus-rest over the classes present; the usual AUC of two classes."""
@@ -80,7 +83,7 @@ class ResultRow(BaseModel):
     accuracy_per_class_change: dict[str, Change] = {}
     precision_per_class: dict[str, Number] = {}
     precision_per_class_ci: dict[str, Interval] = {}
-    confusion: list[list[int]] = []
+    confusion: list[list[Count]] = []
     """Rows are labels, columns predictions, in the order of the classes."""
     quadratic_kappa: Number = None
     """Three classes or more, taken as ordered."""
@@ -91,7 +94,7 @@ class ResultRow(BaseModel):
     specificity_ci: dict[str, Interval] = {}
     brier: Number = None
     expected_calibration_error: Number = None
-    reliability: list[tuple[FiniteFloat, FiniteFloat, int]] = []
+    reliability: list[tuple[FiniteFloat, FiniteFloat, Count]] = []
     """Mean confidence, accuracy, count, in ten intervals of confidence."""
     auc_gain: Gain = Gain()
     worst_group_accuracy_gain: Gain = Gain()
@@ -125,7 +128,7 @@ class ViewRow(BaseModel):
     domain: str
     view: str
     method: str
-    n: int
+    n: Count
     auc: Number = None
     worst_group_accuracy: Number = None
 
@@ -164,7 +167,7 @@ class LearningPoint(BaseModel):
     model_config = _DOCUMENTED
     domain: str
     method: str
-    images: int
+    images: Count
     """Of the source, train and val together."""
     auc: Number = None
     auc_ci: Interval = None
@@ -215,7 +218,7 @@ class Results(BaseModel):
     """The whole file."""
 
     model_config = _DOCUMENTED
-    schema_version: Literal[1] = Field(1, alias="schema")
+    schema_version: int = Field(alias="schema", ge=1, le=1)
     classes: list[str]
     reference_domains: list[str]
     rows: list[ResultRow]
@@ -268,24 +271,22 @@ class Results(BaseModel):
             Missing, of another schema, or foreign.
         """
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
+            if path.stat().st_size > LARGEST:
+                raise UsageError(f"larger than {LARGEST // 2**20} MiB, as no results are", code="E_RESULTS", file=path)
+            body = path.read_bytes()
         except OSError as error:
             raise UsageError("no results here", code="E_READ", file=path) from error
-        except ValueError as error:
-            raise UsageError("not readable as JSON", file=path) from error
-        schema = body.get("schema") if isinstance(body, dict) else None
-        if schema != 1:
-            raise UsageError(
-                f"results of schema {schema!r} are not understood here",
-                file=path,
-                next_step="Run evaluate again with this version.",
-            )
         try:
-            return cls.model_validate(body)
+            return cls.model_validate_json(body, strict=True)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
+            found = error.errors(include_url=False)
+            first = next((e for e in found if e["loc"] == ("schema",)), found[0])
             where = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"these are no results of isotone: {where}: {first['msg']}", file=path) from error
+            if where == "schema" and first["type"] != "missing":
+                said = f"results of schema {str(first['input'])[:20]} are not understood here"
+            else:
+                said = f"these are no results of isotone: {where[:80]}{': ' if where else ''}{first['msg'][:200]}"
+            raise UsageError(said, code="E_RESULTS", file=path) from error
 
     def table(self) -> Table:
         """Domain × method for the terminal: AUC, worst-group accuracy, recall per class."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isotone.data.manifest_table import read_table
 from isotone.errors import UsageError
 from isotone.files import replace_file
 from isotone.safe_text import from_inert, inert
@@ -22,6 +23,9 @@ NONE = "none"
 """The method that leaves images as they are."""
 ORACLE = "oracle"
 """The same images as the reference scanner would have made them."""
+IMAGE = ["image", "domain"]
+LONG, MOST = 40, 12
+"""Characters of a name and names that a message shows at most."""
 FIXED = ["image", "patient", "domain", "view", "label", "method"]
 """Columns of ``scores.csv`` before one column per class."""
 
@@ -78,6 +82,11 @@ class Scores:
             filled[method] = np.where(refused[:, None], untouched, table)
         return replace(self, probabilities=filled)
 
+    def keys(self) -> list[tuple[str, str, int]]:
+        """Domain, image, and how often the two were there before: two files may hold the same pixels."""
+        turn = pd.DataFrame({"d": self.domain, "i": self.image}).groupby(["d", "i"]).cumcount()
+        return [*zip(self.domain.tolist(), self.image.tolist(), turn.tolist(), strict=True)]
+
     @property
     def domains(self) -> list[str]:
         """Sorted."""
@@ -122,44 +131,52 @@ class Scores:
         UsageError
             Not such a file, or a score that is not a probability.
         """
-        table = read_table(path).rename(columns=from_inert)
-        if list(table.columns[: len(FIXED)]) != FIXED:
-            raise UsageError("these are no scores of isotone evaluate", code="E_MANIFEST", file=path)
-        table[FIXED] = table[FIXED].map(from_inert)
+        table = _table_of(path)
+        if list(table.columns[: len(FIXED)]) != FIXED or len(table.columns) < len(FIXED) + 2:
+            said = f"these are no scores of isotone evaluate (columns: {named(table.columns)})"
+            raise UsageError(said, code="E_RESULTS", file=path)
         classes = tuple(table.columns[len(FIXED) :])
-        images = table.drop_duplicates(["image", "domain"]).reset_index(drop=True)
+        table["turn"] = table.groupby([*IMAGE, "method"]).cumcount()  # two files may hold the same pixels
+        keys = [*IMAGE, "turn"]
+        images = table.drop_duplicates(keys).reset_index(drop=True)
+        if len(images) < len(table.drop_duplicates([*keys, "patient", "label"])):
+            raise UsageError("an image has two labels or two patients", code="E_RESULTS", file=path)
         return cls(
             classes=classes,
             image=images["image"].to_numpy(str),
             patient=pd.factorize(images["patient"])[0].astype(np.int64),
             domain=images["domain"].to_numpy(str),
             view=images["view"].to_numpy(str),
-            label=label_indices(images["label"], classes, path),
+            label=label_indices(images["label"], classes, path, code="E_RESULTS"),
             probabilities={
-                str(method): _aligned(part, images[["image", "domain"]], classes, path)
+                str(method): _aligned(part, images[keys], classes, path)
                 for method, part in table.groupby("method", sort=False)
             },
         )
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV of strings.
-
-    Raises
-    ------
-    UsageError
-        Missing or not readable.
-    """
+def _table_of(path: Path) -> pd.DataFrame:
+    """Cells and headings as `Scores.write` was given them."""
+    if not path.is_file():
+        raise UsageError("no such file of scores", code="E_READ", file=path)
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UsageError("no such file of scores", code="E_READ", file=path) from None
-    except (OSError, ValueError) as error:
-        raise UsageError("not readable as CSV", code="E_MANIFEST", file=path) from error
+        text = read_table(path)
+    except UsageError as error:
+        raise UsageError(error.what, code="E_RESULTS", file=path) from None
+    if text.encoding != "utf-8":
+        raise UsageError("not written by isotone evaluate: no UTF-8", code="E_RESULTS", file=path)
+    return pd.DataFrame(text.columns).map(from_inert).rename(columns=from_inert)
+
+
+def named(columns: Iterable[str]) -> str:
+    """Names for a message, not all of very many."""
+    names = [name if len(name) <= LONG else f"{name[:LONG]}…" for name in columns]
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return f"{', '.join(names[:MOST])}{more}"
 
 
 def label_indices(
-    labels: Sequence[object] | pd.Series, classes: Sequence[str], file: Path | None = None
+    labels: Sequence[object] | pd.Series, classes: Sequence[str], file: Path | None = None, *, code: str = "E_MANIFEST"
 ) -> NDArray[np.int64]:
     """Position of each label in `classes`.
 
@@ -171,27 +188,14 @@ def label_indices(
     index = pd.Index(classes).get_indexer(pd.Index([str(label) for label in labels]))
     if (index < 0).any():
         wrong = sorted({str(label) for label, i in zip(labels, index, strict=True) if i < 0})[0]
-        raise UsageError(f"label {wrong!r} is none of the classes {', '.join(classes)}", code="E_MANIFEST", file=file)
+        raise UsageError(f"label {wrong!r} is none of the classes {', '.join(classes)}", code=code, file=file)
     return np.asarray(index, np.int64)
 
 
-def probabilities_of(table: pd.DataFrame, classes: Sequence[str], path: Path) -> Floats:
-    """The class columns as float64 of shape (n, C).
-
-    Raises
-    ------
-    UsageError
-        A column is missing, or a value is no number of [0, 1].
-    """
-    missing = [c for c in classes if c not in table]
-    if missing:
-        raise UsageError(f"no column {missing[0]!r} with the scores of that class", code="E_MANIFEST", file=path)
+def _probabilities_of(table: pd.DataFrame, classes: Sequence[str], path: Path) -> Floats:
     values: Floats = table[list(classes)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    wrong = ~((values >= 0) & (values <= 1)).all(axis=1)  # NaN fails too
-    if wrong.any():
-        raise UsageError(
-            f"{int(wrong.sum())} rows have a score that is no number from 0 to 1", code="E_MANIFEST", file=path
-        )
+    if not ((values >= 0) & (values <= 1)).all():  # NaN fails too
+        raise UsageError("a score is no number from 0 to 1", code="E_RESULTS", file=path)
     return values
 
 
@@ -199,5 +203,5 @@ def _aligned(part: pd.DataFrame, keys: pd.DataFrame, classes: Sequence[str], pat
     result = np.full((len(keys), len(classes)), np.nan)
     columns = list(keys.columns)
     at = pd.MultiIndex.from_frame(keys).get_indexer(pd.MultiIndex.from_frame(part[columns]))
-    result[at] = probabilities_of(part, classes, path)
+    result[at] = _probabilities_of(part, classes, path)
     return result
