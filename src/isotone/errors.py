@@ -36,7 +36,7 @@ NEXT_STEP = {
     "E_ALREADY": "Use the source image: this one is already harmonized; --allow harmonized does it again.",
     "E_DUPLICATE": "Remove one of the two objects that share a SOPInstanceUID.",
     "E_READ": "Check that the path exists and that it can be read.",
-    "E_NOT_REGULAR": "Give regular files; links, pipes and devices are not followed.",
+    "E_NOT_REGULAR": "Give regular files, or links to them; folders behind links are to be named themselves.",
     "E_RASTER": "Give a greyscale PNG, TIFF or JPEG of 8 or 16 bits.",
     "E_WRITE": "Check the free space and the permissions of the output folder, then run the same command again.",
     "E_MODEL": "Fit or train it again, or fetch the folder again from its source.",

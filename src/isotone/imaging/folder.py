@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from isotone.errors import RadiographError
+from isotone.imaging.first_bytes import START, is_dicom
 from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
 from isotone.imaging.regular import open_regular
 
@@ -14,16 +15,22 @@ SUFFIXES = {".dcm", ".dicom", ".ima", "", *RASTER_SUFFIXES}
 """What images are called, in lower case; DICOM files often have no suffix."""
 
 
+GIT = ".git"
+
+
 def images_in(folder: Path, left_out: Callable[[Path], object] = lambda path: None) -> Iterator[Path]:
     """The files of a folder that may be images, in depth, in the order of their names; reading tells (`no_image`).
 
-    All that is named like an image, links and pipes included, so that reading can refuse them by name; and whatever
-    else is DICOM: archives name files after their UIDs, of which the last number would be the suffix. Last come the
-    subfolders that cannot be looked into, for the same reason. `left_out` gets the other files.
+    All that is named like an image, pipes included, so that reading can refuse them by name; and whatever else is
+    DICOM: archives name files after their UIDs, of which the last number would be the suffix. Links to files are
+    followed; links to folders are not, which could lead in a circle, but those that lead out of the folder are listed,
+    so that reading refuses them. Last come the subfolders that cannot be looked into, for the same reason. `left_out`
+    gets the other files; what git keeps for itself is not looked at, since git-annex links to it.
     """
     closed: list[Path] = []
     for above, subfolders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        subfolders.sort()
+        subfolders[:] = sorted(name for name in subfolders if name != GIT)
+        yield from (path for name in subfolders if _leads_out(path := Path(above, name), folder))
         for path in (Path(above, name) for name in sorted(names)):
             if path.suffix.lower() in SUFFIXES or _is_dicom(path):
                 yield path
@@ -32,14 +39,16 @@ def images_in(folder: Path, left_out: Callable[[Path], object] = lambda path: No
     yield from closed
 
 
-def _is_dicom(path: Path) -> bool:
-    """Whether a file, or what a link leads to, begins as DICOM files do; also where it cannot be read, so nobody knows.
+def _leads_out(path: Path, folder: Path) -> bool:
+    """Whether a subfolder is a link to somewhere else."""
+    return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
 
-    Reading will say what is wrong with a link.
-    """
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do, with preamble or without; also where it cannot be read: nobody knows."""
     try:
-        with open_regular(Path(os.path.realpath(path))) as file:
-            return file.read(132)[128:] == b"DICM"
+        with open_regular(path) as file:
+            return is_dicom(file.read(START), os.fstat(file.fileno()).st_size)
     except RadiographError as error:
         return error.code == "E_READ" and path.exists()
     except OSError:

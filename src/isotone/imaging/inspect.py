@@ -168,7 +168,7 @@ def _files(given: str | Path | Listed, left_out: Callable[[Path], object]) -> It
         yield given
         return
     given = Path(given)
-    if given.is_symlink() or not given.is_dir():
+    if not given.is_dir():
         yield Listed(given)
         return
     for path in images_in(given, left_out):
@@ -177,6 +177,6 @@ def _files(given: str | Path | Listed, left_out: Callable[[Path], object]) -> It
 
 def _seconds(item: Listed) -> float:
     try:
-        return SECONDS + SECONDS_PER_BYTE * item.path.lstat().st_size
+        return SECONDS + SECONDS_PER_BYTE * item.path.stat().st_size
     except OSError:
         return SECONDS  # reading it will say what is wrong

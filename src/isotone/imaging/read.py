@@ -43,7 +43,7 @@ def read_radiograph(
     Parameters
     ----------
     path : path
-        A regular file; links are not followed.
+        A regular file, or a link to one.
     domain : str, optional
         Name of the scanner where the header has none.
     inverted : bool, optional
