@@ -1,7 +1,9 @@
 """Images that a classifier was trained on, or their patients, are never counted as test."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,21 @@ import dicoms
 from discs import REFERENCE, SOURCE, Brightness, write_cohort
 from isotone.data.identity import pixel_identity
 from isotone.data.manifest import Manifest
+from isotone.data.sample import Sample
 from isotone.data.trained_on import VALIDATION, TrainingRecord
 from isotone.errors import IsotoneError, ModelError
 from isotone.evaluation.audit import audit
 from isotone.evaluation.evaluate import evaluate
 from isotone.evaluation.results import Results
+from isotone.fit_notes import training_sentences
+from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
+from isotone.matching import Match, classified
+from isotone.models.classifier import Classifier
+from isotone.models.small import SmallNet
+from isotone.training.train import TrainSettings, train_classifier
+from samples import CLASSES, draw_samples
 
 NOISE = np.random.default_rng(0).integers(0, 4096, (60, 50)).astype(np.uint16)
 
@@ -149,28 +159,24 @@ def test_an_image_that_cannot_be_read_is_named_and_none_at_all_is_refused(cohort
 
 def test_a_patient_with_blanks_around_the_identifier_is_the_same() -> None:
     record = TrainingRecord.new().add("trained", [("0" * 32, "P 1 ")])
-    rows = list(Manifest(pd.DataFrame({"path": ["a.png", "b.png"], "patient_id": ["P 1", "P 2"]})))
-    assert record.holds(rows) == [True, False]
+    assert record.holds(["P 1", "P 2"]) == [True, False]
 
 
 def test_an_image_without_a_patient_is_known_by_itself_alone() -> None:
     record = TrainingRecord.new().add("trained", [("0" * 32, None)])
-    rows = list(Manifest(pd.DataFrame({"path": ["a.png", "b.png"]})))
-    assert record.holds(rows, ["0" * 32, "1" * 32]) == [True, False]
-    assert record.holds(rows) == [False, False]
+    assert record.holds([None, None], ["0" * 32, "1" * 32]) == [True, False]
+    assert record.holds([None, None]) == [False, False]
 
 
 def test_where_an_image_is_known_the_patient_is_under_another_name_too() -> None:
     record = TrainingRecord.new().add("trained", [("0" * 32, "before")])
-    rows = list(Manifest(pd.DataFrame({"path": list("abc"), "patient_id": ["after", "after", "else"]})))
-    assert record.holds(rows, ["0" * 32, "1" * 32, None]) == [True, True, False]
+    assert record.holds(["after", "after", "else"], ["0" * 32, "1" * 32, None]) == [True, True, False]
 
 
 def test_what_chose_an_epoch_is_no_test_image_but_may_validate() -> None:
     record = TrainingRecord.new().add("chosen", [("0" * 32, None)])
-    rows = list(Manifest(pd.DataFrame({"path": ["a.png"]})))
-    assert record.holds(rows, ["0" * 32]) == [True]
-    assert record.holds(rows, ["0" * 32], VALIDATION) == [False]
+    assert record.holds([None], ["0" * 32]) == [True]
+    assert record.holds([None], ["0" * 32], VALIDATION) == [False]
 
 
 # Evaluation
@@ -269,3 +275,112 @@ def test_an_audit_tries_the_classifier_on_other_images_alone(cohort: Path) -> No
     assert found.degradation == []
     assert "all 36 test images of Ref One were left out" in found.training.sentences[0]
     assert [d.domain for d in found.domains] == [SOURCE]
+
+
+# Training and fitting
+
+
+@pytest.fixture(scope="module")
+def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "classifier"
+    settings = TrainSettings.small(image_size=16, epochs=1)
+    train_classifier(Manifest.read(cohort), [REFERENCE], settings, workers=0, quiet=True, folder=folder)
+    return folder
+
+
+def test_training_records_what_was_trained_on_and_what_chose_the_epoch(cohort: Path, trained: Path) -> None:
+    record, manifest = TrainingRecord.read(trained), Manifest.read(cohort)
+    whole = recorded(Manifest(manifest.table[manifest.table["domain"] == REFERENCE]))
+    assert (record.trained.images, record.chosen.images) == (whole.trained.images, whole.chosen.images)
+    assert len(record.trained.patients) == len(record.chosen.patients) == 6
+    patients = [row.patient_id for row in manifest]
+    of_reference = (manifest.table["domain"] == REFERENCE) & (manifest.table["split"] != "test")
+    assert record.holds(patients) == list(of_reference)
+
+
+def test_the_record_is_no_part_of_the_classifiers_digest(trained: Path, tmp_path: Path) -> None:
+    classifier = Classifier.load(trained)
+    assert classifier.trained_on == TrainingRecord.read(trained)
+    digest = classifier.config.sha256
+    classifier.save(tmp_path / "copy")
+    assert TrainingRecord.read(tmp_path / "copy") == classifier.trained_on
+    (tmp_path / "copy" / "trained_on.json").unlink()
+    assert Classifier.load(tmp_path / "copy").trained_on is None
+    assert Classifier.load(tmp_path / "copy").config.sha256 == digest
+
+
+def test_another_network_saved_into_the_folder_takes_the_record_away(trained: Path, tmp_path: Path) -> None:
+    classifier = Classifier.load(trained)
+    classifier.save(tmp_path)
+    classifier.trained_on = None
+    classifier.save(tmp_path)
+    assert TrainingRecord.read(tmp_path) is None
+
+
+def test_a_harmonizer_carries_no_record(cohort: Path, trained: Path, tmp_path: Path) -> None:
+    harmonizer = ToneCurveHarmonizer(REFERENCE, SOURCE)
+    harmonizer.fit(Manifest.read(cohort), Classifier.load(trained), workers=0, quiet=True, folder=tmp_path)
+    key = TrainingRecord.read(trained).key
+    assert all(key not in path.read_text(encoding="utf-8", errors="replace") for path in tmp_path.rglob("*.json"))
+    assert not [*tmp_path.rglob("trained_on.json")]
+
+
+@pytest.mark.parametrize("given", ["path", "manifest", "record"])
+def test_a_network_of_the_users_own_gets_its_record_from_a_manifest(cohort: Path, given: str) -> None:
+    manifest = Manifest.read(cohort)
+    forms = {"path": cohort, "manifest": manifest, "record": recorded(manifest)}
+    classifier = Classifier.from_module(
+        SmallNet(3), classes=("dim", "grey", "bright"), image_size=16, channels=1, trained_on=forms[given]
+    )
+    assert classifier.trained_on.trained.images == recorded(manifest).trained.images
+
+
+def test_a_fit_asks_the_classifier_of_other_images_alone(cohort: Path) -> None:
+    manifest = Manifest.read(cohort)
+    table = manifest.table
+
+    def fit(trained_on: TrainingRecord | None) -> dict[str, Any]:
+        harmonizer = ToneCurveHarmonizer(REFERENCE, SOURCE)
+        harmonizer.fit(manifest, Trained(trained_on), labels="none", workers=0, quiet=True)
+        return harmonizer.notes[SOURCE]["training"]
+
+    assert fit(None)["recorded"] is False
+    of_val = table[(table["domain"] == REFERENCE) & (table["split"] == "val")].assign(split="train")
+    assert fit(recorded(Manifest(of_val))) == {
+        "recorded": True,
+        "reference": {"left_out": 12, "images": 12},
+        "source": {"left_out": 0, "images": 24},
+    }
+    assert fit(recorded(manifest))["reference"]["left_out"] == 0  # val chose the epoch: it may validate
+    assert fit(recorded(Manifest(table[table["domain"] == SOURCE])))["source"] == {"left_out": 12, "images": 24}
+
+
+def test_a_class_mix_is_told_by_other_images_than_those_of_the_training() -> None:
+    reference, source = ([replace(s, split="val") for s in draw_samples(n)] for n in (24, 12))
+    views = SimpleNamespace(labels=np.array([s.label for s in reference]))
+    match = Match(views, np.ones(24), {}, "none", 1.0, 0.0, 1.0)  # type: ignore[arg-type]
+    levels = SimpleNamespace(quantiles=lambda weights: np.linspace(0.1, 0.9, 9))
+    classifier, asked = Brightness(classes=CLASSES), []
+    classifier.predict = lambda prepared: asked.append(len(prepared)) or np.eye(2)[np.arange(len(prepared)) % 2]
+
+    def told(reference: list[Sample], source: list[Sample]) -> list[int]:
+        asked.clear()
+        found = classified(match, (levels, levels), source, reference, classifier, 1)  # type: ignore[arg-type]
+        assert found.mix_from == ("classifier" if asked else "none")
+        return asked
+
+    assert told(reference, source) == [24, 12]
+    assert told([replace(s, trained=i < 8) for i, s in enumerate(reference)], source) == [16, 12]
+    assert told(reference, [replace(s, trained=i < 8) for i, s in enumerate(source)]) == [24, 4]
+    assert told([replace(s, trained=True) for s in reference], source) == []
+    assert told(reference, [replace(s, trained=True) for s in source]) == []
+    assert told([replace(s, trained=s.label == CLASSES[0]) for s in reference], source) == []
+
+
+def test_a_fit_says_how_many_images_did_not_validate_it() -> None:
+    counts = {"reference": {"left_out": 3, "images": 9}, "source": {"left_out": 2, "images": 8}}
+    first, second = training_sentences({"training": {"recorded": True} | counts}, "Src Two")
+    assert first.startswith("W_TRAINED_ON 3 of 9 validation images of the reference did not validate")
+    assert second.startswith("W_TRAINED_ON 2 of 8 images of Src Two did not validate")
+    assert training_sentences({"training": {"recorded": False} | counts})[0].startswith("W_NO_RECORD")
+    assert training_sentences({}) == []

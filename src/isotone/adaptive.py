@@ -87,7 +87,10 @@ def fit_adaptive(
         fits = [_then(fit, towards) for fit in presets.fits]
         moved = deal(source, reference, scanner, level, fits, replace(model, offset=np.zeros_like(model.offset)))
     model = replace(moved.deviation, part=moved.excess.share)
-    held = [i for i, s in enumerate(reference) if s.split != "train"] or list(range(len(reference)))
+    unseen = [i for i, s in enumerate(reference) if not s.trained]
+    held = [i for i in unseen if reference[i].split != "train"] or unseen
+    if not held:
+        return AdaptiveFit(presets, presets.deviation, notes | {"validation_images": 0})
     gain, error = _agreement(model, moved.excess, level, reference, held, classifier, seed)
     notes |= {"gain": gain, "standard_error": error, "validation_images": len(held)}
     strength = _trust(level, ours, moved.mapped, mismatch) if gain > error else 0.0

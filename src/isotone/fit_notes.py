@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isotone.data.trained_on import NO_RECORD
+
 MIXES = {
     "stated": "was stated by you",
     "labels": "is that of its labels",
@@ -29,7 +31,7 @@ def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
         Sentences, warnings last; empty where the notes say nothing.
     """
     if "epochs" in notes:
-        return _network(notes["epochs"])
+        return [*_network(notes["epochs"]), *training_sentences(notes)]
     if "mix_from" not in notes:
         return []
     return [
@@ -37,7 +39,23 @@ def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
         *(_presets(notes["presets"]) if "presets" in notes else [*_uncertainty(notes), *_projection(notes)]),
         *_company(notes),
         *(_adaptive(notes["adaptive"]) if "adaptive" in notes else []),
+        *training_sentences(notes),
         *(f"Warning {warning}." for warning in notes["warnings"]),
+    ]
+
+
+def training_sentences(notes: Mapping[str, Any], domain: str = "this scanner") -> list[str]:
+    """Which images the classifier was not asked about in the fit of one scanner, since it was trained on them."""
+    training = notes.get("training")
+    if training is None:
+        return []
+    if not training["recorded"]:
+        return [f"{NO_RECORD}."]
+    return [
+        f"W_TRAINED_ON {training[side]['left_out']} of {training[side]['images']} {what} did not validate the fit: the "
+        "classifier was trained on them, or on images of the same patients. Their grey levels are used."
+        for side, what in (("reference", "validation images of the reference"), ("source", f"images of {domain}"))
+        if training[side]["left_out"]
     ]
 
 
@@ -117,6 +135,8 @@ def _presets(presets: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _adaptive(found: Mapping[str, Any]) -> list[str]:
     strength = found["strength"]
+    if found.get("validation_images") == 0:
+        return ["Images were not corrected one by one: the classifier was trained on all images of the reference."]
     if not strength:
         return ["A correction of each image by itself did not earn its place."]
     return [

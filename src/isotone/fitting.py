@@ -18,6 +18,7 @@ from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
+from isotone.data.trained_on import VALIDATION, TrainingRecord
 from isotone.drift import Drift
 from isotone.errors import IsotoneError, UsageError
 from isotone.gate import Gate
@@ -75,16 +76,19 @@ def fit_mappers(
     """The work of `ToneCurveHarmonizer.fit`, whose parameters these are."""
     _check(method, classifier, labels, mix)
     rows = with_splits(manifest).select(domains=[*reference_domains, *source_domains])
+    record = getattr(classifier, "trained_on", None)
     samples, refused = load_samples(
         list(rows.select(splits=("train", "val"))),
         None if classifier is None else classifier.prepare,
         workers=workers,
         quiet=quiet,
         cache=files.images if method == "gdce" else None,
+        identify=record is not None,
     )
     for error in refused:
         if on_refusal is not None:
             on_refusal(error)
+    samples = _with_record(samples, record)
     reference = described([s for s in samples if s.domain in reference_domains])
     _enough(reference, "the reference domain", refused, FEWEST if method == "adaptive" else 3)
     sources: dict[str, Described] = {}
@@ -119,7 +123,9 @@ def fit_mappers(
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {
-            domain: _with_odd(notes, odd.get(domain, 0)) | {"refused": len(refused)}
+            domain: _with_odd(notes, odd.get(domain, 0))
+            | {"refused": len(refused)}
+            | ({} if classifier is None else _training(sources[domain], reference, record))
             for domain, (_, notes) in found.items()
         },
         {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
@@ -185,6 +191,20 @@ def fit_gate(source: Described, reference: Described, curves: Sequence[ToneCurve
     # Images of one class behind several presets are several kinds, of which any mix is no difference.
     kinds = [s.label and f"{s.label} {k}" for k in range(len(curves)) for s in reference]
     return Gate.fit(source.looks, [s.patient for s in source], lent, kinds, seed)
+
+
+def _with_record(samples: Sequence[Sample], record: TrainingRecord | None) -> list[Sample]:
+    """The samples, each told whether the classifier was trained on it. An image that chose an epoch may validate."""
+    if record is None:
+        return list(samples)
+    found = record.holds([s.patient for s in samples], [s.identity for s in samples], VALIDATION)
+    return [replace(s, trained=trained) for s, trained in zip(samples, found, strict=True)]
+
+
+def _training(source: Sequence[Sample], reference: Sequence[Sample], record: TrainingRecord | None) -> dict[str, Any]:
+    sides = {"reference": [s for s in reference if s.split == "val"], "source": source}
+    counts = {side: {"left_out": sum(s.trained for s in part), "images": len(part)} for side, part in sides.items()}
+    return {"training": {"recorded": record is not None} | counts}
 
 
 def _with_odd(notes: dict[str, Any], odd: int) -> dict[str, Any]:
@@ -277,10 +297,18 @@ def _fit_gdce(
     from isotone.models.gdce_mapper import GDCEMapper
     from isotone.training.fit_gdce import GDCESettings, fit_gdce
 
+    val = [s for s in source if s.split == "val"]
+    unseen = [s for s in val if not s.trained]
+    if val and not unseen:
+        raise IsotoneError(
+            "E_DATA",
+            "the classifier was trained on every val image of a source scanner, or on its patients",
+            next_step="Add labelled images of other patients, or use --method scanner.",
+        )
     network, log = fit_gdce(
         [s for s in source if s.split == "train"],
         [s for s in reference if s.split == "train"],
-        [s for s in source if s.split == "val"],
+        unseen,
         classifier,
         settings or GDCESettings(),
         seed=seed,

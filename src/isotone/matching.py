@@ -138,20 +138,28 @@ def classified(
     classifier: FrozenClassifier,
     rounds: int,
 ) -> Match:
-    """The class mix by what the classifier says of the matched images, in rounds of match and reweight."""
+    """The class mix by what the classifier says of the matched images, in rounds of match and reweight.
+
+    Images that it was trained on are not asked about: it is surer of them than of others. Where it was trained on every
+    reference image of a class, the match stays as it is.
+    """
     classes = list(classifier.config.classes)
-    held_out = [s for s in reference if s.split == "val"] or reference
-    if {s.label for s in held_out} < {s.label for s in reference}:
-        held_out = list(reference)  # of a class without images nobody knows what the classifier calls it
+    unseen = [s for s in reference if not s.trained]
+    held_out = [s for s in unseen if s.split == "val"] or unseen
+    if {s.label for s in held_out} < {s.label for s in unseen}:
+        held_out = unseen
     tested = [s for s in held_out if s.label in classes and s.prepared is not None]
-    if not tested or any(s.prepared is None for s in source):
+    asked = [s for s in source if not s.trained]
+    if not tested or not asked or any(s.prepared is None for s in asked):
         return match
+    if {s.label for s in reference if s.label in classes} - {s.label for s in tested}:
+        return match  # of a class without images nobody knows what the classifier calls it
     true = np.array([classes.index(str(s.label)) for s in tested])
     matrix = confusion(_say(tested, classifier, ToneCurve()), true, len(classes))
     prior = np.array([float((match.reference.labels == c).any()) for c in classes])
     x, mix, weights = pools[0].quantiles(np.ones(len(source))), prior / prior.sum(), match.weights
     for _ in range(rounds):
-        said = _say(source, classifier, free_curve(x, pools[1].quantiles(weights)))
+        said = _say(asked, classifier, free_curve(x, pools[1].quantiles(weights)))
         mix, before = estimate_mix(matrix[:, said].T, prior), mix
         members = np.array([match.reference.labels == c for c in classes])
         weights = (mix / np.maximum(members.sum(1), 1)) @ members

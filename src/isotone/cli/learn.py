@@ -138,6 +138,7 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fit a harmonizer: a curve for each source scanner."""
+    from isotone.fit_notes import training_sentences
     from isotone.fitting import settings_of
     from isotone.harmonizer import ToneCurveHarmonizer
 
@@ -162,6 +163,9 @@ def fit(
             folder=output,
             tensorboard=tensorboard,
         )
+    told = [sentence for domain, notes in harmonizer.notes.items() for sentence in training_sentences(notes, domain)]
+    for sentence in dict.fromkeys(told):
+        print(printable(sentence), file=sys.stderr)
     for domain, notes in harmonizer.notes.items():
         for warning in notes.get("warnings", ()):
             print(printable(f"{domain}: {warning}"), file=sys.stderr)

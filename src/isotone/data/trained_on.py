@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 
 from isotone.data.identity import pixel_identity
 from isotone.data.images import map_images
-from isotone.data.manifest import Manifest, Row
+from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, ModelError
 from isotone.files import write_text
 
@@ -121,25 +121,29 @@ class TrainingRecord(BaseModel):
         return self.add("trained", roles["trained"]).add("chosen", roles["chosen"])
 
     def holds(
-        self, rows: Sequence[Row], identities: Sequence[str | None] | None = None, roles: Collection[Role] = TEST
+        self,
+        patients: Sequence[str | None],
+        identities: Sequence[str | None] | None = None,
+        roles: Collection[Role] = TEST,
     ) -> list[bool]:
-        """Which rows are of a recorded patient or image.
+        """Which images are recorded, or of a recorded patient.
 
-        Where an image is recorded, its patient was in training under whatever name: then all its rows are held.
+        Where an image is recorded, its patient was in training under whatever name: then all its images are held.
 
         Parameters
         ----------
-        rows : sequence of Row
+        patients : sequence of str or None
+            Of each image; None where nobody knows.
         identities : sequence of str or None, optional
-            Of the rows' images; None where one is not known.
+            Of each image; None where it is not known.
         roles : collection of Role
         """
         groups: list[Group] = [getattr(self, role) for role in roles]
-        patients, images = ({h for g in groups for h in getattr(g, name)} for name in ("patients", "images"))
-        known = [identity in images for identity in identities or [None] * len(rows)]
-        seen = {row.patient_id for row, found in zip(rows, known, strict=True) if found and row.patient_id}
-        hashed = {p: p in seen or self._hash(p) in patients for row in rows if (p := row.patient_id)}
-        return [found or hashed.get(row.patient_id or "", False) for row, found in zip(rows, known, strict=True)]
+        hashes, images = ({h for g in groups for h in getattr(g, name)} for name in ("patients", "images"))
+        known = [identity in images for identity in identities or [None] * len(patients)]
+        seen = {patient for patient, found in zip(patients, known, strict=True) if found and patient}
+        held = {p for p in set(patients) if p and (p in seen or self._hash(p) in hashes)}
+        return [found or patient in held for patient, found in zip(patients, known, strict=True)]
 
     @property
     def summary(self) -> str:

@@ -151,7 +151,7 @@ def _known(
     if record is None:
         return np.zeros(len(rows), bool)
     identities = None if images is None else [None if seen is None else seen.identity for seen in images]
-    return np.array(record.holds(rows, identities, roles), bool)
+    return np.array(record.holds([row.patient_id for row in rows], identities, roles), bool)
 
 
 def refuse_nothing(material: Material) -> None:
