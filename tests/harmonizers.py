@@ -8,7 +8,6 @@ from pathlib import Path
 from isotone.curves import ToneCurve
 from isotone.export.deliver import Delivery, Job, Outcome
 from isotone.harmonizer import ScannerMapper, ToneCurveHarmonizer
-from isotone.journal import JOURNAL
 from isotone.stages import Affine
 
 REFERENCE = "Reference Vendor One"
@@ -29,7 +28,6 @@ def deliver_one(
 ) -> tuple[Path, Outcome]:
     """Deliver one file of any scanner in this process; the path of the new file."""
     output.mkdir(parents=True, exist_ok=True)
-    (output / JOURNAL).touch()
     job = Job(path, "any", path.name if path.suffix == ".dcm" else f"{path.stem}.png", "key")
     outcome = Delivery(scanner_harmonizer("any", curve=curve), output, deliver, allow)(job)  # type: ignore[arg-type]
     return output / job.target, outcome

@@ -45,7 +45,7 @@ def table(report: ApplyReport) -> list[dict[str, str]]:
 
 def files_in(folder: Path) -> list[str]:
     return sorted(
-        str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.suffix not in (".csv", ".jsonl")
+        str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.suffix not in (".csv", ".sqlite")
     )
 
 
@@ -142,7 +142,7 @@ def test_restoring_again_resumes_and_anything_else_in_the_folder_is_wrong_usage(
     assert (tmp_path / "back" / "a.dcm").exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     with pytest.raises(UsageError, match="another run"):
-        restore([tmp_path / "out" / "b"], tmp_path / "back", workers=0, quiet=True)
+        run([source], tmp_path / "back")
 
 
 def test_a_reference_raster_image_keeps_its_name(tmp_path):
@@ -179,7 +179,6 @@ def test_anything_else_in_a_non_empty_folder_is_wrong_usage(source, tmp_path):
     for attempt in (
         lambda: run([source], out, curve=ToneCurve([0.1])),
         lambda: run([source], out, deliver="voi-lut"),
-        lambda: run([source / "b"], out),
     ):
         with pytest.raises(UsageError, match="another run"):
             attempt()
@@ -270,8 +269,7 @@ def test_where_the_user_says_that_0_is_white_it_is_and_the_png_has_0_black(tmp_p
     assert np.abs(read_radiograph(tmp_path / "out" / "x.png").pixels - wanted).max() < 1e-5
     restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "back" / "x.png")), 255 - grey)
-    with pytest.raises(UsageError, match="another run"):
-        run([tmp_path / "x.png"], tmp_path / "out", domain="camera")
+    assert run([tmp_path / "x.png"], tmp_path / "out", domain="camera").harmonized == 1
 
 
 def test_cells_that_a_spreadsheet_would_compute_are_made_text(tmp_path, monkeypatch):
@@ -374,7 +372,7 @@ def test_no_patient_data_leave_the_images(tmp_path, deliver, caplog, capfd):
     with caplog.at_level(logging.DEBUG):
         report = run([tmp_path / "in"], tmp_path / "out", deliver=deliver)
     said = [str(error) for error in report.refused] + [report.summary(), caplog.text, *capfd.readouterr()]
-    said += [(tmp_path / "out" / name).read_text() for name in (JOURNAL, "curves.csv")]
+    said += [(tmp_path / "out" / name).read_bytes().decode(errors="replace") for name in (JOURNAL, "curves.csv")]
     text = "\n".join(said).replace(str(tmp_path), "")
     for secret in [*PLANTED.values(), "CANARY", "JANE"]:
         assert secret not in text

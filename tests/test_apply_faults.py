@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import itertools
-import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -66,17 +67,21 @@ def outputs(tmp_path: Path) -> dict[str, tuple[int, int]]:
 
 
 def journaled(tmp_path: Path) -> int:
+    """How many images the journal has, read as another process may."""
     journal = tmp_path / "out" / JOURNAL
-    return max(journal.read_text().count('"key"'), 0) if journal.exists() else 0
+    if not journal.exists():
+        return 0
+    with closing(sqlite3.connect(journal, timeout=60)) as db:
+        return int(db.execute("SELECT count(*) FROM images").fetchone()[0])
 
 
 def wait_for(tmp_path: Path, count: int, process: subprocess.Popen[str]) -> None:
-    while journaled(tmp_path) < count and process.poll() is None:
+    while len(outputs(tmp_path)) < count and process.poll() is None:
         time.sleep(0.005)
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_over_200_files_every_output_is_complete_and_none_is_done_twice(tmp_path):
+def test_killed_at_random_moments_over_200_files_every_output_is_complete_and_none_noted_is_done_twice(tmp_path):
     write_images(tmp_path / "in", 200)
     rng = np.random.default_rng(0)
     for goal in sorted(rng.integers(5, 190, 4)):
@@ -90,10 +95,9 @@ def test_killed_at_random_moments_over_200_files_every_output_is_complete_and_no
     harmonized, resumed, refused = map(int, process.communicate(timeout=120)[0].split())
     after = outputs(tmp_path)
     assert (harmonized, resumed, refused) == (200 - done, done, 0)
-    # What stood between a file's renaming and its line in the journal may be done again: one for each worker killed.
-    assert sum(after[name] != stamp for name, stamp in before.items()) <= len(before) - done <= 2 * 4
-    lines = [json.loads(line) for line in (tmp_path / "out" / JOURNAL).read_text().splitlines() if line]
-    assert len({line["key"] for line in lines[1:]}) == len(lines) - 1 == 200
+    # What stood between a file's renaming and the journal's transaction is done again, and no other.
+    assert sum(after[name] != stamp for name, stamp in before.items()) <= len(before) - done
+    assert journaled(tmp_path) == 200
     table = CURVE.to_lut(12, 16)
     for number in range(200):
         derived = pydicom.dcmread(tmp_path / "out" / f"{number:03}.dcm").pixel_array
@@ -117,8 +121,7 @@ def test_killed_at_random_moments_presentation_states_are_there_each_once(tmp_pa
     found = [pydicom.dcmread(path) for path in (tmp_path / "out").glob("*.dcm")]
     shown = {state.SoftcopyVOILUTSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID for state in found}
     assert len(found) == len(shown) == len({state.SOPInstanceUID for state in found}) == 60
-    lines = [json.loads(line) for line in (tmp_path / "out" / JOURNAL).read_text().splitlines() if line]
-    assert len({line["key"] for line in lines[1:]}) == len(lines) - 1 == 60
+    assert journaled(tmp_path) == 60
     assert not [*(tmp_path / "out").rglob(f"{TEMPORARY}*")]
 
 
@@ -133,7 +136,7 @@ def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_finishes(tmp_pa
     assert not [*(tmp_path / "out").rglob(f"{TEMPORARY}*")]
     assert not (tmp_path / "out" / "curves.csv").exists()
     done = journaled(tmp_path)
-    assert 5 <= done < 40
+    assert 0 < done < 40
     process = start(tmp_path)
     assert process.communicate(timeout=60)[0].split() == [str(40 - done), str(done), "0"]
 
@@ -186,7 +189,7 @@ def test_a_run_goes_on_once_a_broken_or_missing_input_was_fetched_again(tmp_path
     assert (mended.harmonized, mended.resumed, mended.refused) == (1, 2, [])
 
 
-def test_another_word_of_the_user_on_the_same_images_is_another_run(tmp_path):
+def test_an_image_of_which_the_user_says_something_else_is_done_again(tmp_path):
     write_images(tmp_path / "in", 2)
     listing = tmp_path / "list.csv"
 
@@ -197,8 +200,8 @@ def test_another_word_of_the_user_on_the_same_images_is_another_run(tmp_path):
 
     assert run("one").harmonized == 2
     assert run("one").resumed == 2
-    with pytest.raises(UsageError, match="another run"):
-        run("other")
+    other = run("other")
+    assert (other.harmonized, other.resumed) == (1, 1)
 
 
 def test_an_input_that_was_another_in_between_is_done_again_as_what_it_is_now(tmp_path):

@@ -13,7 +13,7 @@ SRC = Path(isotone.__file__).parent
 
 ROOMS = [
     ("errors", "_version", "safe_text"),
-    ("files", "stages", "journal", "guards"),
+    ("lock", "files", "stages", "journal", "guards"),
     ("curve_fit", "curves"),
     ("workers", "worker_start"),
     ("imaging",),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from isotone.errors import IsotoneError, UsageError
+from isotone.lock import LOCK, locked
 
 TEMPORARY = ".isotone-"
-"""Prefix of temporary files; what a killed run leaves behind is recognised by it."""
+"""Prefix of what a run keeps in its folder while it lasts; no output is called so (`isotone.export.plan`)."""
+PART = f"{TEMPORARY}part-"
+"""Prefix of files that are being written."""
+_PART = re.compile(rf"{re.escape(PART)}[a-z0-9_]{{8}}(\.[^.]*)?")
 MARKER = f"{TEMPORARY}run"
 """File that says what is being run in a folder, while it is."""
 
@@ -30,7 +35,7 @@ def replace_file(target: str | Path) -> Iterator[Path]:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=PART, suffix=target.suffix, dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -55,33 +60,78 @@ def write_text(target: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def claim_folder(folder: str | Path, *, force: bool = False) -> Path:
-    """Make an output folder where it is missing.
+def sweep(folder: Path) -> None:
+    """Take away, in depth, the files that a killed run was writing: by the whole shape of their names, links never."""
+    for above, _, names in os.walk(folder):
+        for name in filter(_PART.fullmatch, names):
+            with suppress(OSError):
+                os.unlink(os.path.join(above, name))
+
+
+def content(folder: Path) -> set[str]:
+    """Names of what is in a folder, apart from what the present run keeps there."""
+    return {name for name in os.listdir(folder) if name != LOCK and not _PART.fullmatch(name)}
+
+
+@contextmanager
+def hold_folder(folder: str | Path) -> Iterator[Path]:
+    """An output folder for one run alone: made where it is missing, gone again if it is left empty.
+
+    What a killed run was writing is swept at the start and at the end.
 
     Raises
     ------
     UsageError
-        It is a file, or it has content and `force` is not given.
+        It is a file, or another run is writing into it.
     IsotoneError
-        E_WRITE: it cannot be made.
+        E_WRITE: it cannot be made or written to.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another -o.")
+    fresh = not folder.exists()
     try:
-        if folder.is_dir() and not force and any(folder.iterdir()):
-            raise UsageError(
-                "the output folder is not empty", file=folder, next_step="Name another -o, or give --force."
-            )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise IsotoneError("E_WRITE", f"cannot use the folder: {error.strerror}", file=folder) from error
-    return folder
+        raise IsotoneError("E_WRITE", f"cannot write: {error.strerror}", file=folder) from error
+    try:
+        with locked(folder):
+            sweep(folder)
+            try:
+                yield folder
+            finally:
+                sweep(folder)
+    finally:
+        if fresh:
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
+
+
+def not_empty(folder: Path) -> UsageError:
+    """The refusal of an output folder that holds something."""
+    return UsageError("the output folder is not empty", file=folder, next_step="Name another -o, or give --force.")
+
+
+@contextmanager
+def claim_folder(folder: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """`hold_folder`, of a folder that is empty.
+
+    Raises
+    ------
+    UsageError
+        It has content and `force` is not given; or as `hold_folder`.
+    IsotoneError
+        E_WRITE.
+    """
+    with hold_folder(folder) as held:
+        if not force and content(held):
+            raise not_empty(held)
+        yield held
 
 
 @contextmanager
 def run_folder(folder: str | Path, run: Mapping[str, object], *, force: bool = False) -> Iterator[Path]:
-    """The output folder of one run: made at its start, gone again if it fails with nothing in it.
+    """The output folder of one run, and of no other meanwhile: gone again if it fails with nothing in it.
 
     While the run lasts the folder holds a marker of what is being run. An interrupted run leaves it there, so that
     the same run, and no other, may go on in the folder.
@@ -97,22 +147,20 @@ def run_folder(folder: str | Path, run: Mapping[str, object], *, force: bool = F
     Raises
     ------
     UsageError
-        The folder is a file, or holds something else than an interrupted run of the same kind.
+        The folder is a file, another run is writing into it, or it holds something else than an interrupted run of
+        the same kind.
     """
-    folder = Path(folder)
-    marker = folder / MARKER
+    marker = Path(folder) / MARKER
     text = json.dumps(run, sort_keys=True, default=str)
-    claim_folder(folder, force=force or _same_run(marker, text))
-    write_text(marker, text)
-    try:
-        yield folder
-        marker.unlink(missing_ok=True)
-    except BaseException:
-        if [*folder.iterdir()] == [marker]:
-            marker.unlink()
-            with suppress(OSError):
-                folder.rmdir()
-        raise
+    with claim_folder(folder, force=force or _same_run(marker, text)) as held:
+        write_text(marker, text)
+        try:
+            yield held
+            marker.unlink(missing_ok=True)
+        except BaseException:
+            if content(held) == {MARKER}:
+                marker.unlink()
+            raise
 
 
 def _same_run(marker: Path, text: str) -> bool:

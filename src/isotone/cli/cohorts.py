@@ -89,12 +89,12 @@ def _write(found: Cohort, output: Path, force: bool) -> None:
     from isotone.data.cohorts.table import table_one
     from isotone.files import claim_folder
 
-    claim_folder(output, force=force)
-    say("before sampling:")
-    print_table(table_one(found.found))
-    say("sampled:")
-    print_table(table_one(found.manifest))
-    for note in found.notes:
-        say(note)
-    found.manifest.write(output / "manifest.csv")
+    with claim_folder(output, force=force):
+        say("before sampling:")
+        print_table(table_one(found.found))
+        say("sampled:")
+        print_table(table_one(found.manifest))
+        for note in found.notes:
+            say(note)
+        found.manifest.write(output / "manifest.csv")
     say(output / "manifest.csv")

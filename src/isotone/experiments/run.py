@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from isotone.errors import IsotoneError
 from isotone.experiments.ablations import run_ablation
 from isotone.experiments.images import Shrink, decode
 from isotone.experiments.methods import METHODS, NetworkMapping, gdce, predict
-from isotone.experiments.plan import Plan
+from isotone.experiments.plan import Experiment, Plan
 from isotone.experiments.read import read_collection, require_data
 from isotone.experiments.report import write_report
 from isotone.experiments.study import Study
-from isotone.files import claim_folder, write_text
+from isotone.files import claim_folder, content, write_text
 
 PLAN = "plan.json"
 Outcome = tuple[dict[str, Any], Iterable[pd.DataFrame]]
@@ -73,25 +72,28 @@ def reproduce(
         require_data(plan)
     _need_networks(plan)
     study = Study(plan, folder, device, workers, quiet)
-    claim_folder(folder, force=force or same)
-    write_text(marker, text)
-    try:
-        for experiment in plan.experiments():
-            if study.finished(experiment.name):
-                say(f"{experiment.name}: finished before")
-                continue
-            began = time.monotonic()
-            result, predictions = RUN[experiment.kind](study, experiment.name, *experiment.arguments)
-            seconds = round(time.monotonic() - began, 1)
-            study.finish(experiment.name, {"seconds": seconds, **result}, predictions)
-            say(f"{experiment.name}: {seconds:.0f} s")
-    except BaseException:
-        if [*folder.iterdir()] == [marker]:  # nothing was begun: data are missing, say
-            marker.unlink()
-            with suppress(OSError):
-                folder.rmdir()
-        raise
-    return write_report(study)
+    with claim_folder(folder, force=force or same):
+        write_text(marker, text)
+        try:
+            for experiment in plan.experiments():
+                _run(study, experiment, say)
+        except BaseException:
+            if content(folder) == {PLAN}:  # nothing was begun: data are missing, say
+                marker.unlink()
+            raise
+        return write_report(study)
+
+
+def _run(study: Study, experiment: Experiment, say: Callable[[str], None]) -> None:
+    """Do one experiment, if no earlier run has finished it."""
+    if study.finished(experiment.name):
+        say(f"{experiment.name}: finished before")
+        return
+    began = time.monotonic()
+    result, predictions = RUN[experiment.kind](study, experiment.name, *experiment.arguments)
+    seconds = round(time.monotonic() - began, 1)
+    study.finish(experiment.name, {"seconds": seconds, **result}, predictions)
+    say(f"{experiment.name}: {seconds:.0f} s")
 
 
 def _need_networks(plan: Plan) -> None:

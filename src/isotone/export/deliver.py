@@ -24,7 +24,6 @@ from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.raster import SUFFIXES, read_raster
 from isotone.imaging.read import read_header
 from isotone.imaging.warned import caught_warnings
-from isotone.journal import note
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,11 @@ class Job:
     target : str
         Path of the output file, relative to the output folder.
     key : str
-        Of the journal.
+        Digest of the file's state and of what is to be done with it, for the journal.
     inverted : bool, optional
         Polarity as the user states it.
+    source : str
+        Digest of which file it is, for the journal.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Job:
     target: str
     key: str
     inverted: bool | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Outcome:
     Attributes
     ----------
     status : str
-        "harmonized", or "reference": passed through as it is.
+        "harmonized"; "reference": passed through as it is; or "refused".
     curve : ToneCurve or None
     min_slope, max_slope : float
         Bounds over the full range.
@@ -68,11 +70,13 @@ class Outcome:
     clipped_share : float
         Share of the pixels (padding apart) that an affine stage clips; 0 where no pixel was read.
     instance : str or None
-        SHA-256 of the SOP Instance UID.
+        SHA-256 of the SOP Instance UID, the first 128 bits.
     warnings : tuple of str
         Codes.
     look : tuple of float or None
         What the gate looked at (`isotone.look`).
+    code : str
+        Why it is refused.
     """
 
     status: str
@@ -84,17 +88,33 @@ class Outcome:
     instance: str | None = None
     warnings: tuple[str, ...] = ()
     look: tuple[float, ...] | None = None
+    code: str = ""
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Self:
-        """The outcome that a line of the journal holds."""
-        curve = None if entry["curve"] is None else ToneCurve.from_json(entry["curve"])
-        look = entry.get("look") and tuple(entry["look"])
-        return cls(**{**entry, "curve": curve, "warnings": tuple(entry["warnings"]), "look": look})
+        """The outcome that the journal holds.
 
-    def to_entry(self) -> dict[str, Any]:
-        """What `from_entry` reads."""
-        return {**vars(self), "curve": None if self.curve is None else self.curve.to_json()}
+        Raises
+        ------
+        ModelError
+            The curve was changed.
+        """
+        curve, look = entry.get("curve"), entry.get("look")
+        read = {
+            "curve": None if curve is None else ToneCurve.from_json(curve),
+            "warnings": tuple(entry.get("warnings", ())),
+            "look": None if look is None else tuple(look),
+            "instance": (entry.get("instance") or "")[:32] or None,  # an older journal has the whole hash
+        }
+        return cls(**{**entry, **read})
+
+    def to_entry(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What `from_entry` reads: what is this image's own, and what the images with its curve have alike."""
+        said = {name: value for name, value in vars(self).items() if value != self.__dataclass_fields__[name].default}
+        alike: dict[str, Any] = {name: said.pop(name) for name in ("min_slope", "max_slope") if name in said}
+        if self.curve is not None:
+            alike["curve"] = said.pop("curve").to_json()
+        return said, alike
 
 
 @dataclass(frozen=True)
@@ -105,7 +125,6 @@ class Delivery:
     ----------
     harmonizer : ToneCurveHarmonizer
     output : Path
-        Folder that holds the journal.
     deliver : str
         "pixels" or "voi-lut".
     allow : collection of str
@@ -122,7 +141,7 @@ class Delivery:
         return self.deliver == "pixels" or outcome.status != "reference"
 
     def __call__(self, job: Job) -> Outcome:
-        """Write the file, then the journal's line.
+        """Write the file.
 
         Raises
         ------
@@ -130,9 +149,7 @@ class Delivery:
             The image is refused, or cannot be written; no output file is left.
         """
         with caught_warnings():
-            outcome = self._deliver(job)
-        note(self.output, job.key, outcome.to_entry(), job.target if self.writes(outcome) else None)
-        return outcome
+            return self._deliver(job)
 
     def _deliver(self, job: Job) -> Outcome:
         target = safe_target(self.output, job.target)
@@ -218,9 +235,9 @@ def outcome_of(
 
 
 def instance_of(header: Header) -> str | None:
-    """SHA-256 of the SOP Instance UID: enough to find duplicates, and no patient data."""
+    """SHA-256 of the SOP Instance UID, cut to 128 bits: enough to find duplicates, and no patient data."""
     uid = header.instance_uid
-    return None if uid is None else hashlib.sha256(uid.encode()).hexdigest()
+    return None if uid is None else hashlib.sha256(uid.encode()).hexdigest()[:32]
 
 
 def refuse_ours(header: Header, allow: Collection[str] = ()) -> None:
@@ -236,17 +253,25 @@ def refuse_ours(header: Header, allow: Collection[str] = ()) -> None:
 
 
 def safe_target(output: Path, relative: str) -> Path:
-    """The path of an output file.
+    """The path of an output file, which no link leads to.
 
     Raises
     ------
     RadiographError
-        E_WRITE: a link in the output folder leads out of it.
+        E_WRITE: a link stands in the output folder, there or on the way, or a folder in the place of the file.
     """
-    target = output / relative
-    if not target.parent.resolve().is_relative_to(output.resolve()):
-        raise RadiographError("E_WRITE", "a link in the output folder leads out of it")
-    return target
+    path = output
+    for part in Path(relative).parts:
+        path = path / part
+        if part == ".." or path.is_symlink():
+            raise RadiographError(
+                "E_WRITE", "a link stands in the output folder", next_step="Remove the link, or name another -o."
+            )
+    if path.is_dir():
+        raise RadiographError(
+            "E_WRITE", "a folder stands in the place of its output", next_step="Remove it, or name another -o."
+        )
+    return path
 
 
 @lru_cache(maxsize=64)

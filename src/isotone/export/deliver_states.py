@@ -19,7 +19,6 @@ from isotone.imaging.dicom import read_dicom_tables
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.raster import SUFFIXES
 from isotone.imaging.warned import caught_warnings
-from isotone.journal import note
 
 
 class Planned(NamedTuple):
@@ -102,13 +101,12 @@ class StateDelivery:
     output: Path
 
     def __call__(self, group: Group) -> dict[str, IsotoneError]:
-        """Write the file, then the journal's line.
+        """Write the file.
 
         Returns
         -------
         dict of str to IsotoneError
-            What images, by their keys, are gone by now. They are left out, and the journal keeps the rest for done
-            under no key that anybody looks for, so that the same run writes the whole of it later.
+            What images, by their keys, are gone by now, and left out.
 
         Raises
         ------
@@ -130,7 +128,6 @@ class StateDelivery:
                 return gone
             record = record_of(self.harmonizer, ToneCurve(), "gsps")
             write_presentation_state(shown, record, group.number, safe_target(self.output, group.target))
-        note(self.output, f"{group.key} in part" if gone else group.key, {}, group.target)
         return gone
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,14 +19,14 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from isotone._version import __version__
 from isotone.data.images import progress, time_limit
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError
 from isotone.export.deliver import Job, safe_target
 from isotone.export.derived_image import BITS, ENCODED, overlays_in_pixels
-from isotone.export.plan import digest_of, plan
+from isotone.export.plan import Inputs, plan
 from isotone.export.record import Record, Table, digest_of_values
+from isotone.export.resume import is_written
 from isotone.export.stamp import OF_THE_BYTES, derived_type
 from isotone.export.table import passed_through
 from isotone.export.write import copy_file, element_of, write_dicom
@@ -37,7 +37,7 @@ from isotone.imaging.ours import CREATOR, GROUP, NAME, record_in
 from isotone.imaging.radiograph import Stored
 from isotone.imaging.raster import SUFFIXES, read_raster
 from isotone.imaging.warned import caught_warnings
-from isotone.journal import note, open_journal
+from isotone.journal import Journal, open_journal
 from isotone.safe_text import printable
 from isotone.workers import map_isolated
 
@@ -121,7 +121,7 @@ def restore(
     paths : iterable of path
         Files, folders or manifests.
     output : path
-        Mirrors the input tree; gets a ``journal.jsonl`` too.
+        Mirrors the input tree; gets a ``journal.sqlite`` too.
     workers : int
         Number of processes; 0: in this one.
     force : bool
@@ -138,20 +138,22 @@ def restore(
     """
     output = Path(output)
     manifest = Manifest.from_paths(paths)
-    jobs = plan(manifest, output, (), "voi-lut")  # which, unlike pixels, changes no file's suffix
+    inputs = Inputs(manifest, output)
     report = RestoreReport()
-    model, inputs = {"version": __version__, "command": "restore"}, digest_of(manifest, output)
-    with open_journal(output, model, inputs, force=force) as entries:
-        done = {job.key for job in jobs if job.key in entries and (output / job.target).exists()}
+    with open_journal(output, {"command": "restore"}, force=force) as journal:
+        jobs = plan(inputs, (), "voi-lut", journal)  # which, unlike pixels, changes no file's suffix
+        done = {job.key: before for job in jobs if (before := _done_before(job, output, journal))}
         todo = [job for job in jobs if job.key not in done]
         restoring = Restoring(output, frozenset(passed_through(job.path for job in todo)))
         results = map_isolated(restoring, todo, workers=workers, seconds=time_limit)
         with closing(progress(results, len(todo), label="restoring", quiet=quiet)) as fresh:
             for job in jobs:
-                result = Restored(**entries[job.key]) if job.key in done else next(fresh)[1]
+                result = done[job.key] if job.key in done else next(fresh)[1]
                 if isinstance(result, IsotoneError):
                     report.refused.append(result)
-                elif result.status == "reference":
+                    continue
+                journal.note(job.source, job.key, job.path, result._asdict(), target=job.target)
+                if result.status == "reference":
                     report.copied.append(job.path)
                 else:
                     report.restored += 1
@@ -162,7 +164,7 @@ def restore(
 
 @dataclass(frozen=True)
 class Restoring:
-    """Restores one image, then writes the journal's line."""
+    """Restores one image."""
 
     output: Path
     references: frozenset[Path]
@@ -172,11 +174,18 @@ class Restoring:
         target = safe_target(self.output, job.target)
         if job.path in self.references:
             copy_file(job.path, target)
-            result = Restored("reference")
-        else:
-            result = restore_file(Task(job.path, target))
-        note(self.output, job.key, result._asdict(), job.target)
-        return result
+            return Restored("reference")
+        return restore_file(Task(job.path, target))
+
+
+def _done_before(job: Job, output: Path, journal: Journal) -> Restored | None:
+    """What an earlier run made of this very image, if its file is still there."""
+    entry = journal.find(job.source)
+    if entry is None or not entry.has(job.key) or not is_written(output, entry.target):
+        return None
+    with suppress(TypeError):  # somebody changed the entry
+        return Restored(**entry.body)
+    return None
 
 
 def restore_file(task: Task) -> Restored:

@@ -1,13 +1,14 @@
-"""``curves.csv``: a line for each image of a run, which people and spreadsheets read, and `restore`."""
+"""``curves.csv``: a line for each image of a folder's runs, which people and spreadsheets read, and `restore`."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from isotone.journal import JOURNAL
-from isotone.safe_text import inert
+from isotone.errors import UsageError
+from isotone.safe_text import from_inert, inert
 
 CURVES = "curves.csv"
 COLUMNS = (
@@ -24,25 +25,61 @@ COLUMNS = (
 )
 
 
+def refuse_foreign_table(folder: Path) -> None:
+    """Refuse to take the place of somebody else's file of that name.
+
+    Raises
+    ------
+    UsageError
+        It is a link, or no table of isotone.
+    """
+    path = folder / CURVES
+    try:
+        ours = stat.S_ISREG(path.lstat().st_mode) and _is_ours(path)
+    except FileNotFoundError:
+        return
+    except OSError:
+        ours = False
+    if not ours:
+        raise UsageError("this is no table of isotone", file=path, next_step="Move it away, or name another -o.")
+
+
+def inputs_by_output(folder: Path) -> dict[str, str]:
+    """The input of each file that the last whole run lists, as far as it can be read."""
+    return {from_inert(row["output"]): from_inert(row["file"]) for row in _rows(folder / CURVES)}
+
+
 def passed_through(paths: Iterable[Path]) -> set[Path]:
     """Which images are copies of reference images, by the tables of the runs that put them there."""
     tables: dict[Path, set[str]] = {}
     found = set()
     for path in paths:
         whole = path.absolute()
-        folder = next((above for above in whole.parents if (above / JOURNAL).exists()), None)
+        folder = next((above for above in whole.parents if _is_ours(above / CURVES)), None)
         if folder is None:
             continue
         if folder not in tables:
-            tables[folder] = _references(folder / CURVES)
+            tables[folder] = {row["output"] for row in _rows(folder / CURVES) if _is_reference(row)}
         if inert(whole.relative_to(folder)) in tables[folder]:
             found.add(path)
     return found
 
 
-def _references(table: Path) -> set[str]:
+def _is_reference(row: dict[str, str]) -> bool:
+    """Those that are gone by now have no curve either."""
+    return row["status"] == "reference" or (row["status"] == "gone" and not row["coefficients"] and row["output"] != "")
+
+
+def _is_ours(table: Path) -> bool:
     try:
-        with table.open(newline="", encoding="utf-8") as file:
-            return {row["output"] for row in csv.DictReader(file) if row["status"] == "reference"}
-    except (OSError, ValueError, KeyError, csv.Error):  # no run has ended here, or it is somebody's own table
-        return set()
+        with table.open(encoding="utf-8", errors="replace") as file:
+            return file.readline(256).rstrip("\r\n") == ",".join(COLUMNS)
+    except OSError:
+        return False
+
+
+def _rows(table: Path) -> Iterator[dict[str, str]]:
+    if not _is_ours(table):  # no run has ended here
+        return
+    with table.open(newline="", encoding="utf-8", errors="replace") as file:
+        yield from csv.DictReader(file, restval="")

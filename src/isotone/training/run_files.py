@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from isotone.errors import IsotoneError, UsageError, installing
-from isotone.files import MARKER, TEMPORARY
+from isotone.files import TEMPORARY
+
+IMAGES, CHECKPOINT = f"{TEMPORARY}images", f"{TEMPORARY}checkpoint"
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class RunFiles:
     @property
     def images(self) -> Path | None:
         """Folder of the decoded images (`load_samples`)."""
-        return None if self.folder is None else self.folder / f"{TEMPORARY}images"
+        return None if self.folder is None else self.folder / IMAGES
 
     @property
     def checkpoint(self) -> Path | None:
         """File of the run's state after its last epoch."""
-        return None if self.folder is None else self.folder / f"{TEMPORARY}checkpoint{self.name}.safetensors"
+        return None if self.folder is None else self.folder / f"{CHECKPOINT}{self.name}.safetensors"
 
     @contextmanager
     def until_saved(self) -> Iterator[None]:
@@ -70,12 +72,12 @@ class RunFiles:
         self._clear()
 
     def _clear(self) -> None:
-        for path in () if self.folder is None else self.folder.glob(f"{TEMPORARY}*"):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != MARKER:
-                with suppress(OSError):
-                    path.unlink()
+        if self.folder is None:
+            return
+        shutil.rmtree(self.folder / IMAGES, ignore_errors=True)
+        for path in self.folder.glob(f"{CHECKPOINT}*.safetensors"):
+            with suppress(OSError):
+                path.unlink()
 
 
 NO_FILES = RunFiles()

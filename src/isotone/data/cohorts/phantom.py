@@ -7,6 +7,7 @@ scanners have only B and C in train and val, and A to D in test.
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,15 +93,16 @@ def make_phantom(
     text = json.dumps(truth() | {"settings": settings}, indent=1) + "\n"
     folder = Path(output)
     same = (folder / "truth.json").is_file() and (folder / "truth.json").read_text(encoding="utf-8") == text
-    claim_folder(folder, force=force or same)
-    write_text(folder / "truth.json", text)
-    drawn = map_isolated(_Drawing(folder, size, seed, same), cast, workers=workers)
-    rows: list[dict[str, Any]] = []
-    for _, result in progress(drawn, len(cast), label="drawing", quiet=quiet):
-        if isinstance(result, IsotoneError):
-            raise result
-        rows += result
-    Manifest(pd.DataFrame(rows)).write(folder / "manifest.csv")
+    with claim_folder(folder, force=force or same):
+        write_text(folder / "truth.json", text)
+        drawn = map_isolated(_Drawing(folder, size, seed, same), cast, workers=workers)
+        rows: list[dict[str, Any]] = []
+        with closing(progress(drawn, len(cast), label="drawing", quiet=quiet)) as results:
+            for _, result in results:
+                if isinstance(result, IsotoneError):
+                    raise result
+                rows += result
+        Manifest(pd.DataFrame(rows)).write(folder / "manifest.csv")
     return Manifest.read(folder / "manifest.csv")
 
 
