@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from harmonizers import REFERENCE
 from isotone.errors import ModelError
-from isotone.harmonizer import ToneCurveHarmonizer, _checksum
+from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
+from isotone.model_file import checksum
 from isotone.models.gdce import GDCE
 from isotone.models.gdce_mapper import GDCEMapper
 
@@ -35,7 +36,7 @@ def edit(folder: Path, **changes: object) -> None:
     body = json.loads((folder / "config.json").read_text())
     del body["sha256"]
     body["mappers"]["source"] |= changes
-    (folder / "config.json").write_text(json.dumps(body | {"sha256": _checksum(body)}))
+    (folder / "config.json").write_text(json.dumps(body | {"sha256": checksum(body)}))
 
 
 def reweigh(folder: Path, data: bytes) -> None:

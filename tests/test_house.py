@@ -32,7 +32,7 @@ ROOMS = [
     ("normalizers",),
     ("models",),
     ("losses",),
-    ("uncertainty", "scanner", "bank", "presets", "adaptive", "mapper"),
+    ("uncertainty", "scanner", "bank", "presets", "adaptive", "mapper", "model_file"),
     ("training",),
     ("fitting",),
     ("harmonizer",),

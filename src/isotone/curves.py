@@ -243,7 +243,7 @@ class ToneCurve:
             if claimed != _checksum(body):
                 raise ModelError("E_CURVE", "the curve was altered after it was written")
             return cls([STAGES[kind](*values) for kind, *values in body["stages"]])
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError("E_CURVE", "the text holds no tone curve") from error
 
     @classmethod

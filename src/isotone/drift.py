@@ -21,7 +21,9 @@ from isotone.brightness import Brightness
 from isotone.curves import ToneCurve
 from isotone.data.sample import Sample
 from isotone.deviation import Deviation
+from isotone.errors import ModelError
 from isotone.excess import covariance
+from isotone.expectation import DAMAGED, finite, positive_definite
 from isotone.foreground import Regions
 from isotone.mix import nearest_mix
 from isotone.views import Described, take_views
@@ -156,21 +158,14 @@ class Drift:
 
         Raises
         ------
-        ModelError, ValueError, KeyError, TypeError
+        ModelError, KeyError, TypeError
             The numbers are not those of a drift.
         """
         deviation, curves = Deviation.from_dict(entry["deviation"]), [ToneCurve.from_json(c) for c in entry["curves"]]
-        centres, spread = np.array(entry["centres"], float), np.array(entry["spread"], float)
-        patients, per_patient = float(entry["patients"]), float(entry["per_patient"])
+        arrays = finite(entry, ("centres", "spread", "patients", "per_patient"))
+        centres, spread, patients, per_patient = arrays.values()
         k = len(deviation.offset)
-        numbers = [patients, per_patient, *centres.flat]
-        if (
-            not curves
-            or centres.shape[1:] != (k,)
-            or spread.shape != (k, k)
-            or not np.isfinite(numbers).all()
-            or patients <= 0
-        ):
-            raise ValueError("not the numbers of a drift")
-        np.linalg.cholesky(spread)  # LinAlgError is a ValueError
-        return cls(deviation, curves, centres, spread, patients, per_patient)
+        shapes = centres.shape[1:], spread.shape, patients.shape, per_patient.shape
+        if not curves or not len(centres) or shapes != ((k,), (k, k), (), ()) or min(patients, per_patient) <= 0:
+            raise ModelError("E_MODEL", DAMAGED)
+        return cls(deviation, curves, centres, positive_definite(spread), float(patients), float(per_patient))

@@ -16,7 +16,7 @@ from isotone.errors import ModelError
 Floats = NDArray[np.float64]
 
 NUMBERS = ("mean", "axes", "centre", "scale", "weights", "offset")
-DAMAGED = "what the model expects of an image is damaged"
+DAMAGED = "numbers of the model are damaged"
 WAVES = 128
 """Directions of the quasi-random features."""
 
@@ -86,11 +86,26 @@ def finite(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Floats]:
     """
     try:
         arrays = {name: np.asarray(entry[name], np.float64) for name in names}
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ModelError("E_MODEL", DAMAGED) from None
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise ModelError("E_MODEL", DAMAGED)
     return arrays
+
+
+def positive_definite(matrix: Floats) -> Floats:
+    """The matrix itself, where it is the covariance of something.
+
+    Raises
+    ------
+    ModelError
+        It is not positive definite.
+    """
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        raise ModelError("E_MODEL", DAMAGED) from None
+    return matrix
 
 
 def features(standardized: Floats) -> Floats:

@@ -19,6 +19,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone.errors import ModelError
+from isotone.expectation import DAMAGED, finite, positive_definite
 from isotone.look import LAYOUT, SIZE
 from isotone.mix import nearest_mix
 
@@ -170,17 +172,17 @@ class Gate:
 
         Raises
         ------
-        ValueError, KeyError, TypeError
+        ModelError
             The numbers are not those of a gate.
         """
-        centres, within, own = (np.array(entry[name], float) for name in ("centres", "within", "own"))
-        rest = {name: float(entry[name]) for name in NUMBERS}
-        shapes = centres.shape[1:], within.shape, own.shape
-        if shapes != ((SIZE,), (SIZE, SIZE), (SIZE, SIZE)) or not np.isfinite([*rest.values(), *centres.flat]).all():
-            raise ValueError("not the numbers of a gate")
-        for covariance in (within, own):
-            np.linalg.cholesky(covariance)  # LinAlgError is a ValueError
-        return cls(centres, within, own, **rest)
+        arrays = finite(entry, ("centres", "within", "own", *NUMBERS))
+        shapes = {name: arrays[name].shape for name in ("within", "own", *NUMBERS)}
+        wanted = {"within": (SIZE, SIZE), "own": (SIZE, SIZE)} | dict.fromkeys(NUMBERS, ())
+        count, *size = arrays["centres"].shape or (0,)
+        rest = {name: float(arrays[name]) for name in NUMBERS if arrays[name].shape == ()}
+        if not count or size != [SIZE] or shapes != wanted or min(rest["patients"], rest["per_patient"]) <= 0:
+            raise ModelError("E_MODEL", DAMAGED)
+        return cls(arrays["centres"], positive_definite(arrays["within"]), positive_definite(arrays["own"]), **rest)
 
     @cached_property
     def _factor(self) -> Floats:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -17,7 +15,6 @@ from isotone.data.manifest import Manifest
 from isotone.data.sample import TakeSample
 from isotone.drift import Drift
 from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
-from isotone.files import write_text
 from isotone.fitting import Labels, Method, fit_mappers, settings_of
 from isotone.foreground import regions
 from isotone.gate import Gate
@@ -25,14 +22,11 @@ from isotone.guards import check_guards
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.look import look
 from isotone.mapper import AdaptiveMapper, Mapper, ScannerMapper, load_mapper
-from isotone.seen import differences, refuse_other_data
+from isotone.model_file import CONFIG, KIND, SCHEMA, checksum, read_model_file, write_model_file
+from isotone.seen import differences, recoded, refuse_other_data
 
 if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
-
-SCHEMA = 1
-KIND = "isotone-harmonizer"
-CONFIG = "config.json"
 
 
 class ToneCurveHarmonizer:
@@ -264,7 +258,7 @@ class ToneCurveHarmonizer:
             ):
                 raise ModelError("E_MODEL", "the harmonizer is not fitted, or not saved yet")
             entries = {domain: mapper.save(Path(), "") for domain, mapper in self.mappers.items()}
-            self._digest = _checksum(self._body(entries))
+            self._digest = checksum(self._body(entries))
         return self._digest
 
     def save(self, folder: str | Path) -> None:
@@ -276,10 +270,8 @@ class ToneCurveHarmonizer:
             domain: mapper.save(target, f"network-{number}")
             for number, (domain, mapper) in enumerate(self.mappers.items())
         }
-        body = self._body(entries)
-        self._digest = _checksum(body)
         # Written last: a folder without it is not a model.
-        write_text(target / CONFIG, json.dumps(body | {"sha256": self._digest}, indent=2) + "\n")
+        self._digest = write_model_file(target, self._body(entries))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -295,31 +287,19 @@ class ToneCurveHarmonizer:
         folder = Path(folder)
         if not folder.exists():
             raise UsageError("no such harmonizer", code="E_READ", file=folder)
+        body, digest = read_model_file(folder)
         try:
-            body = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-            if not isinstance(body, dict) or body.get("kind") != KIND:
-                raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder)
-            if body["schema"] != SCHEMA:
-                raise ModelError(
-                    "E_MODEL",
-                    f"a harmonizer of schema {body['schema']!r} is not understood here",
-                    file=folder,
-                )
-            digest = body.pop("sha256")
-            if digest != _checksum(body):
-                raise ModelError("E_MODEL", "the harmonizer was altered after it was written", file=folder)
             harmonizer = cls(
                 body["reference_domains"], list(body["mappers"]), method=body["method"], settings=body["settings"]
             )
             harmonizer.mappers = {domain: load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
-            harmonizer.notes, harmonizer.seen = body["notes"], body["seen"]
-            harmonizer.gates = {domain: Gate.from_json(entry) for domain, entry in body["gates"].items()}
-            harmonizer.drifts = {domain: Drift.from_json(entry) for domain, entry in body.get("drifts", {}).items()}
+            harmonizer.notes, harmonizer.seen = body["notes"], recoded(body["seen"])
+            harmonizer.gates = {domain: Gate.from_json(entry) for domain, entry in body["gates"].items() if entry}
+            drifts = body.get("drifts", {}).items()
+            harmonizer.drifts = {domain: Drift.from_json(entry) for domain, entry in drifts if entry}
             harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
-        except OSError as error:
-            raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ModelError("E_MODEL", "the harmonizer's config.json is damaged", file=folder) from error
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise ModelError("E_MODEL", f"the harmonizer's {CONFIG} is damaged", file=folder) from error
         except UsageError as error:
             raise ModelError("E_MODEL", error.what, file=folder) from error
         harmonizer._digest, harmonizer.name = digest, folder.resolve().name
@@ -339,10 +319,11 @@ class ToneCurveHarmonizer:
             else self.settings and self.settings.model_dump(mode="json", exclude={"perceptual_weights"}),
             "reference_domains": list(self.reference_domains),
             "mappers": dict(entries),
-            "seen": self.seen,
-            "gates": {domain: gate.to_json() for domain, gate in self.gates.items()},
+            "seen": {domain: self.seen.get(domain, {}) for domain in entries},
+            # null where a curve has no gate: a file that lacks the entry is damaged.
+            "gates": {domain: None if (own := self.gates.get(domain)) is None else own.to_json() for domain in entries},
             "drifts": {domain: drift.to_json() for domain, drift in self.drifts.items()},
-            "notes": self.notes,
+            "notes": {domain: self.notes.get(domain, {}) for domain in entries},
         }
 
 
@@ -351,7 +332,3 @@ def _names(domains: str | Sequence[str]) -> tuple[str, ...]:
     if not names or not all(names):
         raise UsageError("a domain has no name")
     return names
-
-
-def _checksum(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from isotone.errors import RadiographError
 from isotone.guards import Guard, how_to_allow
-from isotone.imaging.coded import INTENTS, MODALITIES, hashed
+from isotone.imaging.coded import BODY_PARTS, INTENTS, MODALITIES, VIEWS, coded, hashed
 from isotone.imaging.radiograph import Header
 
 REFUSED: dict[str, tuple[str, Guard]] = {
@@ -41,6 +41,18 @@ def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
             if value is not None:
                 counter[_recorded(name, value)] += 1
     return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
+
+
+def recoded(seen: Mapping[str, Seen]) -> dict[str, dict[str, dict[str, int]]]:
+    """What models of earlier builds have seen, by domain: they hold views and body parts that are no defined terms."""
+    terms = {"view": VIEWS, "body_part": BODY_PARTS}
+    return {
+        domain: {
+            name: {str(coded(value, terms[name])) if name in terms else value: n for value, n in counts.items()}
+            for name, counts in facts.items()
+        }
+        for domain, facts in seen.items()
+    }
 
 
 def refuse_other_data(header: Header, seen: Seen, allow: Collection[str] = ()) -> None:

@@ -11,7 +11,16 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
 
 from isotone.imaging.codecs import CODECS
-from isotone.imaging.coded import INTENT_OF_CLASS, INTENTS, MODALITIES, coded, hashed
+from isotone.imaging.coded import (
+    BODY_PARTS,
+    INTENT_OF_CLASS,
+    INTENTS,
+    LATERALITIES,
+    MODALITIES,
+    VIEWS,
+    coded,
+    hashed,
+)
 from isotone.imaging.frame import Layout, decode, read_layout, refuse_empty
 from isotone.imaging.lossy import HEADER
 from isotone.imaging.ours import is_ours
@@ -159,9 +168,9 @@ def _header(file: Part10File, layout: Layout, presentation: Presentation, domain
         window=presentation.window,
         explanation=presentation.explanation,
         modality=coded(_text(header, "Modality", warned), MODALITIES),
-        body_part=coded(_text(header, "BodyPartExamined", warned)),
-        view=coded(_text(header, "ViewPosition", warned)),
-        laterality=coded(_text(header, "ImageLaterality", warned) or _text(header, "Laterality", warned)),
+        body_part=coded(_text(header, "BodyPartExamined", warned), BODY_PARTS),
+        view=coded(_text(header, "ViewPosition", warned), VIEWS),
+        laterality=coded(_text(header, "ImageLaterality", warned) or _text(header, "Laterality", warned), LATERALITIES),
         intent=_intent(header, warned),
         photometric=_text(header, "PhotometricInterpretation", warned),
         transfer_syntax=str(layout.syntax),
