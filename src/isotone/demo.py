@@ -12,7 +12,8 @@ from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError
 from isotone.files import run_folder
 from isotone.fitting import Labels, Method
-from isotone.harmonizer import CONFIG, ToneCurveHarmonizer
+from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.model_file import CONFIG
 
 if TYPE_CHECKING:
     from isotone.evaluation.results import Results
