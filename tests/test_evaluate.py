@@ -297,4 +297,4 @@ def test_adapted_classifiers_score_the_source_alone(cohort: Path, tmp_path: Path
         assert found.row(SOURCE, name).n == 24
         assert found.row(REFERENCE, name) is None
         assert np.abs(scores[name][source] - scores["none"][source]).max() > 1e-3
-    assert {line.split()[0] for line in found.cautions} <= {"W_WEAK", "W_COLLAPSED"}  # an untrained network
+    assert {line.split()[0] for line in found.cautions} <= {"W_NO_RECORD", "W_WEAK", "W_COLLAPSED"}

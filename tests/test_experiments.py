@@ -125,6 +125,14 @@ def test_intervals_hold_the_estimate_and_the_paper_preset_has_none():
     assert not [name for name in summary(rows, intervals=False, seed=0) if name.endswith(("_low", "_high"))]
 
 
+def test_a_recall_of_all_has_an_interval_with_a_width():
+    rows = predictions()
+    rows[["p_negative", "p_positive"]] = (rows["label"].to_numpy()[:, None] == ["negative", "positive"]) * 0.8 + 0.1
+    found = summary(rows, intervals=True, seed=0)
+    assert found["recall"] == found["recall_high"] == found["auc_high"] == 1
+    assert max(found["recall_low"], found["auc_low"]) < 1
+
+
 def test_a_class_that_no_prediction_is_about_is_left_out():
     rows = predictions().assign(p_third=np.nan)
     assert matrix(rows).shape == (2, 2)

@@ -47,6 +47,13 @@ def test_a_perfect_auc_of_few_images_is_not_certain() -> None:
     assert row.worst_group_accuracy_ci == pytest.approx(exact(1, 12))
 
 
+def test_the_auc_of_equal_scores_is_a_half_with_certainty() -> None:
+    made = of([0] * 12 + [1] * 12, {"none": [0] * 24})
+    made.probabilities["none"][:] = [0.6, 0.4]
+    row = compare_methods(made, [], {}).row(SOURCE, "none")
+    assert (row.auc, row.auc_ci) == (0.5, (0.5, 0.5))
+
+
 def test_equal_predictions_of_few_images_do_not_exclude_a_loss() -> None:
     made = of([0] * 12 + [1] * 12, {"none": [0] * 12 + [1] * 12, "curve": [0] * 12 + [1] * 12})
     row = compare_methods(made, [], {}).row(SOURCE, "curve")

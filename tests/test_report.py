@@ -132,9 +132,20 @@ def test_a_recall_that_may_have_fallen_is_named_too() -> None:
 def test_uncertain_images_are_said_beside_the_gain() -> None:
     found = results(HELPS)
     found.fits = [FitNote(domain=SOURCE, method="curve", sentences=["."], uncertain_share=0.034)]
-    assert lines(found)[0].endswith(
-        "The class of 3\u00a0% of the images is uncertain: it changes within the curve's 95\u00a0% band."
-    )
+    said = "The class of 3\u00a0% of the images that the fit looked at is uncertain: it changes within the curve's"
+    assert said in lines(found)[0]
+
+
+def test_each_scanner_s_line_begins_with_its_verdict() -> None:
+    others = {("Src 2", "none"): 0.8, ("Src 2", "curve"): 0.1, ("Src 3", "none"): 0.1, ("Src 3", "curve"): 0.8}
+    found = results(HELPS | others)
+    assert [line.partition(". ")[0] for line in lines(found)] == ["Src 2: harms", "Src 3: helps", f"{SOURCE}: helps"]
+
+
+def test_too_few_patients_are_undecided_without_an_interval() -> None:
+    said = headline(results(HELPS, patients=3))
+    assert said.startswith(f"Whether “curve” helps on {SOURCE} is undecided (worst-group accuracy")
+    assert "without an interval" in said
 
 
 def test_harm_is_said() -> None:
@@ -147,7 +158,7 @@ def test_harm_on_the_reference_that_is_not_excluded_is_said() -> None:
 
 
 def test_what_was_not_scored_is_said() -> None:
-    assert "only the reference" in headline(results({(REFERENCE, "none"): 0.5}))
+    assert "of the reference alone" in headline(results({(REFERENCE, "none"): 0.5}))
     assert "has no curve for" in headline(results({k: v for k, v in HELPS.items() if k != (SOURCE, "curve")}))
     assert "cannot be said" in hurt(results({(SOURCE, "none"): 0.5}))
     assert headline(results({(SOURCE, "none"): 0.1, (REFERENCE, "none"): 0.9})).startswith("The shift hurts")

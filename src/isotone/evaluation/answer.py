@@ -24,6 +24,8 @@ FALL = 0.05
 """By so much, or more, a recall is lower that "may have fallen". Raised, losses of small classes go unsaid. Chosen
 here, as what no class may lose on average (docs/results.md)."""
 NAMES = {"auc": "AUC", "worst_group_accuracy": "worst-group accuracy"}
+FEW = " without an interval"
+"""Of fewer than five patients, or where a metric is undefined in many resamples."""
 Interval = tuple[float, float] | None
 
 
@@ -40,7 +42,7 @@ def headline(results: Results) -> str:
     """One sentence: what the first method does to every source scanner, and to the reference."""
     method, sources = primary_method(results), results.source_domains
     if not sources:
-        return "There is no source scanner in this manifest: only the reference was scored."
+        return "No test image of a source scanner was scored: there are figures of the reference alone."
     if method is None:
         return hurt(results)
     rows = [r for r in results.rows if r.method == method and not r.reference]
@@ -107,7 +109,7 @@ def lines(results: Results) -> list[str]:
         if before is None or (row.reference and _unchanged(row)):
             continue
         found.append(
-            f"{row.domain}: worst-group accuracy {_number(before.worst_group_accuracy)} → "
+            f"{row.domain}: {outcome(row)}. Worst-group accuracy {_number(before.worst_group_accuracy)} → "
             f"{_number(row.worst_group_accuracy)} ({_gained(row.worst_group_accuracy_gain)}); "
             f"AUC {_number(before.auc)} → {_number(row.auc)} ({_gained(row.auc_gain)}).{_recalls(row)}"
             f"{_uncertain(results, row)}"
@@ -118,7 +120,7 @@ def lines(results: Results) -> list[str]:
 def _gained(gain: Gain) -> str:
     said = f"{_signed(gain.difference)}{_interval(gain.ci)}"
     if gain.ci is None:
-        said += ", no interval: too few patients"
+        said += FEW
     elif gain.verdict == "undecided" and gain.p is not None and (gain.ci[0] > 0 or gain.ci[1] < 0):
         said += f", undecided: p {gain.p:.2f} once adjusted for all comparisons"
     if gain.recovered_share is not None:
@@ -143,7 +145,7 @@ def _uncertain(results: Results, row: ResultRow) -> str:
     share = next((f.uncertain_share for f in fits), None)
     if share is None:
         return ""
-    said = f"The class of {100 * share:.0f}\u00a0% of the images is uncertain"
+    said = f"The class of {100 * share:.0f}\u00a0% of the images that the fit looked at is uncertain"
     return f" {said}: it changes within the curve's 95\u00a0% band."
 
 
@@ -181,7 +183,8 @@ def _support(rows: Sequence[ResultRow]) -> str:
         return ""
     gains = {"worst-group accuracy": rows[0].worst_group_accuracy_gain, "AUC": rows[0].auc_gain}
     decided = {name: g for name, g in gains.items() if g.verdict in ("better", "worse")}
-    return f" ({', '.join(f'{n} {_signed(g.difference)}{_interval(g.ci)}' for n, g in (decided or gains).items())})"
+    said = [f"{n} {_signed(g.difference)}{_interval(g.ci) or FEW}" for n, g in (decided or gains).items()]
+    return f" ({', '.join(said)})"
 
 
 def _unchanged(row: ResultRow) -> bool:
@@ -198,10 +201,7 @@ def _below_zero(ci: Interval) -> bool:
 
 
 def _each(shifts: Sequence[Shift]) -> str:
-    return "; ".join(
-        f"{NAMES[s.metric]} {_signed(s.difference)}{_interval(s.ci) or ' (too few patients)'} on {s.domain}"
-        for s in shifts
-    )
+    return "; ".join(f"{NAMES[s.metric]} {_signed(s.difference)}{_interval(s.ci) or FEW} on {s.domain}" for s in shifts)
 
 
 def _which(some: Sequence[str], all_: Sequence[str]) -> str:

@@ -77,6 +77,11 @@ def change_interval(values: Floats, gained: int, lost: int, images: int, patient
     return steady_change(float(values[0]), patients) if found and found[0] == found[1] else found
 
 
+def steady_share(share: float, patients: int) -> Interval:
+    """`exact` for a share that is none or all in every resample; one between (the AUC of equal scores) stays."""
+    return exact(share, patients) if share in (0, 1) else (share, share)
+
+
 def steady_change(difference: float, patients: int) -> Interval:
     """`paired` for a change that is the same in every resample: of all patients, or of none."""
     return paired(max(difference, 0) * patients, max(-difference, 0) * patients, patients)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from isotone.evaluation import metrics
 from isotone.evaluation.bootstrap import LEAST_PATIENTS, holm, interval, p_value, patient_weights, verdict
 from isotone.evaluation.delong import delong
-from isotone.evaluation.proportions import change_interval, exact, share_interval, steady_change, unpaired
+from isotone.evaluation.proportions import change_interval, share_interval, steady_change, steady_share, unpaired
 from isotone.evaluation.results import Change, Gain, ResultRow, Shift, Summary, ViewRow
 from isotone.evaluation.scores import NONE, ORACLE, Scores
 
@@ -131,7 +131,9 @@ class Comparison:
             matrices = self.matrices(method, inside)
             values, recall = metrics.worst_group_accuracy(matrices), metrics.recalls(matrices[0])
             fewest = min(n for n, r in zip(people, recall, strict=True) if r == values[0])
-        return Estimate(values, len(np.unique(patients)), partial(exact, n=fewest) if fewest else None, fewest)
+        return Estimate(
+            values, len(np.unique(patients)), partial(steady_share, patients=fewest) if fewest else None, fewest
+        )
 
     def gain(self, metric: str, method: str, other: str, inside: Bools) -> Estimate:
         """The paired difference of a method from another on the same images."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from isotone.evaluation.bootstrap import interval, patient_weights
 from isotone.evaluation.metrics import confusion, macro_auc, precisions, recalls, worst_group_accuracy
+from isotone.evaluation.proportions import steady_change, steady_share
 from isotone.evaluation.rows import known
 
 Floats = NDArray[np.float64]
@@ -82,7 +85,7 @@ def summary(rows: pd.DataFrame, *, intervals: bool, seed: int) -> dict[str, floa
     if intervals:
         weights = patient_weights(rows["patient"].tolist(), draws=DRAWS, seed=seed)
         for name, draws in measured(rows, weights).items():
-            found |= _ends(name, draws)
+            found |= _ends(name, draws, partial(steady_share, patients=_fewest(rows)))
     return found
 
 
@@ -100,7 +103,9 @@ def difference(
     found = {name: known(measured(pair[0])[metric][0] - measured(pair[1])[metric][0])}
     if intervals:
         weights = patient_weights(pair[0]["patient"].tolist(), draws=DRAWS, seed=seed)
-        found |= _ends(name, measured(pair[0], weights)[metric] - measured(pair[1], weights)[metric])
+        draws = measured(pair[0], weights)[metric] - measured(pair[1], weights)[metric]
+        same = np.array_equal(unpack(pair[0])[1], unpack(pair[1])[1])
+        found |= _ends(name, draws, None if same else partial(steady_change, patients=_fewest(rows)))
     return found
 
 
@@ -127,9 +132,18 @@ def by_projection(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(method="rule: AP means positive", **{negative: 1 - ap, positive: ap})
 
 
-def _ends(name: str, draws: Floats) -> dict[str, float | None]:
-    low, high = interval(draws) or (None, None)
+def _ends(name: str, draws: Floats, steady: Callable[[float], tuple[float, float]] | None) -> dict[str, float | None]:
+    """With the interval that holds where no resample differs from another."""
+    found = interval(draws)
+    if found and steady and found[0] == found[1]:
+        found = steady(found[0])
+    low, high = found or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _fewest(rows: pd.DataFrame) -> int:
+    """Patients of the smallest class."""
+    return int(rows.groupby("label")["patient"].nunique().min())
 
 
 def _mean(values: Floats, axis: int) -> Floats:
