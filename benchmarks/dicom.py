@@ -1,13 +1,16 @@
 """Applying a scanner curve to DICOM files, by transfer syntax, against reading, decoding and writing unchanged.
 
     PYTHONPATH=tests python benchmarks/dicom.py [--rounds N] [--only SECTION] [--syntax NAME]… [--network HARMONIZER]
+        [--against CHECKOUT]
 
 Both sides use the same decoders, write Explicit VR Little Endian, fsync and rename, on one core; the harmonizer has a
 gate, as every fit leaves one. Wanted: at most 1.6 times as long for native and 1.15 for compressed syntaxes;
 presentation states of a scanner's curve decode nothing, those of a network take at most half of the full decode of
 JPEG 2000, with coefficients within 1e-3 of its; two processes on two cores at least 1.7 times one; at most 400 MB
 beyond the imports for 13.6 Mpx. HARMONIZER is a folder that `isotone fit --method gdce` wrote; without one, networks
-with random weights that are made sensitive to the image stand in.
+with random weights that are made sensitive to the image stand in. CHECKOUT is another commit's worktree, with which
+deliveries are compared one by one, in turn and by processor time: since 01b34ed every file is read back before it is
+done, for which at most 1.15 times the time of that commit is wanted at 8.5 Mpx native.
 """
 
 from __future__ import annotations
@@ -25,39 +28,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
 from harmonizers import scanner_harmonizer
 from isotone.apply import apply
-from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
-from isotone.data.sample import TakeSample
 from isotone.export.deliver import Delivery, Job
 from isotone.export.deliver_states import Survey
 from isotone.export.reduced import Trial, agreed, read_for_curve
 from isotone.export.write import write_dicom
-from isotone.gate import Gate
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom import read_dicom
 from isotone.journal import JOURNAL
-from isotone.look import look
 from isotone.models.gdce import GDCE
 from isotone.models.gdce_mapper import GDCEMapper
+from one_delivery import CURVE, with_gate
 from paired import medians
 
-CURVE = ToneCurve([0.5, -0.3, 0.4, 0.2, -0.1, 0.3, 0.1, -0.2])
 ROWS, COLUMNS = 3328, 2560
+HERE = Path(__file__).parents[1]
 NATIVE = ("implicit", "explicit", "big-endian", "deflated")
 HOLOGIC = "HOLOGIC, Inc. Selenia Dimensions"
-
-
-def with_gate(harmonizer: ToneCurveHarmonizer, domain: str, path: Path) -> ToneCurveHarmonizer:
-    """With a gate that an image passes."""
-    seen = look(TakeSample()(read_dicom(path)[0]))
-    looks = seen + np.random.default_rng(0).normal(0, 0.02, (40, len(seen)))
-    harmonizer.gates = {domain: Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20)}
-    return harmonizer
 
 
 def by_syntax(folder: Path, rounds: int, names: list[str]) -> None:
@@ -86,6 +79,47 @@ def by_syntax(folder: Path, rounds: int, names: list[str]) -> None:
             f"{seconds['voi-lut'] * 1e3:10.0f}{seconds['gsps'] * 1e3:8.0f}"
             + ("" if ratios["pixels"] <= limit else f"   above {limit}")
         )
+
+
+def against(folder: Path, rounds: int, names: list[str], checkout: Path) -> None:
+    """The same deliveries by this checkout and another one, in turn: what else the machine does hits both."""
+    print(f"\n{ROWS} × {COLUMNS}, {rounds} rounds, processor time against {checkout}; ms\n")
+    print(f"{'source':20}{'delivery':10}{'there':>8}{'here':>8}{'ratio':>7}")
+    ways = [(name, deliver) for name in names for deliver in ("pixels", "voi-lut")]
+    for name, deliver in [*ways, ("png", "pixels")]:
+        stored = pixels(rows=ROWS, columns=COLUMNS)
+        path = folder / (f"{name}.png" if name == "png" else f"{name}.dcm")
+        if name == "png":
+            Image.fromarray(stored).save(path)
+        else:
+            write(encoded(radiograph(stored), LOSSLESS[name]), path)
+        both = [_server(root, path, folder / f"out-{i}", deliver) for i, root in enumerate((checkout, HERE))]
+        seconds = np.array([[_next(server) for server in both] for _ in range(rounds + 1)])[1:]
+        for server in both:
+            server.communicate()
+        there, here = np.median(seconds, axis=0) * 1e3
+        ratio = float(np.median(seconds[:, 1] / seconds[:, 0]))
+        above = "   above 1.15" if ratio > 1.15 and name in NATIVE else ""
+        print(f"{name:20}{deliver:10}{there:8.0f}{here:8.0f}{ratio:7.2f}{above}", flush=True)
+
+
+def _server(root: Path, *arguments: object) -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("one_delivery.py")
+    return subprocess.Popen(
+        [sys.executable, str(script), *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root / 'tests'}"},
+    )
+
+
+def _next(server: subprocess.Popen[str]) -> float:
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write("\n")
+    server.stdin.flush()
+    return float(server.stdout.readline())
 
 
 def two_processes(folder: Path, images: int = 24) -> None:
@@ -192,6 +226,7 @@ def main() -> None:
     parser.add_argument("--syntax", action="append", choices=list(LOSSLESS))
     parser.add_argument("--network", type=Path)
     parser.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     options = parser.parse_args()
     np.seterr(all="raise")
     if options.memory is not None:
@@ -199,6 +234,9 @@ def main() -> None:
         return
     folder = Path(tempfile.mkdtemp())
     try:
+        if options.against is not None:
+            against(folder, options.rounds, options.syntax or ["explicit", "jpeg-ls"], options.against)
+            return
         if options.only in (None, "memory"):
             memory(folder)
         if options.only in (None, "processes"):

@@ -39,6 +39,7 @@ NEXT_STEP = {
     "E_NOT_REGULAR": "Give regular files, or links to them; folders behind links are to be named themselves.",
     "E_RASTER": "Give a greyscale PNG, TIFF or JPEG of 8 or 16 bits.",
     "E_WRITE": "Check the free space and the permissions of the output folder, then run the same command again.",
+    "E_WRITTEN": "Run the same command again; if that fails too, check disk and memory, or decompress the source.",
     "E_MODEL": "Fit or train it again, or fetch the folder again from its source.",
     "E_CURVE": "Fit the curve again.",
     "E_RESTORE": "Use the source image: this one carries no isotone curve that can be undone.",

@@ -18,10 +18,13 @@ from pydicom.uid import (
 )
 
 from isotone.curves import quantize
+from isotone.export.confirm import confirm_png
+from isotone.export.encapsulate import EXTENDED
+from isotone.export.pixel_value import Mapped
 from isotone.export.polarity import polarity_of
 from isotone.export.record import Record, Table
 from isotone.export.stamp import derived_type, stamp, text_of
-from isotone.export.write import Mapped, write_dicom
+from isotone.export.write import write_dicom
 from isotone.files import replace_file
 from isotone.imaging.gather import gather
 from isotone.imaging.ours import NAME
@@ -55,7 +58,7 @@ PIXEL_FACTS = [
         "PixelPaddingRangeLimit",
     )
 ]
-ENCODED = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData")
+ENCODED = (*EXTENDED, "PixelData")
 LOSSY = {
     JPEGBaseline8Bit: "ISO_10918_1",
     JPEGExtended12Bit: "ISO_10918_1",
@@ -102,7 +105,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     Raises
     ------
     RadiographError
-        E_UNSUPPORTED.
+        E_UNSUPPORTED, E_WRITTEN.
     IsotoneError
         E_WRITE.
     """
@@ -124,16 +127,28 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     for keyword in ENCODED:
         dataset.pop(keyword, None)
     stamp(dataset, replace(record, altered=tuple(altered)), table, changes, removed)
-    write_dicom(dataset, ExplicitVRLittleEndian, target, Mapped(table.astype("<u2"), source.stored))
+    pixels = Mapped(table.astype("<u2"), source.stored)
+    values = [element.tag for element in changes if element.VR != "SQ"]
+    write_dicom(dataset, ExplicitVRLittleEndian, target, pixels, values)
 
 
 def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:
-    """Write a PNG of 16 bits, 0 black whatever the source, with the record as text."""
+    """Write a PNG of 16 bits, 0 black whatever the source, with the record as text.
+
+    Raises
+    ------
+    RadiographError
+        E_WRITTEN.
+    IsotoneError
+        E_WRITE.
+    """
     text = PngInfo()
     text.add_text(NAME, record.to_json())
+    pixels = gather(_table(record), source.stored)
     with replace_file(target) as temporary:
         # Level 1: higher ones take several times as long for a few per cent of noise.
-        Image.fromarray(gather(_table(record), source.stored)).save(temporary, "PNG", pnginfo=text, compress_level=1)
+        Image.fromarray(pixels).save(temporary, "PNG", pnginfo=text, compress_level=1)
+        confirm_png(temporary, pixels)
 
 
 def _table(record: Record) -> Table:

@@ -43,6 +43,8 @@ PATIENT_AND_STUDY = (
 PATIENT = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate")
 """What tells patients apart; an ID may be missing, or of another hospital."""
 REFERENCE = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+MADE = [Tag(keyword) for keyword in ("SoftcopyVOILUTSequence", "ReferencedSeriesSequence", "PresentationLUTShape")]
+"""What is compared when a state is read back, beyond its UIDs."""
 KNOWN = ComputedRadiographyImageStorage
 """SOP class that stands for those of the images until the state is made."""
 
@@ -160,7 +162,7 @@ def write_presentation_state(shown: Sequence[Shown], record: Record, number: int
         setattr(state, keyword, value)
     if "Laterality" not in state:
         state.Laterality = ""  # type 2C in the General Series of every object
-    write_dicom(state, ExplicitVRLittleEndian, target)
+    write_dicom(state, ExplicitVRLittleEndian, target, made=MADE)
 
 
 def _content(image: Shown) -> str:

@@ -22,8 +22,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from isotone.data.images import progress, time_limit
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, RadiographError
+from isotone.export.confirm import confirm_png
 from isotone.export.deliver import Job, safe_target
 from isotone.export.derived_image import BITS, ENCODED, overlays_in_pixels
+from isotone.export.encapsulate import straighten
 from isotone.export.plan import Inputs, plan
 from isotone.export.record import Record, Table, digest_of_values
 from isotone.export.resume import is_written
@@ -240,8 +242,10 @@ def _restore_png(task: Task) -> Restored:
         raise RadiographError("E_RESTORE", "isotone did not deliver this image")
     stored, lost = undo(delivered.stored, record.table)
     kind = np.uint8 if len(record.table) <= 2**8 else np.uint16
+    pixels = stored.astype(kind)
     with replace_file(task.target) as temporary:
-        Image.fromarray(stored.astype(kind)).save(temporary, "PNG", compress_level=1)
+        Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
+        confirm_png(temporary, pixels)
     return Restored("restored", lost)
 
 
@@ -272,6 +276,8 @@ def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> Restore
         dataset.DerivationDescription = f"{NAME} restore: {result.shortfall}"[:1024]
         for tag in [*OF_THE_BYTES, *overlays_in_pixels(dataset)]:
             dataset.pop(tag, None)
+    if syntax.is_encapsulated:
+        straighten(dataset, syntax)
     write_dicom(dataset, syntax, target)
     return result
 

@@ -15,6 +15,7 @@ from pydicom.uid import (
 
 from isotone.errors import RadiographError
 from isotone.export.derived_image import RESCALE
+from isotone.export.encapsulate import straighten
 from isotone.export.polarity import polarity_of
 from isotone.export.record import Record, Table
 from isotone.export.stamp import stamp
@@ -67,7 +68,9 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     if "W_HIGHBIT" in header.codes:
         changes.HighBit = header.bits_stored - 1
     stamp(dataset, record, table, changes, removed)
-    write_dicom(dataset, syntax, target)
+    if syntax.is_encapsulated:
+        straighten(dataset, syntax)
+    write_dicom(dataset, syntax, target, made=changes.keys())
 
 
 def modality_shift(dataset: Dataset, header: Header) -> Dataset:

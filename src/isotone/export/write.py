@@ -2,60 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import struct
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filebase import DicomFileLike
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from isotone._version import __version__
 from isotone.errors import RadiographError
+from isotone.export.confirm import Written, confirm_copy, confirm_dicom
+from isotone.export.pixel_value import Copied, PixelValue, checksum
 from isotone.files import replace_file
-from isotone.imaging.gather import gathered
-from isotone.imaging.radiograph import Stored
 from isotone.imaging.regular import open_regular
 
 PIXEL_DATA = 0x7FE00010
+TRAILING_PADDING = 0xFFFCFFFC
+UNDEFINED, DELIMITER = 0xFFFFFFFF, b"\xfe\xff\xdd\xe0\0\0\0\0"
+"""Length, and end, of encapsulated pixel data (PS3.5 A.4)."""
 IMPLEMENTATION = UID("2.25.301843871446131853071217270474126903518")
 
 
-PIECES = 4
-"""Pieces of `gathered`, a quarter of a MB each, between two pushes to the disk."""
-
-
-class Mapped(NamedTuple):
-    """Pixel data as they are to be written: little-endian table, and stored values to look up in it."""
-
-    table: NDArray[np.uint16]
-    stored: Stored
-
-
-def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path, pixels: Mapped | None = None) -> None:
-    """Write a dataset as a DICOM file, whole or not at all.
+def write_dicom(
+    dataset: Dataset, transfer_syntax: UID, target: Path, pixels: PixelValue | None = None, made: Iterable[BaseTag] = ()
+) -> None:
+    """Write a dataset as a DICOM file, whole or not at all, and read it back.
 
     Parameters
     ----------
     dataset : Dataset
-        With its pixel data in the form that the transfer syntax wants; the rest as read.
+        The pixel data, if any, in the form that the transfer syntax wants; the rest as read.
     transfer_syntax : UID
     target : Path
-    pixels : Mapped, optional
-        Pixel data in place of the dataset's, for Explicit VR Little Endian. They go straight to the file, piece by
-        piece: pydicom would copy them three times on the way.
+    pixels : PixelValue, optional
+        Native pixel data of 16 bits in place of the dataset's.
+    made : iterable of tag
+        Elements whose values isotone has made, to be compared when the file is read back.
 
     Raises
     ------
     RadiographError
-        E_UNSUPPORTED: some value of the header cannot be written.
+        E_UNSUPPORTED: some value of the header cannot be written. E_WRITTEN: the file does not read back as meant.
     IsotoneError
         E_WRITE.
     """
@@ -71,53 +65,69 @@ def write_dicom(dataset: Dataset, transfer_syntax: UID, target: Path, pixels: Ma
     dataset.file_meta = meta
     dataset.preamble = bytes(128)  # a hostile one would be copied through (PS3.10 7.5)
     rest = Dataset()
-    if pixels is not None:
-        for tag in [tag for tag in list(dataset.keys()) if tag >= PIXEL_DATA]:
-            rest[tag] = dataset.pop(tag)
-        rest.pop(PIXEL_DATA, None)
+    for tag in [tag for tag in list(dataset.keys()) if tag >= PIXEL_DATA]:
+        rest[tag] = dataset.pop(tag)
+    rest.pop(TRAILING_PADDING, None)  # it filled up the source's file, not this one
+    element = rest.pop(PIXEL_DATA, None)
+    value, vr = pixels, "OW"
+    if pixels is None and element is not None:
+        value, vr = Copied(cast(bytes, element.value)), _vr(element, dataset, transfer_syntax)
     with replace_file(target) as temporary:
         try:
-            dcmwrite(temporary, dataset, enforce_file_format=True)
-            if pixels is not None:
-                _append(temporary, pixels, rest)
+            head, tail = DicomBytesIO(), DicomBytesIO()
+            dcmwrite(head, dataset, enforce_file_format=True)
+            tail.is_implicit_VR, tail.is_little_endian = encoding
+            write_dataset(tail, rest)
+            with temporary.open("wb") as file:
+                written = _write(file, head.getvalue(), value, vr, transfer_syntax, tail.getvalue())
         except Exception as error:  # as below
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise _unwritable("some value") from None
+        confirm_dicom(temporary, written, transfer_syntax, dataset, rest, made)
 
 
 def copy_file(path: Path, target: Path) -> None:
-    """Copy a file byte for byte, whole or not at all.
+    """Copy a file byte for byte, whole or not at all, and compare the copy.
 
     Raises
     ------
     RadiographError
-        E_NOT_REGULAR, E_READ.
+        E_NOT_REGULAR, E_READ, E_WRITTEN.
     IsotoneError
         E_WRITE.
     """
-    with open_regular(path) as source, replace_file(target) as temporary, temporary.open("wb") as copy:
-        shutil.copyfileobj(source, copy, 2**20)
+    with open_regular(path) as source, replace_file(target) as temporary:
+        with temporary.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 2**20)
+        confirm_copy(temporary, source)
 
 
-def _append(path: Path, pixels: Mapped, rest: Dataset) -> None:
-    with path.open("ab") as file:
-        length = pixels.stored.size * pixels.table.itemsize
-        file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, length))  # PS3.5 7.1.2
-        for number, piece in enumerate(gathered(*pixels)):
-            file.write(piece.data)
-            if number % PIECES == PIECES - 1:
-                _start_writing(file)
-        stream = DicomFileLike(file)
-        stream.is_little_endian, stream.is_implicit_VR = True, False
-        write_dataset(stream, rest)
+def _vr(element: DataElement | RawDataElement, dataset: Dataset, syntax: UID) -> str:
+    """OB or OW (PS3.5 A.1 to A.4); bytes in words of big endian keep what they are."""
+    if syntax.is_encapsulated:
+        return "OB"
+    narrow = element.VR == "OB" or (element.VR != "OW" and dataset.get("BitsAllocated") == 8)
+    return "OB" if narrow else "OW"
 
 
-def _start_writing(file: BinaryIO) -> None:
-    """Let the disk begin with what there is, so that fsync finds most of it done. It will not be read here."""
-    if hasattr(os, "posix_fadvise"):  # Linux
-        file.flush()
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+def _write(file: BinaryIO, head: bytes, pixels: PixelValue | None, vr: str, syntax: UID, tail: bytes) -> Written:
+    """Write the whole file, the pixel data element (PS3.5 7.1) piece by piece: pydicom would copy it three times."""
+    crc = 0
+    if pixels is not None:
+        order = "<" if syntax.is_little_endian else ">"
+        head += struct.pack(f"{order}HH", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF)
+        head += b"" if syntax.is_implicit_VR else vr.encode() + bytes(2)
+        head += struct.pack(f"{order}I", UNDEFINED if syntax.is_encapsulated else pixels.length)
+    file.write(head)
+    if pixels is not None:
+        for piece in pixels.pieces():
+            file.write(piece)
+            crc = 0 if pixels.exact else checksum(piece, crc)
+        if syntax.is_encapsulated:
+            file.write(DELIMITER)
+    file.write(tail)
+    return Written(head, pixels, crc, tail)
 
 
 def _parse_all(dataset: Dataset, *, swap: bool) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 V = TypeVar("V", bound=np.generic)
 
-CHUNK = 2**17
+CHUNK = 2**16
 """Indices at a time: as 8-byte integers, which NumPy makes of them, they still fit into a core's cache."""
 
 
