@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bad_dicoms import FAULTS
 from dicoms import LOSSLESS, encoded, pixels, radiograph, write
 from isotone.errors import IsotoneError, RadiographError
-from isotone.imaging.part10 import MAX_INFLATED
+from isotone.imaging.bounded_file import MAX_INFLATED
 from isotone.imaging.read import read_header, read_radiograph
 
 PATIENT = ("Doe", "Jane", "P-1", "A-1", "Roe", "19500101")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import imagecodecs
@@ -74,6 +75,28 @@ def test_a_bare_data_set_is_read(tmp_path, name):
     data = path.read_bytes()
     path.write_bytes(data[144 + struct.unpack_from("<I", data, 140)[0] :])
     np.testing.assert_array_equal(read_radiograph(path).stored, pixels())
+
+
+@pytest.mark.parametrize("name", ["explicit", "implicit"])
+def test_a_prefix_without_preamble_and_a_preamble_without_prefix_are_enough(tmp_path, name):
+    path = write(encoded(radiograph(), LOSSLESS[name]), tmp_path / "a.dcm")
+    data = path.read_bytes()
+    for start in (b"DICM", bytes(128)):
+        path.write_bytes(start + data[132:])
+        assert_read(path)
+
+
+@pytest.mark.parametrize("wbits", [15, 31], ids=["zlib", "gzip"])
+def test_deflated_data_may_have_the_wrapper_that_the_standard_forbids(tmp_path, wbits):
+    path = write(encoded(radiograph(), LOSSLESS["deflated"]), tmp_path / "a.dcm")
+    data = path.read_bytes()
+    meta = 144 + struct.unpack_from("<I", data, 140)[0]
+    deflater = zlib.compressobj(wbits=wbits)
+    body = zlib.decompress(data[meta:], wbits=-15)
+    path.write_bytes(data[:meta] + deflater.compress(body) + deflater.flush())
+    assert_read(path)
+    path.write_bytes(data[:meta] + body)  # nor need they be deflated
+    assert_read(path, "W_HEADER")
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -156,6 +179,25 @@ def test_zeros_behind_elements_that_follow_the_pixels_are_no_part_of_the_data_se
     path.write_bytes(path.read_bytes() + bytes(512))
     assert_read(path)
     assert read_dicom(path)[1] == plain
+
+
+@pytest.mark.parametrize("name", ["explicit", "big-endian", "jpeg-ls"])
+def test_what_follows_the_pixels_and_can_be_no_element_is_left_out_and_said(tmp_path, name):
+    path = write(encoded(radiograph(), LOSSLESS[name]), tmp_path / "a.dcm")
+    plain = pydicom.dcmread(path)
+    path.write_bytes(path.read_bytes() + b"\r\n--boundary of a web answer--\r\n")
+    image, dataset = read_dicom(path)
+    np.testing.assert_array_equal(image.stored, pixels())
+    assert image.header.codes == ("W_PACKING",)
+    assert dataset == plain
+
+
+def test_pixel_data_that_come_twice_are_refused(tmp_path):
+    path = write(radiograph(), tmp_path / "a.dcm")
+    data = path.read_bytes()
+    path.write_bytes(data + data[data.index(PIXELS + b"OW") :])
+    with pytest.raises(RadiographError, match="E_UNSUPPORTED"):
+        read_radiograph(path)
 
 
 def test_bytes_behind_deflated_data_are_ignored(tmp_path):

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isotone.errors import IsotoneError
+from isotone.imaging.bounded_file import small_headers
 from isotone.imaging.no_image import is_no_image
-from isotone.imaging.part10 import small_headers
 from isotone.imaging.radiograph import Header
 from isotone.imaging.read import read_header
 from isotone.workers import map_isolated

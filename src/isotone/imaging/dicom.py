@@ -78,6 +78,7 @@ def read_dicom(
     with caught_warnings() as warned, open_part10(path) as file:
         told = _tell(file, warned, domain=domain, inverted=inverted, window=window)
         dataset = file.with_pixels(told.layout.length)
+        warned.extend(code for code in file.codes if code not in warned)
         stored = decode(dataset, told.layout, path, warned)
     refuse_empty(stored, told.presentation.padding, path)
     return told.radiograph(stored, warned), dataset

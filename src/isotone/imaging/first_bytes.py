@@ -7,19 +7,21 @@ from struct import unpack_from
 from pydicom.datadict import dictionary_VR
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
+PREFIX, PREAMBLE = b"DICM", 128
+"""What follows the preamble, and the length of that (PS3.10 7.1)."""
 FIRST_GROUPS = (0x0002, 0x0008)
 """Groups that a file without preamble begins with: file meta information, or the first group of every image."""
 LAST_FIRST_GROUP = 0xFF
 """Largest group that a data set begins with in the right byte order; in the wrong one it is 256 times as large."""
-START = 132
-"""Bytes that tell: preamble and prefix (PS3.10 7.1), or the first element."""
+START = 144
+"""Bytes that tell: preamble, prefix and the first element."""
 
 
-def is_dicom(start: bytes, size: int) -> bool:
-    """Whether a file is DICOM: it has the prefix, or begins with an element that only a data set begins with.
+def first_element(start: bytes, size: int) -> int | None:
+    """Where the elements of a file begin: behind the prefix, or with one that only a data set begins with.
 
-    Such an element has a tag of the dictionary in one of `FIRST_GROUPS`, the value representation of the dictionary
-    (where it states one), and a length that the file can hold. Of random bytes fewer than one in 10¹⁰ pass.
+    Without preamble and prefix they may begin at once; behind a preamble of zeros without prefix; or behind a prefix
+    without preamble.
 
     Parameters
     ----------
@@ -27,8 +29,26 @@ def is_dicom(start: bytes, size: int) -> bool:
         The first `START` bytes, fewer where the file is shorter.
     size : int
         Bytes in the file.
+
+    Returns
+    -------
+    int or None
+        Offset in bytes; None: the file is not DICOM.
     """
-    return start[128:START] == b"DICM" or any(_is_element(start, order, size) for order in "<>")
+    if start[PREAMBLE : PREAMBLE + 4] == PREFIX:
+        return PREAMBLE + 4
+    begin = 0 if any(start[:PREAMBLE]) else PREAMBLE
+    candidate = len(PREFIX) if start.startswith(PREFIX) else begin
+    return candidate if is_element(start[candidate:], size) else None
+
+
+def is_element(start: bytes, size: int) -> bool:
+    """Whether a data set begins here.
+
+    Its first element has a tag of the dictionary in one of `FIRST_GROUPS`, the value representation of the dictionary
+    (where it states one), and a length that `size` bytes can hold. Of random bytes fewer than one in 10¹⁰ pass.
+    """
+    return any(_is_element(start, order, size) for order in "<>")
 
 
 def is_little_endian(start: bytes, stated: bool) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from isotone.errors import RadiographError
-from isotone.imaging.first_bytes import START, is_dicom
+from isotone.imaging.first_bytes import START, first_element
 from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
 from isotone.imaging.regular import open_regular
 
@@ -48,7 +48,7 @@ def _is_dicom(path: Path) -> bool:
     """Whether a file begins as DICOM files do, with preamble or without; also where it cannot be read: nobody knows."""
     try:
         with open_regular(path) as file:
-            return is_dicom(file.read(START), os.fstat(file.fileno()).st_size)
+            return first_element(file.read(START), os.fstat(file.fileno()).st_size) is not None
     except RadiographError as error:
         return error.code == "E_READ" and path.exists()
     except OSError:

@@ -7,16 +7,15 @@ that ends early is not mistaken for one without pixels.
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from struct import unpack_from
 from typing import BinaryIO, cast
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filereader import data_element_generator, read_dataset, read_sequence
@@ -29,24 +28,13 @@ from pydicom.uid import (
 )
 
 from isotone.errors import IsotoneError, RadiographError
-from isotone.imaging.first_bytes import START, is_dicom, is_little_endian
+from isotone.imaging.bounded_file import MAX_HEADER, BoundedFile, inflate, max_header
+from isotone.imaging.first_bytes import PREAMBLE, START, first_element, is_element, is_little_endian
 from isotone.imaging.fragments import Fragments, find_fragments
 from isotone.imaging.regular import open_regular
 
-MAX_HEADER = 64 * 2**20
-"""Bytes before the pixel data, and after them."""
-MAX_INFLATED = 128 * 2**20
-"""Bytes that a deflated file may inflate to, and more than any detector's image has."""
 MAX_DEPTH = 32
 """Levels of sequences; real objects have fewer than ten."""
-SMALL_HEADER = 256 * 2**10
-"""Bytes of a header that may be parsed outside a worker process: real ones have 2 to 100 kB, and one of this size that
-is all elements takes about a second."""
-_max_header: ContextVar[int] = ContextVar("max_header", default=MAX_HEADER)
-MAX_CHUNK = 2**16
-"""Reads up to this size may end short: pydicom scans for delimiters in such chunks."""
-BEGINNING, LENGTH = 8, 4
-"""Bytes that the parser reads at a time of every element: tag and VR or length; and the length where it comes apart."""
 UNDEFINED = 0xFFFFFFFF
 PLAIN = {
     (True, True): ImplicitVRLittleEndian,
@@ -56,6 +44,7 @@ PLAIN = {
 """Transfer syntaxes that say nothing but this: implicit VR, little-endian."""
 FROM_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 """What the file meta information repeats (PS3.10 7.1), and from where it is taken if the data set lacks it."""
+PIXEL_GROUP = 0x7FE0
 PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 """Float, double float and integer pixel data."""
 
@@ -91,12 +80,17 @@ class Part10File:
         self.path = path
         self.pixel: PixelElement | None = None
         self.codes: list[str] = []
-        self._file = _BoundedFile(file, path)
+        self._file = BoundedFile(file, path)
         preamble = self._preamble()
         meta = FileMetaDataset(self._parse(False, True, lambda tag, vr, length: tag >> 16 != 2))
         syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
+        if syntax == DeflatedExplicitVRLittleEndian and is_element(
+            self._file.peek(self._file.tell(), START), self._file.size
+        ):
+            syntax = ExplicitVRLittleEndian
+            self.codes.append("W_HEADER")
         if syntax == DeflatedExplicitVRLittleEndian:
-            self._file = _BoundedFile(io.BytesIO(_inflate(self._file.rest(), path)), path)
+            self._file = BoundedFile(io.BytesIO(inflate(self._file.rest(), path)), path)
         body = self._parse(syntax == ImplicitVRLittleEndian, self._is_little(syntax), self._at_pixels)
         if self.pixel is None and self._file.short:
             raise RadiographError("E_TRUNCATED", "the file ends within its header", file=path)
@@ -114,12 +108,11 @@ class Part10File:
 
     def _preamble(self) -> bytes | None:
         start = self._file.peek(0, START)
-        if not is_dicom(start, self._file.size):
+        offset = first_element(start, self._file.size)
+        if offset is None:
             raise RadiographError("E_NOT_DICOM", "not a DICOM file", file=self.path)
-        if start[128:] != b"DICM":
-            return None
-        self._file.seek(START)
-        return start[:128]
+        self._file.seek(offset)
+        return start[:PREAMBLE] if offset >= PREAMBLE else None
 
     def _is_little(self, syntax: str) -> bool:
         stated = syntax != ExplicitVRBigEndian
@@ -129,7 +122,7 @@ class Part10File:
         return little
 
     def _parse(self, implicit: bool, little: bool, stop_when: Callable[[BaseTag, str | None, int], bool]) -> Dataset:
-        self._file.limit = self._file.tell() + _max_header.get()
+        self._file.limit = self._file.tell() + max_header.get()
         return read_dataset(cast(BinaryIO, self._file), implicit, little, stop_when=stop_when)
 
     def _at_pixels(self, tag: int, vr: str | None, length: int) -> bool:
@@ -185,11 +178,24 @@ class Part10File:
         self.dataset.update(self._behind(end))
         return self.dataset
 
+    def _may_follow(self, tail: bytes) -> bool:
+        """Whether bytes behind the pixel data begin with an element: one that comes later, or that has a name at all.
+
+        Else they are not of this file: a boundary of a web answer, for example.
+        """
+        if len(tail) < 4:
+            return True
+        group, number = unpack_from("<HH" if self._little else ">HH", tail)
+        return group >= PIXEL_GROUP or dictionary_has_tag((group, number))
+
     def _behind(self, end: int) -> Dataset:
         """The elements that follow the pixel data; what fills the file up behind them is none."""
         rest = Dataset()
         tail = self._file.peek(end, MAX_HEADER)
         if not tail.strip(tail[:1]):
+            return rest
+        if not self._may_follow(tail):
+            self.codes.append("W_PACKING")
             return rest
         self._file.seek(end)
         self._file.limit, self._file.short = end + MAX_HEADER, False
@@ -197,6 +203,8 @@ class Part10File:
         for element in data_element_generator(cast(BinaryIO, self._file), self._implicit, self._little):
             if element.tag == 0:
                 break
+            if element.tag in PIXEL_TAGS:
+                raise RadiographError("E_UNSUPPORTED", "the pixel data come twice", file=self.path)
             if isinstance(element, RawDataElement) and element.length != UNDEFINED:
                 self._file.short |= element.value_tell + element.length > self._file.size
             rest[element.tag] = element
@@ -229,19 +237,6 @@ def open_part10(path: Path) -> Iterator[Part10File]:
             raise _refusal(error, path) from None
 
 
-@contextmanager
-def small_headers() -> Iterator[None]:
-    """Within the context a header beyond `SMALL_HEADER`, or a deflated one, is refused by E_LENGTH or E_BOMB.
-
-    Whoever reads headers in a process without limits of time and memory then has bounded work.
-    """
-    token = _max_header.set(SMALL_HEADER)
-    try:
-        yield
-    finally:
-        _max_header.reset(token)
-
-
 def _refusal(error: BaseException | None, path: Path) -> IsotoneError:
     """What stopped the parser, looked for behind the exceptions that pydicom raises in reply."""
     while error is not None:
@@ -255,60 +250,6 @@ def _refusal(error: BaseException | None, path: Path) -> IsotoneError:
             return RadiographError("E_READ", error.strerror or "cannot be read", file=path)
         error = error.__context__
     return RadiographError("E_NOT_DICOM", "the header cannot be parsed", file=path)
-
-
-class _BoundedFile:
-    """The part of a file's interface that pydicom's parser uses, refusing reads beyond the end."""
-
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file, self._path = file, path
-        self.tell, self.seek = file.tell, file.seek
-        here = file.tell()
-        self.size = file.seek(0, io.SEEK_END)
-        file.seek(here)
-        self.limit = _max_header.get()
-        self.short = False
-
-    def read(self, size: int) -> bytes:
-        """Read `size` bytes, or up to the end where `size` is small."""
-        if size > MAX_CHUNK and self.tell() + size > self.size:
-            raise RadiographError("E_LENGTH", "an element is longer than the file", file=self._path)
-        if self.tell() + size > self.limit:
-            raise RadiographError("E_LENGTH", "the header is larger than any real one", file=self._path)
-        data = self._file.read(size)
-        if size == LENGTH and len(data) < size:
-            raise RadiographError("E_TRUNCATED", "the file ends within an element", file=self._path)
-        # Where an element would begin, nothing is the end of the file, and zeros fill it up.
-        begins = size == BEGINNING
-        self.short |= len(data) < size and (any(data) if begins else bool(data) or size > BEGINNING)
-        return data
-
-    def peek(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset` on, whatever the limit; the position stays."""
-        here = self.tell()
-        self.seek(offset)
-        data = self._file.read(max(0, min(size, self.size - offset)))
-        self.seek(here)
-        return data
-
-    def rest(self) -> bytes:
-        """Everything from here to the end, which is at most `MAX_INFLATED`."""
-        if self.size > MAX_INFLATED or _max_header.get() < MAX_HEADER:
-            raise RadiographError("E_BOMB", "the deflated data are too large", file=self._path)
-        return self._file.read()
-
-
-def _inflate(data: bytes, path: Path) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = inflater.decompress(data, MAX_INFLATED)
-    except zlib.error:
-        raise RadiographError("E_DECODE", "the deflated data are damaged", file=path) from None
-    if inflater.unconsumed_tail:
-        raise RadiographError("E_BOMB", "the file inflates beyond 128 MB", file=path)
-    if not inflater.eof:
-        raise RadiographError("E_TRUNCATED", "the deflated data are incomplete", file=path)
-    return inflated
 
 
 def _check_depth(dataset: Dataset, path: Path) -> None:
