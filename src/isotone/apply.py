@@ -120,6 +120,7 @@ def apply(
     if deliver not in get_args(Deliver):
         raise UsageError(f"unknown delivery {deliver!r}", next_step="Use pixels, voi-lut or gsps.")
     check_guards(allow)
+    manifest = manifest.called(harmonizer.known, workers=workers)
     output = Path(output)
     inputs = Inputs(manifest, output)
     model = {"harmonizer": harmonizer.digest, "deliver": deliver}

@@ -150,6 +150,7 @@ def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int =
     UsageError
         Nothing but reference images.
     """
+    manifest = manifest.called(harmonizer.known, workers=workers)
     rows = [row for row in manifest if row.domain not in harmonizer.reference_domains]
     if not rows:
         raise UsageError("there is no image of a source domain to check")
@@ -266,8 +267,9 @@ class _Glance:
     def __call__(self, radiograph: Radiograph) -> _Seen:
         header = radiograph.header
         self.harmonizer.mapper(header)  # refuses unknown scanners
+        domain = self.harmonizer.domain_of(header) or ""
         try:
-            refuse_other_data(header, self.harmonizer.seen.get(header.domain or "", {}))
+            refuse_other_data(header, self.harmonizer.seen.get(domain, {}))
         except IsotoneError as error:  # with the domain, which the row need not name
-            return _Seen(header.domain or "", refusal=error)
-        return _Seen(header.domain or "", self.harmonizer.look(radiograph), self.harmonizer.warnings(header))
+            return _Seen(domain, refusal=error)
+        return _Seen(domain, self.harmonizer.look(radiograph), self.harmonizer.warnings(header))

@@ -31,7 +31,7 @@ NEXT_STEP = {
     "E_RESCALE": "Correct RescaleSlope or the Modality LUT in the source.",
     "E_EMPTY_IMAGE": "Leave the image out: it shows nothing.",
     "E_INTENT": "Use a model fitted on this PresentationIntentType; --allow intent applies the curve all the same.",
-    "E_DOMAIN": "Name the scanner with --domain, or fit a curve for it.",
+    "E_DOMAIN": "Say which known scanner it is by --domain-map OLD=NEW, or fit a curve for it.",
     "E_OOD": "Look at the image: it is unlike those of the fit; --allow look applies the curve all the same.",
     "E_ALREADY": "Use the source image: this one is already harmonized; --allow harmonized does it again.",
     "E_DUPLICATE": "Remove one of the two objects that share a SOPInstanceUID.",

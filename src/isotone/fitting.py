@@ -27,7 +27,7 @@ from isotone.mapper import Mapper, ScannerMapper, mapper_of
 from isotone.matching import FrozenClassifier, odd_images
 from isotone.presets import Presets, find_presets
 from isotone.scanner import VARIES, ScannerFit, ScannerSettings, fit_scanner
-from isotone.seen import seen_in
+from isotone.seen import refuse_mixed_intents, seen_in
 from isotone.views import Described, described
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def fit_mappers(
         if on_refusal is not None:
             on_refusal(error)
     samples = _with_record(samples, record)
+    for domain in (*reference_domains, *source_domains):
+        refuse_mixed_intents((s.header for s in samples if s.domain == domain and s.header is not None), domain)
     reference = described([s for s in samples if s.domain in reference_domains])
     _enough(reference, "the reference domain", refused, FEWEST if method == "adaptive" else 3)
     sources: dict[str, Described] = {}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isotone._version import __version__
 from isotone.curves import ToneCurve
+from isotone.data.domain_names import KnownDomains, Naming
 from isotone.data.manifest import Manifest
 from isotone.data.sample import TakeSample
 from isotone.drift import Drift
@@ -76,6 +77,7 @@ class ToneCurveHarmonizer:
         self.seen: dict[str, dict[str, dict[str, int]]] = {}
         self.gates: dict[str, Gate] = {}
         self.drifts: dict[str, Drift] = {}
+        self.naming = Naming()
         self.labels: Labels = "all"
         self.seed = 0
         self._digest: str | None = None
@@ -159,6 +161,7 @@ class ToneCurveHarmonizer:
             )
             self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
             self.gates, self.drifts = fitted.gates, fitted.drifts
+            self.naming = manifest.naming
             self.labels, self.seed, self._digest = labels, seed, None
             if files.folder is not None:
                 self.save(files.folder)
@@ -168,6 +171,15 @@ class ToneCurveHarmonizer:
         """Whether a domain's curves depend on the image; a scanner's one curve can be had from the header alone."""
         return not isinstance(self.mappers.get(domain or ""), ScannerMapper | None)
 
+    @property
+    def known(self) -> KnownDomains:
+        """The domains that it knows, and how images come to their names."""
+        return KnownDomains((*self.reference_domains, *self.mappers), self.naming)
+
+    def domain_of(self, header: Header) -> str | None:
+        """The domain of an image as the harmonizer calls it; else as the header does."""
+        return self.known.of(header) or header.domain
+
     def mapper(self, header: Header) -> Mapper | None:
         """How the images of the header's scanner get their curves; None for the reference.
 
@@ -176,7 +188,7 @@ class ToneCurveHarmonizer:
         RadiographError
             E_DOMAIN: no scanner this harmonizer knows.
         """
-        domain = header.domain
+        domain = self.domain_of(header)
         if domain in self.reference_domains:
             return None
         found = None if domain is None else self.mappers.get(domain)
@@ -185,7 +197,7 @@ class ToneCurveHarmonizer:
                 "E_DOMAIN",
                 "the file names no scanner" if domain is None else "no curve was fitted for its scanner",
                 file=header.path,
-                next_step=f"Name the scanner with --domain ({', '.join(self.mappers)}), or fit a curve for it.",
+                next_step=self.known.advice(domain),
             )
         return found
 
@@ -194,7 +206,7 @@ class ToneCurveHarmonizer:
 
         Its look (`isotone.look`), which the gate judges, then its deviation, of batches of which `isotone.drift` does.
         """
-        domain = radiograph.header.domain
+        domain = self.domain_of(radiograph.header)
         if domain not in self.gates or radiograph.stored.size == 0 or radiograph.step > 1:
             return None
         sample = TakeSample()(radiograph)
@@ -223,7 +235,7 @@ class ToneCurveHarmonizer:
             E_DOMAIN: no scanner this harmonizer knows; E_INTENT, E_OOD: data it was not fitted on (`isotone.seen`,
             `isotone.gate`).
         """
-        mapper, domain = self.mapper(radiograph.header), radiograph.header.domain or ""
+        mapper, domain = self.mapper(radiograph.header), self.domain_of(radiograph.header) or ""
         if mapper is None:
             return ToneCurve()
         check_guards(allow)
@@ -237,7 +249,8 @@ class ToneCurveHarmonizer:
 
     def warnings(self, header: Header) -> tuple[str, ...]:
         """Codes ``W_SEEN_…`` for what differs from the images of the fit: view, software, detector, window …"""
-        return differences(header, self.seen.get(header.domain or "", {}))
+        domain = self.domain_of(header) or ""
+        return differences(header, self.seen.get(domain, {}), domain)
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The image through its curve; errors as in `curve`."""
@@ -297,6 +310,7 @@ class ToneCurveHarmonizer:
             harmonizer.gates = {domain: Gate.from_json(entry) for domain, entry in body["gates"].items() if entry}
             drifts = body.get("drifts", {}).items()
             harmonizer.drifts = {domain: Drift.from_json(entry) for domain, entry in drifts if entry}
+            harmonizer.naming = Naming.from_json(body.get("naming") or Naming().to_json())
             harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError("E_MODEL", f"the harmonizer's {CONFIG} is damaged", file=folder) from error
@@ -318,6 +332,7 @@ class ToneCurveHarmonizer:
             if isinstance(self.settings, Mapping)
             else self.settings and self.settings.model_dump(mode="json", exclude={"perceptual_weights"}),
             "reference_domains": list(self.reference_domains),
+            "naming": self.naming.to_json(),
             "mappers": dict(entries),
             "seen": {domain: self.seen.get(domain, {}) for domain in entries},
             # null where a curve has no gate: a file that lacks the entry is damaged.

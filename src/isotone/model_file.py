@@ -114,6 +114,15 @@ class NoNotes(Checked):
     model_config = ConfigDict(extra="forbid")
 
 
+class Names(Checked):
+    """How domains were named: `isotone.data.domain_names.Naming`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    map: dict[str, str]
+    by: list[str]
+
+
 class ModelFile(Checked):
     """The whole file, its checksum apart."""
 
@@ -127,6 +136,7 @@ class ModelFile(Checked):
     seed: int
     settings: dict[str, Any] | None
     reference_domains: Annotated[list[str], Field(min_length=1)]
+    naming: Names | None = None
     mappers: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     seen: dict[str, dict[str, dict[str, Count]]]
     gates: dict[str, dict[str, Any] | None]

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from isotone.errors import RadiographError
+from isotone.errors import IsotoneError, RadiographError
 from isotone.guards import Guard, how_to_allow
 from isotone.imaging.coded import BODY_PARTS, INTENTS, MODALITIES, VIEWS, coded, hashed
 from isotone.imaging.radiograph import Header
+from isotone.imaging.scanner_name import without_version
 
 REFUSED: dict[str, tuple[str, Guard]] = {
     "intent": ("E_INTENT", "intent"),
@@ -26,10 +27,14 @@ REFUSED: dict[str, tuple[str, Guard]] = {
 """By fact: the code of the refusal, and the guard that it is."""
 SAYABLE = {"intent": INTENTS, "modality": MODALITIES, "bits_stored": [str(bits) for bits in range(1, 17)]}
 """Values of these that messages show."""
-WARNED = ("software", "detector", "view", "body_part", "window")
+WARNED = ("software", "version", "detector", "view", "body_part", "window")
+CODES = {"version": "software"}
+"""Facts whose warning has another's code."""
 
 Seen = Mapping[str, Mapping[str, int]]
 """For each fact the values met in the fit and how many images had each."""
+NONE = "none"
+"""What is recorded of a scanner's name without a software version in it."""
 
 
 def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
@@ -38,6 +43,8 @@ def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
     for header in headers:
         for name, counter in counts.items():
             value = getattr(header, name)
+            if name == "version" and header.format == "dicom":
+                value = value or NONE  # so that a model knows that names had none
             if value is not None:
                 counter[_recorded(name, value)] += 1
     return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
@@ -74,12 +81,35 @@ def refuse_other_data(header: Header, seen: Seen, allow: Collection[str] = ()) -
             )
 
 
-def differences(header: Header, seen: Seen) -> tuple[str, ...]:
+def differences(header: Header, seen: Seen, domain: str | None = None) -> tuple[str, ...]:
     """Warnings ``W_SEEN_…`` for facts that the fit did not meet.
 
-    The values themselves stay out: a free-text field of a header may hold anything.
+    The values themselves stay out: a free-text field of a header may hold anything. A software version within the
+    model's name is W_SEEN_SOFTWARE, too; for models that do not record it, the name of the `domain` tells.
     """
-    return tuple(f"W_SEEN_{name.upper()}" for name in WARNED if _is_new(header, name, seen))
+    of_name = None if domain is None else without_version(domain)[1]
+    if "version" not in seen and of_name is not None:
+        seen = {**seen, "version": {hashed(of_name): 1}}
+    codes = (f"W_SEEN_{CODES.get(name, name).upper()}" for name in WARNED if _is_new(header, name, seen))
+    return tuple(dict.fromkeys(codes))
+
+
+def refuse_mixed_intents(headers: Iterable[Header], domain: str) -> None:
+    """Refuse to fit one curve to images FOR PROCESSING and FOR PRESENTATION.
+
+    Raises
+    ------
+    IsotoneError
+        E_INTENT.
+    """
+    counts = Counter(header.intent for header in headers if header.intent is not None)
+    if len(counts) > 1:
+        found = " and ".join(f"{count} images {_said('intent', name)}" for name, count in sorted(counts.items()))
+        raise IsotoneError(
+            "E_INTENT",
+            f"{domain!r} has {found}, which are two populations",
+            next_step="Leave one kind out, or fit each by its own curve with --domain-by intent.",
+        )
 
 
 def _is_new(header: Header, name: str, seen: Seen) -> bool:
@@ -92,7 +122,7 @@ def _is_new(header: Header, name: str, seen: Seen) -> bool:
 
 def _recorded(name: str, value: object) -> str:
     """A value as the model holds it."""
-    return hashed(str(value)) if name == "software" else str(value)
+    return hashed(str(value)) if name in ("software", "version") else str(value)
 
 
 def _said(name: str, value: object) -> str:

@@ -109,7 +109,6 @@ app.add_typer(cohort, name="cohort")
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Output folder.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, folders or manifests.", metavar="PATH...")]
-ManifestPath = Annotated[Path, typer.Argument(help="CSV or Parquet with a column path.", metavar="MANIFEST")]
 Reference = Annotated[list[str], typer.Option("--reference", help="Reference domain; may be repeated.")]
 Domain = Annotated[str | None, typer.Option(help="Domain of files whose header names none.")]
 Inverted = Annotated[

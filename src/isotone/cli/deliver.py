@@ -26,6 +26,7 @@ from isotone.cli.app import (
     read_manifest,
     say,
 )
+from isotone.cli.images import DomainBy, DomainMap, images_of, naming
 from isotone.errors import UsageError
 from isotone.safe_text import printable
 
@@ -37,19 +38,23 @@ if TYPE_CHECKING:
 def inspect(
     paths: Paths,
     domain: Domain = None,
+    domain_map: DomainMap = None,
+    domain_by: DomainBy = None,
     inverted: Inverted = None,
     workers: Workers = 1,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Domain, bit depth, window and polarity of images; what would be refused, and why."""
+    from isotone.data.domain_names import Naming
     from isotone.imaging.inspect import inspect as look
     from isotone.imaging.no_image import how_many
 
     given = [item for path in paths for item in listed(path)]
     found = refused = 0
     others: list[Path] = []
-    for finding in look(given, domain=domain, inverted=inverted, workers=workers, left_out=others.append):
+    name = Naming.of(**naming(domain_map, domain_by)).name
+    for finding in look(given, domain=domain, name=name, inverted=inverted, workers=workers, left_out=others.append):
         found += 1
         refused += finding.error is not None
         if as_json:
@@ -73,6 +78,8 @@ def apply(
     output: Output,
     deliver: Annotated[Deliver, typer.Option(help="What is handed on.")] = "pixels",
     domain: Domain = None,
+    domain_map: DomainMap = None,
+    domain_by: DomainBy = None,
     inverted: Inverted = None,
     allow: Allow = None,
     workers: Workers = CPUS,
@@ -81,18 +88,12 @@ def apply(
 ) -> None:
     """Harmonize images: derived DICOM for DICOM, 16-bit PNG for the rest."""
     from isotone.apply import apply as run
-    from isotone.data.manifest import Manifest
     from isotone.harmonizer import ToneCurveHarmonizer
 
+    source = {"domain": domain, "inverted": inverted, "without_harmonized": "harmonized" not in (allow or ())}
     report = run(
         ToneCurveHarmonizer.load(harmonizer),
-        Manifest.from_paths(
-            paths,
-            domain=domain,
-            inverted=inverted,
-            without_harmonized="harmonized" not in (allow or ()),
-            workers=workers,
-        ),
+        images_of(paths, domain_map, domain_by, workers=workers, **source),
         output,
         deliver=deliver,
         workers=workers,
@@ -113,6 +114,8 @@ def check(
     harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
     paths: Paths,
     domain: Domain = None,
+    domain_map: DomainMap = None,
+    domain_by: DomainBy = None,
     inverted: Inverted = None,
     workers: Workers = CPUS,
     as_json: Json = False,
@@ -123,10 +126,9 @@ def check(
     Exit codes: 0 alike; 3 drift; 4 no drift, but a scanner without a curve; 1 neither, but unreadable files.
     """
     from isotone.check import check as run
-    from isotone.data.manifest import Manifest
     from isotone.harmonizer import ToneCurveHarmonizer
 
-    given = Manifest.from_paths(paths, domain=domain, inverted=inverted, without_harmonized=True, workers=workers)
+    given = images_of(paths, domain_map, domain_by, workers=workers, domain=domain, inverted=inverted)
     report = run(ToneCurveHarmonizer.load(harmonizer), given, workers=workers, quiet=quiet)
     for error in report.refused:
         if as_json:

@@ -14,7 +14,6 @@ from isotone.cli.app import (
     Device,
     Force,
     LeftOut,
-    ManifestPath,
     Output,
     Quiet,
     Reference,
@@ -25,10 +24,10 @@ from isotone.cli.app import (
     need,
     print_results,
     print_table,
-    read_manifest,
     run_in,
     say,
 )
+from isotone.cli.images import DomainBy, DomainMap, Images, images_of
 from isotone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,10 +54,12 @@ def demo(
 
 @app.command()
 def audit(
-    manifest: ManifestPath,
+    paths: Images,
     reference: Reference,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
     allow_code: AllowCode = None,
+    domain_map: DomainMap = None,
+    domain_by: DomainBy = None,
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = CPUS,
@@ -69,7 +70,7 @@ def audit(
     from isotone.evaluation.audit import audit as run
 
     frozen = None if classifier is None else load_classifier(classifier, device, allow_code)
-    rows = read_manifest(manifest)
+    rows = images_of(paths, domain_map, domain_by, workers=workers)
     left_out = LeftOut()
     found = run(rows, reference, frozen, seed=seed, workers=workers, quiet=quiet, on_refusal=left_out)
     print_table(found.table())
@@ -86,7 +87,7 @@ def audit(
 
 @app.command()
 def evaluate(
-    manifest: ManifestPath,
+    paths: Images,
     output: Output,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
     allow_code: AllowCode = None,
@@ -105,6 +106,8 @@ def evaluate(
     refit: Annotated[
         bool, typer.Option("--refit", help="Leakage tests and learning curve, which need new fits.")
     ] = False,
+    domain_map: DomainMap = None,
+    domain_by: DomainBy = None,
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = CPUS,
@@ -123,9 +126,10 @@ def evaluate(
             "--harmonizer, --baseline, --with-images and --refit need a classifier",
             next_step="Give --classifier, or put each method's scores into the file of --predictions.",
         )
-    rows = read_manifest(manifest)
+    rows = images_of(paths, domain_map, domain_by, workers=workers)
     left_out = LeftOut()
-    inputs = (manifest, classifier, predictions, reference, harmonizer, baseline, with_images, with_paths, refit, seed)
+    names = (domain_map, domain_by, reference)
+    inputs = (paths, names, classifier, predictions, harmonizer, baseline, with_images, with_paths, refit, seed)
     if predictions is not None:
         with run_in(output, force, "evaluate", *inputs):
             results = evaluate_predictions(

@@ -16,7 +16,6 @@ from isotone.cli.app import (
     Force,
     Labels,
     LeftOut,
-    ManifestPath,
     Output,
     Paths,
     Quiet,
@@ -27,10 +26,10 @@ from isotone.cli.app import (
     app,
     load_classifier,
     need,
-    read_manifest,
     run_in,
     say,
 )
+from isotone.cli.images import DomainBy, DomainMap, Images, images_of
 from isotone.errors import UsageError
 from isotone.safe_text import printable
 
@@ -39,7 +38,7 @@ Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Log for Tensor
 
 @app.command()
 def train(
-    manifest: ManifestPath,
+    paths: Images,
     reference: Reference,
     output: Output,
     backbone: Annotated[str, typer.Option(help="resnet50, or small for CPUs.")] = "resnet50",
@@ -48,6 +47,8 @@ def train(
     weights: Annotated[Path | None, typer.Option(help="Pretrained weights: torchvision's or RadImageNet's.")] = None,
     settings: Settings = None,
     tensorboard: Tensorboard = False,
+    domain_map: DomainMap = None,
+    domain_by: DomainBy = None,
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = CPUS,
@@ -67,9 +68,9 @@ def train(
     }
     chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
     chosen_settings = validated(TrainSettings.small if backbone == "small" else TrainSettings, chosen)
-    rows = with_splits(read_manifest(manifest))
+    rows = with_splits(images_of(paths, domain_map, domain_by, workers=workers))
     left_out = LeftOut()
-    with run_in(output, force, "train", manifest, reference, chosen, seed):
+    with run_in(output, force, "train", paths, domain_map, domain_by, reference, chosen, seed):
         train_classifier(
             rows,
             reference,
@@ -110,7 +111,7 @@ def trained_on(
 
 @app.command()
 def fit(
-    manifest: ManifestPath,
+    paths: Images,
     reference: Reference,
     source: Annotated[list[str], typer.Option("--source", help="Source domain; may be repeated.")],
     output: Output,
@@ -131,6 +132,8 @@ def fit(
     perceptual_weights: Annotated[Path | None, typer.Option(help="Of gdce: a file of VGG-16 weights.")] = None,
     settings: Settings = None,
     tensorboard: Tensorboard = False,
+    domain_map: DomainMap = None,
+    domain_by: DomainBy = None,
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Workers = CPUS,
@@ -147,9 +150,10 @@ def fit(
     harmonizer = ToneCurveHarmonizer(reference, source, method=method)
     harmonizer.settings = validated(settings_of(harmonizer.method), chosen)
     frozen = None if classifier is None else load_classifier(classifier, device, allow_code)
-    rows, shares = read_manifest(manifest), _shares(mix)
+    rows, shares = images_of(paths, domain_map, domain_by, workers=workers), _shares(mix)
     left_out = LeftOut()
-    with run_in(output, force, "fit", manifest, reference, source, classifier, method, labels, mix, chosen, seed):
+    names = (domain_map, domain_by, reference, source)
+    with run_in(output, force, "fit", paths, names, classifier, method, labels, mix, chosen, seed):
         harmonizer.fit(
             rows,
             frozen,

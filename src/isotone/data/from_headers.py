@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pandas as pd
 
-from isotone.data.domain_names import Naming, joined
+from isotone.data.domain_names import KnownDomains, Naming, joined
 from isotone.data.header_facts import Facts, header_facts
+from isotone.errors import IsotoneError
 from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
 from isotone.imaging.scanner_name import without_version
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 FOUND = "found"
 """Column that is true for files found in a folder, which the user did not name himself."""
 NOTHING = Facts()
+TIFF = {".tif", ".tiff"}
+"""Of these only the image itself is read, in a process of its own: their headers have no bounds."""
+DomainFrom = Literal["headers", "subfolder"]
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,28 @@ class HeaderOptions:
         Leave out what isotone made, where it was found in a folder.
     workers : int
         Processes, where there are many files.
+    domain_from : {"headers", "subfolder"}
+        "subfolder": what was found in a folder has the name of the first folder below it, or of the folder itself.
     """
 
     domain: str | None = None
     naming: Naming = field(default_factory=Naming)
     without_harmonized: bool = False
     workers: int = 1
+    domain_from: DomainFrom = "headers"
 
 
-def filled(table: pd.DataFrame, options: HeaderOptions) -> tuple[pd.DataFrame, int, list[str]]:
-    """The table with domains and patients, without what is no image; how many files that were, and notes.
+class Filled(NamedTuple):
+    """What `filled` gives: the table, how many files are no images, what was refused of those found, and notes."""
+
+    table: pd.DataFrame
+    left_out: int
+    refused: list[IsotoneError]
+    notes: list[str]
+
+
+def filled(table: pd.DataFrame, options: HeaderOptions) -> Filled:
+    """The table with domains and patients, without what is no image.
 
     Parameters
     ----------
@@ -54,6 +70,8 @@ def filled(table: pd.DataFrame, options: HeaderOptions) -> tuple[pd.DataFrame, i
     options : HeaderOptions
     """
     found = table[FOUND].to_numpy(bool) if FOUND in table else None
+    if options.domain_from == "subfolder" and found is not None:
+        table["domain"] = _text(_subfolders(table, found))
     facts = _facts(table, found, options)
     keep = [
         found is None or not found[i] or (f.is_image and not (f.harmonized and options.without_harmonized))
@@ -72,7 +90,24 @@ def filled(table: pd.DataFrame, options: HeaderOptions) -> tuple[pd.DataFrame, i
     _name(table, facts, options, notes)
     patients = [None if pd.isna(p) else p for p in table["patient_id"]]
     table["patient_id"] = _text([p or f.patient for p, f in zip(patients, facts, strict=True)])
-    return table, others, notes
+    return Filled(table, others, [f.refusal for f in facts if f.refusal is not None], notes)
+
+
+def known_as(table: pd.DataFrame, known: KnownDomains, workers: int) -> pd.DataFrame:
+    """The table with the names by which a model knows the domains; other names stay.
+
+    Headers are read only of rows that a model which splits domains cannot tell by the name alone.
+    """
+    domains = [None if pd.isna(name) else str(name) for name in table["domain"]]
+    by = known.naming
+    unsplit = [i for i, name in enumerate(domains) if name and name not in known.names and not by.is_split(name)]
+    paths = [Path(table["path"].iloc[i]) for i in unsplit]
+    for i, said in zip(unsplit, header_facts(paths, by.parts, workers=workers), strict=True):
+        name = domains[i]
+        if said.refusal is None and name:
+            domains[i] = by.split(by.rename(name), said.parts)
+    new = {name: known.find(name) or name for name in set(domains) if name}
+    return table.assign(domain=_text([name and new[name] for name in domains]))
 
 
 def _facts(table: pd.DataFrame, found: NDArray[np.bool_] | None, options: HeaderOptions) -> list[Facts]:
@@ -83,17 +118,26 @@ def _facts(table: pd.DataFrame, found: NDArray[np.bool_] | None, options: Header
     asked: list[int] = []
     for i, path in enumerate(paths):
         in_folder = found is not None and bool(found[i])
-        if path.suffix.lower() not in RASTER_SUFFIXES:
-            if lacking[i] or in_folder or options.naming.by:
-                asked.append(i)
-        elif in_folder and path.name.startswith("._"):
+        raster = path.suffix.lower() in RASTER_SUFFIXES
+        if in_folder and raster and path.name.startswith("._"):
             facts[i] = Facts(is_image=False)
-        elif in_folder and options.without_harmonized and path.suffix.lower() == ".png":
+        elif (in_folder and path.suffix.lower() not in TIFF) or (not raster and (lacking[i] or options.naming.by)):
             asked.append(i)
     read = header_facts([paths[i] for i in asked], options.naming.parts, workers=options.workers)
     for i, said in zip(asked, read, strict=True):
         facts[i] = said
     return facts
+
+
+def _subfolders(table: pd.DataFrame, found: NDArray[np.bool_]) -> list[str | None]:
+    names: list[str | None] = []
+    for path, root, domain, in_folder in zip(table["path"], table["root"], table["domain"], found, strict=True):
+        if in_folder:
+            below = Path(path).relative_to(root).parts
+            names.append(below[0] if len(below) > 1 else Path(root).absolute().name)
+        else:
+            names.append(None if pd.isna(domain) else str(domain))
+    return names
 
 
 def _name(table: pd.DataFrame, facts: Sequence[Facts], options: HeaderOptions, notes: list[str]) -> None:
@@ -104,10 +148,10 @@ def _name(table: pd.DataFrame, facts: Sequence[Facts], options: HeaderOptions, n
     given = [None if pd.isna(name) else str(name) for name in table["domain"]]
     # What a map or `domain` names is the user's word, as a column of the manifest is.
     named: list[tuple[str | None, bool]] = []
-    for own, said in zip(given, facts, strict=True):
+    for own, is_own, said in zip(given, stated.notna(), facts, strict=True):
         raw = own or said.name or options.domain
         new = raw and naming.rename(raw)
-        named.append((new, new is not None and (new != raw or raw != said.name)))
+        named.append((new, bool(is_own) or new != raw or raw != said.name))
     one = joined((name, is_stated) for name, is_stated in named if name is not None)
     _note_spellings(named, one, notes)
     domains = [

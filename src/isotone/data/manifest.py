@@ -11,8 +11,8 @@ from typing import Self
 
 import pandas as pd
 
-from isotone.data.domain_names import Naming
-from isotone.data.from_headers import FOUND, HeaderOptions, filled
+from isotone.data.domain_names import KnownDomains, Naming
+from isotone.data.from_headers import FOUND, DomainFrom, HeaderOptions, filled, known_as
 from isotone.data.manifest_cells import (
     MISSING,
     alike_labels,
@@ -24,7 +24,7 @@ from isotone.data.manifest_cells import (
 )
 from isotone.data.manifest_columns import known_columns
 from isotone.data.manifest_table import WINDOWS, as_windows, is_manifest, read_table
-from isotone.errors import UsageError
+from isotone.errors import IsotoneError, UsageError
 from isotone.files import replace_file
 from isotone.imaging.folder import images_in
 from isotone.imaging.no_image import how_many
@@ -74,6 +74,8 @@ class Manifest:
         What the user said of the names of domains.
     left_out : int
         Files of folders that are no images.
+    refused : tuple of IsotoneError
+        Of `from_paths`: what headers alone give reason to refuse; the rows stay, and reading says so again.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Manifest:
     notes: tuple[str, ...] = ()
     naming: Naming = Naming()
     left_out: int = 0
+    refused: tuple[IsotoneError, ...] = ()
 
     def __init__(self, table: pd.DataFrame) -> None:
         names, notes = known_columns([str(name) for name in table.columns])
@@ -144,13 +147,13 @@ class Manifest:
             if twice is not None:
                 raise UsageError(f"{twice} is listed twice", code="E_MANIFEST")
             options = HeaderOptions(domain, Naming.of(domain_map, domain_by), workers=workers)
-            table, _, more = filled(table, options)
-            _refuse_straddling(table)
+            found = filled(table, options)
+            _refuse_straddling(found.table)
         except UsageError as error:
             raise UsageError(error.what, code=error.code, file=source, next_step=error.next_step) from None
-        notes = [f"{source}: {note}" for note in [*notes, *more]]
+        notes = [f"{source}: {note}" for note in [*notes, *found.notes]]
         _warn(notes)
-        return cls._of(table, notes, naming=options.naming)
+        return cls._of(found.table, notes, naming=options.naming)
 
     @classmethod
     def from_paths(
@@ -161,6 +164,7 @@ class Manifest:
         inverted: bool | None = None,
         domain_map: Mapping[str, str] | None = None,
         domain_by: Sequence[str] = (),
+        domain_from: DomainFrom = "headers",
         without_harmonized: bool = False,
         workers: int = 1,
     ) -> Self:
@@ -173,6 +177,9 @@ class Manifest:
             As for `read`.
         inverted : bool, optional
             Polarity of every image, whatever its header or a manifest says.
+        domain_from : {"headers", "subfolder"}
+            "subfolder": the domain of what is found in a folder is the name of the first folder below it, or of the
+            folder itself.
         without_harmonized : bool
             Leave out what isotone made, where it is found in a folder.
 
@@ -186,7 +193,7 @@ class Manifest:
         UsageError
             A path does not exist, or a folder holds no image.
         """
-        options = HeaderOptions(domain, Naming.of(domain_map, domain_by), without_harmonized, workers)
+        options = HeaderOptions(domain, Naming.of(domain_map, domain_by), without_harmonized, workers, domain_from)
         notes: list[str] = []
         others: list[Path] = []
         given = [Path(path) for path in paths]
@@ -194,16 +201,16 @@ class Manifest:
         table = cls(pd.concat(tables, ignore_index=True)).table
         if inverted is not None:
             table["inverted"] = inverted
-        table, left_out, more = filled(table, options)
-        left_out += len(others)
-        if left_out:
-            more.append(how_many(left_out))
-        if table.empty:
-            raise UsageError(f"no image here: {'; '.join(more)}", code="E_READ", file=given[0])
-        _refuse_straddling(table)
-        notes += more
+        found = filled(table, options)
+        left_out = found.left_out + len(others)
+        if found.table.empty:
+            raise UsageError(f"no image here; {how_many(left_out)}", code="E_READ", file=given[0])
+        _refuse_straddling(found.table)
+        notes += found.notes
         _warn(notes)
-        return cls._of(table, notes, naming=options.naming, left_out=left_out)
+        manifest = cls._of(found.table, notes, naming=options.naming, left_out=left_out)
+        manifest.refused = tuple(found.refused)
+        return manifest
 
     def __len__(self) -> int:
         return len(self.table)
@@ -222,6 +229,13 @@ class Manifest:
         """The domains, sorted."""
         return sorted(self.table["domain"].dropna().unique())
 
+    def called(self, known: KnownDomains | Sequence[str], *, workers: int = 1) -> Self:
+        """The same images under the names of the domains that a model, or a caller, knows; other names stay."""
+        if not isinstance(known, KnownDomains):
+            known = KnownDomains(tuple(known))
+        table = known_as(self.table, known, workers)
+        return self._of(table, self.notes, naming=self.naming, left_out=self.left_out)
+
     def select(
         self,
         *,
@@ -231,20 +245,30 @@ class Manifest:
     ) -> Self:
         """The rows of some domains and splits; with `labelled`, those that have a label.
 
+        A domain is found under a name that is alike (`isotone.imaging.scanner_name`), and is then called as asked.
+
         Raises
         ------
         UsageError
             A domain that is not in the manifest, or nothing left.
         """
         table = self.table
-        for name in domains or ():
-            if name not in self.domains:
-                raise UsageError(
-                    f"no image of domain {name!r}",
-                    code="E_MANIFEST",
-                    next_step=f"The manifest has: {', '.join(self.domains) or 'no domain at all'}.",
-                )
         if domains is not None:
+            table = self.called(domains).table
+            for name in domains:
+                several = sorted(self.table["domain"][table["domain"] == name].unique())
+                if len(several) > 1:
+                    raise UsageError(
+                        f"{name!r} stands for several domains",
+                        code="E_MANIFEST",
+                        next_step=f"Name one of: {', '.join(several)}.",
+                    )
+                if not several:
+                    raise UsageError(
+                        f"no image of domain {name!r}",
+                        code="E_MANIFEST",
+                        next_step=f"The manifest has: {', '.join(self.domains) or 'no domain at all'}.",
+                    )
             table = table[table["domain"].isin(domains)]
         if splits is not None:
             table = table[table["split"].isin(splits)]

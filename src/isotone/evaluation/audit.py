@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isotone.data.domain_names import KnownDomains
 from isotone.data.images import map_images
 from isotone.data.manifest import Manifest
 from isotone.data.splits import with_splits
@@ -141,7 +142,8 @@ def audit(
         E_DATA: no reference image could be read.
     """
     manifest.select(domains=list(reference_domains))
-    sources = [d for d in manifest.domains if d not in reference_domains]
+    reference = KnownDomains(tuple(reference_domains))
+    sources = [d for d in manifest.domains if reference.find(d) is None]
     if not sources:
         raise UsageError("the manifest has no domain besides the reference", code="E_MANIFEST")
     names = {d: (d if d in sources else "") for d in manifest.domains}

@@ -95,7 +95,10 @@ def evaluate(
     names = baseline_names(baselines)
     run: dict[str, Any] = {"workers": workers, "quiet": quiet}
     _refuse_names([*harmonizers, *names])
-    manifest = with_splits(manifest)
+    # After the split, which may depend on the names: those of the classifier go before those of harmonizers.
+    manifest = with_splits(manifest).called(classifier.config.reference_domains, workers=workers)
+    for harmonizer in harmonizers.values():
+        manifest = manifest.called(harmonizer.known, workers=workers) if hasattr(harmonizer, "known") else manifest
     methods, own, notes = _methods(names, harmonizers, manifest, classifier, seed, run)
     tested = manifest.select(splits=["test"], labelled=True)
     material = gather(tested, classifier, methods, classifiers=own, seed=seed, on_refusal=on_refusal, **run)

@@ -63,7 +63,7 @@ def evaluate_predictions(
         scores of one image by one method, or a reference domain that the manifest lacks.
     """
     source = Path(predictions)
-    manifest = with_splits(manifest)
+    manifest = with_splits(manifest).called(reference_domains)
     if not reference_domains:
         raise UsageError("scores do not say what their reference is", next_step="Name it with --reference.")
     manifest.select(domains=list(reference_domains))

@@ -160,7 +160,7 @@ class Delivery:
             radiograph = read_raster(job.path, inverted=job.inverted)
         else:
             radiograph, dataset = read_dicom(job.path, inverted=job.inverted)
-        domain = job.domain or radiograph.header.domain
+        domain = self.harmonizer.domain_of(radiograph.with_domain(job.domain or radiograph.header.domain).header)
         radiograph = radiograph.with_domain(domain)
         if domain in self.harmonizer.reference_domains:
             return self._pass_through(job, radiograph.header, target)

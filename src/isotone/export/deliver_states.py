@@ -55,7 +55,8 @@ class Survey:
             )
         with caught_warnings():
             shown, radiograph = read_shown(job)
-            domain = radiograph.header.domain
+            domain = self.harmonizer.domain_of(radiograph.header)
+            radiograph = radiograph.with_domain(domain)
             if domain in self.harmonizer.reference_domains:
                 header = radiograph.header
                 outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)

@@ -96,6 +96,7 @@ def _deliveries(header: Header) -> list[str]:
 @dataclass(frozen=True)
 class _Look:
     domain: str | None
+    name: Callable[[Header], str | None] | None
     inverted: bool | None
     decode: bool
 
@@ -110,13 +111,15 @@ class _Look:
             if item.found and is_no_image(item.path, error):
                 return None
             raise
-        return replace(header, domain=item.domain or header.domain)
+        header = replace(header, domain=item.domain or header.domain)
+        return header if self.name is None else replace(header, domain=self.name(header))
 
 
 def inspect(
     paths: Iterable[str | Path | Listed],
     *,
     domain: str | None = None,
+    name: Callable[[Header], str | None] | None = None,
     inverted: bool | None = None,
     decode: bool = True,
     workers: int = 1,
@@ -131,6 +134,8 @@ def inspect(
         a file goes before what its header says.
     domain, inverted
         As for `isotone.imaging.read.read_radiograph`.
+    name : callable, optional
+        Picklable; what the domain is called, from the header.
     decode : bool
         Decode the pixels too; False is faster and sees what the header tells.
     workers : int
@@ -143,7 +148,7 @@ def inspect(
     Finding
         In the order of the paths; refusals are yielded, not raised. So is that of a second image of one UID.
     """
-    look = _Look(domain, inverted, decode)
+    look = _Look(domain, name, inverted, decode)
     items = (item for given in paths for item in _files(given, left_out))
     met: set[str | None] = set()
     for item, result in map_isolated(look, items, workers=workers, seconds=_seconds):

@@ -38,6 +38,15 @@ VERSION = re.compile(
 """A software version within a name. One point alone makes no version: ``Clarity 2.0`` may be another scanner."""
 
 
+SPLIT = re.compile(r" \[[^][]*\]$")
+"""What splits a name by further attributes (`isotone.data.domain_names`): it is compared as it is."""
+
+
+def bare(name: str) -> str:
+    """A name without what splits it: ``X [intent FOR PROCESSING]`` → ``X``."""
+    return SPLIT.sub("", name)
+
+
 def without_version(name: str) -> tuple[str, str | None]:
     """A name without the software version in it, and that version; None: it has none.
 
@@ -46,11 +55,12 @@ def without_version(name: str) -> tuple[str, str | None]:
     >>> without_version("Senographe Essential VERSION ADS_54.10")
     ('Senographe Essential', 'VERSION ADS_54.10')
     """
-    found = [match.group() for match in VERSION.finditer(name)]
-    rest = " ".join(VERSION.sub(" ", name).split()).strip(" ,;-/")
+    whole = bare(name)
+    found = [match.group() for match in VERSION.finditer(whole)]
+    rest = " ".join(VERSION.sub(" ", whole).split()).strip(" ,;-/")
     if not found or not rest:
         return name, None
-    return rest, " ".join(found)
+    return rest + name[len(whole) :], " ".join(found)
 
 
 @lru_cache(maxsize=4096)
@@ -62,12 +72,14 @@ def key_of(name: str) -> str:
     >>> key_of("HOLOGIC, Inc. Selenia Dimensions") == key_of("Hologic selenia  dimensions")
     True
     """
-    plain = unicodedata.normalize("NFKC", without_version(name)[0].translate(_MARKS)).casefold()
+    whole = bare(name)
+    plain = unicodedata.normalize("NFKC", without_version(whole)[0].translate(_MARKS)).casefold()
     words = "".join(c if c.isalnum() or c == "+" else "" if c in ".'" else " " for c in _points_kept(plain)).split()
     text = f" {' '.join(words)} "
     for form in sorted(LEGAL_FORMS, key=len, reverse=True):
         text = text.replace(f" {form} ", " ") if text.strip() != form else text
-    return re.sub(r"(?<!\d) | (?!\d)", "", text.strip()) or name.strip()
+    key = re.sub(r"(?<!\d) | (?!\d)", "", text.strip()) or whole.strip()
+    return key + name[len(whole) :].casefold()
 
 
 _MARKS = dict.fromkeys(map(ord, "®™©"), " ")

@@ -1,0 +1,111 @@
+"""Which images a command works on, and how their domains are named; the command that writes a manifest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from isotone.cli.app import CPUS, Domain, Inverted, Workers, app, complain, say
+from isotone.errors import UsageError
+
+if TYPE_CHECKING:
+    from isotone.data.manifest import Manifest
+
+Images = Annotated[
+    list[Path], typer.Argument(help="A manifest (CSV, TSV or Parquet), or folders and files.", metavar="PATH...")
+]
+DomainMap = Annotated[
+    list[str] | None,
+    typer.Option(help="Another name for a scanner, or a CSV file of such pairs; may be repeated.", metavar="OLD=NEW"),
+]
+DomainBy = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Split what one name hides by body-part, depth, detector, intent, laterality, modality, processing, "
+        "software, station or view; may be repeated.",
+        metavar="ATTRIBUTE",
+    ),
+]
+DomainFrom = Literal["headers", "subfolder"]
+
+
+@app.command()
+def manifest(
+    paths: Annotated[list[Path], typer.Argument(help="Folders, files or manifests.", metavar="FOLDER...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV file to write.")],
+    domain: Domain = None,
+    domain_from: Annotated[DomainFrom, typer.Option(help="Where the name of a scanner comes from.")] = "headers",
+    domain_map: DomainMap = None,
+    domain_by: DomainBy = None,
+    inverted: Inverted = None,
+    workers: Workers = CPUS,
+) -> None:
+    """List the images of folders with their scanners and patients, for you to add labels."""
+    from isotone.data.manifest import Manifest
+
+    if output.exists():
+        raise UsageError("there is such a file already", file=output, next_step="Name another -o, or remove it.")
+    if not output.parent.is_dir():
+        raise UsageError("there is no such folder", code="E_READ", file=output.parent)
+    found = Manifest.from_paths(
+        paths,
+        domain=domain,
+        inverted=inverted,
+        domain_from=domain_from,
+        without_harmonized=True,
+        workers=workers,
+        **naming(domain_map, domain_by),
+    )
+    count_left_out(found)
+    for error in found.refused:
+        complain(error)
+    kept = found.table[~found.table["path"].isin([error.file for error in found.refused])]
+    if kept.empty:
+        raise UsageError("no image here can be read", code="E_READ", file=paths[0])
+    Manifest(kept.drop(columns="root")).write(output)
+    for name, count in kept["domain"].fillna("(no domain: see --domain)").value_counts().items():
+        say(f"{name}: {count}")
+    say(output)
+    raise typer.Exit(int(bool(found.refused)))
+
+
+def images_of(
+    paths: list[Path], domain_map: list[str] | None, domain_by: list[str] | None, *, workers: int, **more: Any
+) -> Manifest:
+    """The images of one manifest, or of folders and files, whose other files are counted; without what isotone made."""
+    from isotone.data.manifest import Manifest
+
+    options = naming(domain_map, domain_by) | {"workers": workers}
+    if len(paths) == 1 and not paths[0].is_dir() and not more:
+        return Manifest.read(paths[0], **options)
+    found = Manifest.from_paths(paths, **{"without_harmonized": True, **options, **more})
+    count_left_out(found)
+    return found
+
+
+def count_left_out(found: Manifest) -> None:
+    """One line on standard error for all files of folders that are no images."""
+    from isotone.imaging.no_image import how_many
+
+    if found.left_out:
+        print(f"isotone: {how_many(found.left_out)}", file=sys.stderr)
+
+
+def naming(domain_map: list[str] | None, domain_by: list[str] | None) -> dict[str, Any]:
+    """The options of `Manifest.read` that name domains."""
+    renamed: dict[str, str] = {}
+    for given in domain_map or ():
+        old, equals, new = given.partition("=")
+        if Path(given).is_file():
+            from isotone.data.domain_names import read_map
+
+            renamed |= read_map(Path(given))
+        elif not equals:
+            raise UsageError(f"{given!r} is neither OLD=NEW nor a file", next_step="Write --domain-map OLD=NEW.")
+        else:
+            renamed[old.strip()] = new.strip()
+    by = [name.strip() for given in domain_by or () for name in given.split(",")]
+    return {"domain_map": renamed, "domain_by": by}
