@@ -56,6 +56,14 @@ class Noisy(Net):
         return super().forward(x + 0.1 * torch.randn_like(x))
 
 
+class Counting(Net):
+    calls = 0
+
+    def forward(self, x: Tensor) -> object:
+        self.calls += 1
+        return self.calls * super().forward(x)  # type: ignore[operator]
+
+
 class BatchStatistics(Net):
     def forward(self, x: Tensor) -> object:
         features = self.body(x)
@@ -121,13 +129,22 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "functional dropout": (Dropping, "dropout"),
     "a layer that is set to training in forward": (Retraining, "drop is set to training"),
     "added noise": (Noisy, "random"),
+    "dropout of one logit in a thousand": (lambda: Net(lambda x: F.dropout(x, 0.001)), "dropout"),
+    "a counter of calls": (lambda: Counting(), "that changes"),
+    "logits sorted over the batch": (lambda: Net(lambda x: x.sort(0, descending=True).values), "others of its batch"),
     "functional batch statistics": (BatchStatistics, "batch"),
     "normalization without running statistics": (NoRunningStatistics, r"batch statistics.*\(norm\)"),
     "the mean of the batch taken off": (Centred, "others of its batch"),
-    "a tuple": (lambda: Net(lambda x: (x, x)), "returns a tuple"),
-    "a list": (lambda: Net(lambda x: [x]), "returns a list"),
-    "a dict": (lambda: Net(lambda x: {"logits": x}), "returns a dict"),
-    "nothing": (lambda: Net(lambda x: None), "returns a NoneType"),
+    "a tuple": (lambda: Net(lambda x: (x, x)), "returns tuple"),
+    "a list": (lambda: Net(lambda x: [x]), "returns list"),
+    "a dict": (lambda: Net(lambda x: {"logits": x}), "returns dict"),
+    "nothing": (lambda: Net(lambda x: None), "returns NoneType"),
+    "an array": (lambda: Net(lambda x: x.numpy()), "returns ndarray"),
+    "a sparse tensor": (lambda: Net(lambda x: x.to_sparse()), "sparse"),
+    "a tensor elsewhere": (lambda: Net(lambda x: x.to("meta")), "on meta"),
+    "an exit": (lambda: Net(lambda x: sys.exit("enough")), "SystemExit: enough"),
+    "no network": (lambda: {"weights": torch.zeros(1)}, "a dict, not a torch.nn.Module"),  # type: ignore[dict-item]
+    "lazy layers": (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), "lazy"),
     "a class number": (lambda: Net(lambda x: x.argmax(1)), "int64"),
     "half precision": (halves, r"float16.*\.float\(\)"),
     "double precision": (lambda: Net().double(), r"float64.*\.float\(\)"),
@@ -228,3 +245,10 @@ def test_features_come_from_the_last_linear_layer_that_runs() -> None:
 
     classifier = Classifier.from_module(Auxiliary(), classes=["no", "yes"], image_size=SIZE)
     assert classifier.embed(GREY, 2).shape == (5, 8)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_network_serves() -> None:
+    scripted = torch.jit.script(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)))
+    classifier = Classifier.from_module(scripted, classes=["no", "yes"], image_size=SIZE)
+    assert classifier.predict(GREY).shape == (5, 2)

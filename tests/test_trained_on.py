@@ -384,3 +384,20 @@ def test_a_fit_says_how_many_images_did_not_validate_it() -> None:
     assert second.startswith("W_TRAINED_ON 2 of 8 images of Src Two did not validate")
     assert training_sentences({"training": {"recorded": False} | counts})[0].startswith("W_NO_RECORD")
     assert training_sentences({}) == []
+
+
+def test_an_epoch_of_gdce_is_chosen_by_other_images_than_those_of_the_training(cohort: Path) -> None:
+    manifest = Manifest.read(cohort)
+    table = manifest.table
+    seen = table[(table["domain"] == SOURCE) & (table["split"] == "val")].assign(split="train")
+    classifier = Classifier.from_module(
+        SmallNet(3),
+        classes=("dim", "grey", "bright"),
+        image_size=16,
+        channels=1,
+        trained_on=recorded(Manifest(seen)),
+    )
+    harmonizer = ToneCurveHarmonizer(REFERENCE, SOURCE, method="gdce")
+    with pytest.raises(IsotoneError, match="trained on every val image") as caught:
+        harmonizer.fit(manifest, classifier, workers=0, quiet=True)
+    assert caught.value.code == "E_DATA"

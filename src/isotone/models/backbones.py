@@ -75,7 +75,7 @@ def _users_own(backbone: str) -> nn.Module:
         if not (inspect.isfunction(function) or inspect.isclass(function)):
             raise TypeError("not a function")
         network = function()
-    except Exception as error:  # the user's own code may raise anything
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
         raise ModelError(
             "E_MODEL",
             f"the network {backbone!r} cannot be built ({type(error).__name__}: {error})",

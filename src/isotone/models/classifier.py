@@ -20,7 +20,7 @@ from isotone.errors import IsotoneError, ModelError, UsageError
 from isotone.files import write_text
 from isotone.models.backbones import BACKBONES, build, refuse_code
 from isotone.models.config import CONFIG, ClassifierConfig, first_of, read_config
-from isotone.models.forward import logits_of
+from isotone.models.forward import PLAIN, logits_of, said
 from isotone.models.prepare import Prepare
 from isotone.models.probe import probe
 from isotone.models.weights import load_weights, save_weights
@@ -50,7 +50,7 @@ class Classifier:
     """
 
     def __init__(self, module: nn.Module, config: ClassifierConfig, *, device: str | torch.device = "cpu") -> None:
-        self.module = module.to(device).eval().requires_grad_(False)
+        self.module = _frozen(module, device)
         self.config = config
         self.prepare = Prepare(config.image_size)
         self.trained_on: TrainingRecord | None = None
@@ -286,6 +286,19 @@ def _output_of(layer: nn.Module, module: nn.Module, images: Tensor) -> Tensor:
 
 def _per_channel(value: float | Sequence[float], channels: int) -> tuple[float, ...]:
     return tuple(value) if isinstance(value, Sequence) else (value,) * channels
+
+
+def _frozen(module: nn.Module, device: str | torch.device) -> nn.Module:
+    if not isinstance(module, nn.Module):
+        raise ModelError("E_MODEL", f"a {type(module).__name__}, not a torch.nn.Module", next_step=PLAIN)
+    try:
+        module.to(device).eval()
+        for parameter in module.parameters():  # module.requires_grad_ is not for scripted ones
+            parameter.requires_grad_(False)
+    except Exception as error:  # lazy parameters, a user's own .to() or .eval()
+        what = f"the network cannot be moved to {device} and set to evaluation ({said(error)})"
+        raise ModelError("E_MODEL", what, next_step="Run it once on an image where its parameters are lazy.") from error
+    return module
 
 
 def _record(given: Manifest | TrainingRecord | str | Path | None) -> TrainingRecord | None:

@@ -32,11 +32,14 @@ def logits_of(module: nn.Module, images: Tensor, classes: int, output: str) -> T
     """
     given = _called(module, images)
     if not isinstance(given, Tensor):
-        raise ModelError("E_MODEL", f"the network returns a {type(given).__name__}, not a tensor", next_step=PLAIN)
+        raise ModelError("E_MODEL", f"the network returns {type(given).__name__}, not a tensor", next_step=PLAIN)
     if not given.is_floating_point():
         what = f"the network returns {str(given.dtype).removeprefix('torch.')}, not floating-point scores"
         raise ModelError("E_MODEL", what, next_step=PLAIN)
-    n = len(images)
+    if given.layout != torch.strided or given.device != images.device:
+        where = f"a {given.layout} tensor on {given.device}".replace("torch.", "")
+        raise ModelError("E_MODEL", f"the network returns {where}, not a plain one on {images.device}", next_step=PLAIN)
+    given, n = given.float(), len(images)
     single = classes == 2 and given.numel() == n and given.ndim <= 2
     if not single and given.shape != (n, classes):
         raise _wrong_shape(tuple(given.shape), n, classes)
@@ -54,12 +57,12 @@ def _called(module: nn.Module, images: Tensor) -> object:
     except (MemoryError, torch.OutOfMemoryError) as error:
         what = f"not enough memory for the network on images of shape {tuple(images.shape)}"
         raise ModelError("E_MODEL", what, next_step="Use another --device, or a smaller network.") from error
-    except Exception as error:  # a user's own code may raise anything
+    except (Exception, SystemExit) as error:  # a user's own code may raise anything
         what = f"the network fails on float32 images of shape {tuple(images.shape)} ({said(error)})"
         raise ModelError("E_MODEL", what, next_step=_advice(module, images, str(error))) from error
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """An exception of somebody else's code in one short line."""
     line = next((part for part in str(error).splitlines() if part.strip()), "")
     return f"{type(error).__name__}: {line[:160]}" if line else type(error).__name__

@@ -22,7 +22,7 @@ ALONE = 1e-3
 
 
 def probe(classifier: Classifier) -> None:
-    """Two passes of the same images, and one of the first image alone.
+    """Two passes of the same images, one of them in another order, and one of each image alone.
 
     Raises
     ------
@@ -35,11 +35,13 @@ def probe(classifier: Classifier) -> None:
     last = _LastLayer(classifier.module)
     # cuDNN's convolutions in TF32 would differ by 1e-3.
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=False):
+        drawn = _generator_state(images)
         with last:
             first, raw = classifier.logits(images), last.output
-        again = classifier.logits(images)
+        random = not torch.equal(drawn, _generator_state(images))
+        again, turned = classifier.logits(images), classifier.logits(images.flip(0)).flip(0)
         try:
-            alone = classifier.logits(images[:1])
+            alone = torch.cat([classifier.logits(image[None]) for image in images])
         except ModelError as error:
             raise _depends_on_batch(classifier.module) from error
     if not torch.isfinite(first).all():
@@ -50,13 +52,14 @@ def probe(classifier: Classifier) -> None:
         )
     _refuse_wrong_output(raw, last.kind, classifier.config.output)
     scale = max(float(first.abs().max()), 1e-3)
-    if not _close(first, again, REPEAT * scale):
+    if random or not _close(first, again, REPEAT * scale):
+        what = f"a layer that is random or that changes is in use{_in_training(classifier.module)}"
         raise ModelError(
             "E_MODEL",
-            f"two passes of the same images differ: a random layer is in use{_in_training(classifier.module)}",
+            f"two passes of the same images differ: {what}",
             next_step="Call F.dropout(x, training=self.training), and leave .train() out of the network's code.",
         )
-    if not _close(first[:1], alone, ALONE * scale):
+    if not (_close(first, alone, ALONE * scale) and _close(first, turned, ALONE * scale)):
         raise _depends_on_batch(classifier.module)
 
 
@@ -67,6 +70,11 @@ def _images(size: int) -> np.ndarray:
     disc = np.where((x - 0.3) ** 2 + (y - 0.5) ** 2 < 0.15, 0.4 + 0.3 * noise, 0.02)
     ramp = (x + y) / 2
     return np.stack([disc, noise, ramp])[:, None].astype(np.float32)
+
+
+def _generator_state(images: Tensor) -> Tensor:
+    """Changes with every random number that torch draws, however little it does to the result."""
+    return torch.cuda.get_rng_state(images.device) if images.is_cuda else torch.get_rng_state()
 
 
 def _close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
@@ -122,7 +130,7 @@ class _LastLayer:
 
 
 def _in_training(module: nn.Module) -> str:
-    """The layers that the forward pass itself set to training, by name."""
+    """The first layer that the forward pass itself set to training."""
     names = [name or type(m).__name__ for name, m in module.named_modules() if m.training]
     return f" ({names[0]} is set to training)" if names else " (functional dropout, for example)"
 
