@@ -84,14 +84,16 @@ def test_what_is_no_result_is_one_line_with_its_code(tmp_path: Path, text: str |
     assert len(str(caught.value)) < 600
 
 
-def test_a_huge_file_and_a_folder_are_not_read(tmp_path: Path) -> None:
+def test_a_huge_file_a_folder_and_a_pipe_are_not_read(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     file.touch()
     os.truncate(file, LARGEST + 1)
     with pytest.raises(UsageError, match="E_RESULTS"):
         Results.read(file)
-    with pytest.raises(UsageError, match="E_READ"):
-        Results.read(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "nowhere"):
+        with pytest.raises(UsageError, match="E_READ"):
+            Results.read(path)
 
 
 JSON = st.recursive(

@@ -256,5 +256,4 @@ def print_results(results: Any) -> None:
 
     print_table(results.table())
     said = (headline(results), *lines(results), hurt(results), *results.cautions, *results.notes)
-    for line in dict.fromkeys(said):
-        print(line)
+    say(*dict.fromkeys(said))

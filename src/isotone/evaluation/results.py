@@ -270,12 +270,14 @@ class Results(BaseModel):
         UsageError
             Missing, of another schema, or foreign.
         """
+        if not path.is_file():  # a pipe would be waited for
+            raise UsageError("no results here", code="E_READ", file=path)
         try:
             if path.stat().st_size > LARGEST:
                 raise UsageError(f"larger than {LARGEST // 2**20} MiB, as no results are", code="E_RESULTS", file=path)
             body = path.read_bytes()
         except OSError as error:
-            raise UsageError("no results here", code="E_READ", file=path) from error
+            raise UsageError("cannot be read", code="E_READ", file=path) from error
         try:
             return cls.model_validate_json(body, strict=True)
         except ValidationError as error:
