@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,15 +14,7 @@ import pandas as pd
 
 from isotone.data.domain_names import KnownDomains, Naming
 from isotone.data.from_headers import FOUND, DomainFrom, HeaderOptions, filled, known_as
-from isotone.data.manifest_cells import (
-    MISSING,
-    alike_labels,
-    listed_twice,
-    located,
-    patients_of,
-    splits_of,
-    without_missing,
-)
+from isotone.data.manifest_cells import COLUMNS, MISSING, Cells, cleaned, file_names, refuse_twice, without_missing
 from isotone.data.manifest_columns import known_columns
 from isotone.data.manifest_table import WINDOWS, as_windows, is_manifest, read_table
 from isotone.errors import IsotoneError, UsageError
@@ -29,7 +22,6 @@ from isotone.files import replace_file
 from isotone.imaging.folder import images_in
 from isotone.imaging.no_image import how_many
 
-COLUMNS = ("path", "domain", "label", "patient_id", "split")
 PATHS = ["path", "oracle_path"]
 """Columns of paths; the second names the same image as the reference scanner would have written it (simulations)."""
 TEXT = pd.StringDtype("python")
@@ -93,11 +85,14 @@ class Manifest:
     def __init__(self, table: pd.DataFrame) -> None:
         names, notes = known_columns([str(name) for name in table.columns])
         table = table.set_axis(table.columns.map(str), axis=1).rename(columns=names).reset_index(drop=True)
-        self.table, self.notes = _cleaned(table, notes), tuple(notes)
-        twice = listed_twice(self.table["path"].tolist())
-        if twice is not None:
-            raise UsageError(f"{twice} is listed twice", code="E_MANIFEST")
-        _refuse_straddling(self.table)
+        texts = {name: _text(table[name]).tolist() for name in COLUMNS if name in table}
+        for name, cells in cleaned(texts, len(table), notes).items():
+            table[name] = pd.array(cells, dtype=TEXT)
+        if "inverted" in table:
+            table["inverted"] = pd.Series(_truths(_text(table["inverted"]).tolist()), dtype=object)
+        refuse_twice(table["path"].tolist())
+        _refuse_straddling(table)
+        self.table, self.notes = table, tuple(notes)
         _warn(notes)
 
     @classmethod
@@ -143,9 +138,6 @@ class Manifest:
         source = Path(path)
         try:
             table, notes = _from_file(source)
-            twice = listed_twice(table["path"].tolist())
-            if twice is not None:
-                raise UsageError(f"{twice} is listed twice", code="E_MANIFEST")
             options = HeaderOptions(domain, Naming.of(domain_map, domain_by), workers=workers)
             found = filled(table, options)
             _refuse_straddling(found.table)
@@ -217,12 +209,23 @@ class Manifest:
 
     def __iter__(self) -> Iterator[Row]:
         stated = self.table["stated_domain" if "stated_domain" in self.table else "domain"]
-        columns = [_or_none(self.table[name]) for name in COLUMNS]
+        columns = [self.column(name) for name in COLUMNS]
         inverted = self.table["inverted"].tolist() if "inverted" in self.table else [None] * len(self)
         for path, domain, label, patient, split, is_inverted, said in zip(
             *columns, inverted, _or_none(stated), strict=True
         ):
             yield Row(Path(str(path)), domain, label, patient, split, is_inverted, said)
+
+    def column(self, name: str) -> list[str | None]:
+        """The cells of one of `COLUMNS`."""
+        return _or_none(self.table[name])
+
+    def with_splits(self, splits: Sequence[str | None], notes: Sequence[str]) -> Self:
+        """The same images, of these splits; and further notes."""
+        manifest = copy.copy(self)
+        manifest.table = self.table.assign(split=pd.array(splits, dtype=TEXT))
+        manifest.notes = (*self.notes, *notes)
+        return manifest
 
     @property
     def domains(self) -> list[str]:
@@ -326,41 +329,20 @@ def _from_file(source: Path) -> tuple[pd.DataFrame, list[str]]:
     folder = str(source.parent)
     if found.encoding == WINDOWS:
         notes.append("not UTF-8: read as Windows-1252")
-        for name, cells in columns.items():
+        for name, own in columns.items():
             columns[name] = [
-                cell if name in PATHS and os.path.lexists(os.path.join(folder, cell)) else as_windows(cell)
-                for cell in cells
+                c if name in PATHS and os.path.lexists(os.path.join(folder, c)) else as_windows(c) for c in own
             ]
-    table = _cleaned(pd.DataFrame(columns, dtype=TEXT), notes, found.lines)
-    table["path"] = pd.array(located(table["path"].tolist(), folder), dtype=TEXT)
-    if "oracle_path" in table:
-        oracle = without_missing("oracle_path", columns["oracle_path"], notes)
-        places = iter(located([cell for cell in oracle if cell is not None], folder))
-        table["oracle_path"] = pd.array([None if cell is None else next(places) for cell in oracle], dtype=TEXT)
-    return table, notes
-
-
-def _cleaned(table: pd.DataFrame, notes: list[str], lines: Sequence[int] | None = None) -> pd.DataFrame:
-    """The table with every column of `COLUMNS` as text or missing; `lines` are those of a file, for messages."""
-    if table.empty:
-        raise UsageError("the manifest lists no image", code="E_MANIFEST")
-    for column in COLUMNS:
-        given = table[column] if column in table else pd.Series([None] * len(table), dtype=TEXT)
-        cells = without_missing(column, _or_none(given.astype(TEXT)), notes)
-        if column == "split":
-            cells = splits_of(cells, notes)
-        if column == "patient_id":
-            cells = patients_of(cells, notes)
-        if column == "label":
-            notes += alike_labels(cells)
-        if column == "path" and None in cells:
-            row = cells.index(None)
-            where = f"row {row}" if lines is None else f"line {lines[row]}"
-            raise UsageError(f"{where} has no path", code="E_MANIFEST")
-        table[column] = pd.array(cells, dtype=TEXT)
+    cells: dict[str, Cells] = {name: [*own] for name, own in columns.items()}
+    cells |= cleaned(columns, len(found.lines), notes, found.lines)
+    for name in PATHS:
+        if name in columns:
+            paths = cells[name] if name in COLUMNS else without_missing(name, columns[name], notes)
+            cells[name] = file_names(paths, folder)
+    table = pd.DataFrame({name: pd.array(values, dtype=TEXT) for name, values in cells.items()})
     if "inverted" in table:
-        table["inverted"] = pd.Series(_truths(table["inverted"]), dtype=object)
-    return table
+        table["inverted"] = pd.Series(_truths(columns["inverted"]), dtype=object)
+    return table, notes
 
 
 def _warn(notes: Sequence[str]) -> None:
@@ -368,14 +350,17 @@ def _warn(notes: Sequence[str]) -> None:
         warnings.warn(note, stacklevel=3)
 
 
-def _truths(values: pd.Series[str]) -> list[bool | None]:
-    text = values.astype(TEXT).fillna("").str.strip().str.lower()
-    unknown = set(text) - {*MISSING, *TRUE, *FALSE}
+def _text(values: pd.Series[str]) -> pd.Series[str]:
+    return values.astype(TEXT).fillna("").str.strip()
+
+
+def _truths(cells: Sequence[str]) -> list[bool | None]:
+    unknown = {cell.lower() for cell in set(cells)} - {*MISSING, *TRUE, *FALSE}
     if unknown:
         raise UsageError(
             f"inverted is {sorted(unknown)[0]!r}", code="E_MANIFEST", next_step="Use true or false, or leave it empty."
         )
-    return [True if word in TRUE else False if word in FALSE else None for word in text]
+    return [True if cell.lower() in TRUE else False if cell.lower() in FALSE else None for cell in cells]
 
 
 def _refuse_straddling(table: pd.DataFrame) -> None:

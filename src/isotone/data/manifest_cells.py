@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from isotone.errors import UsageError
 
+COLUMNS = ("path", "domain", "label", "patient_id", "split")
 MISSING = frozenset(
     {"", "nan", "-nan", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "none", "null", "nil", "nat", "-", "--", "?", "."}
 )
 """Cells that say nothing, in lower case: as pandas, R, SQL, SAS, Weka and spreadsheets write them."""
+LONGEST = max(map(len, MISSING))
+"""Characters; a longer cell is not looked up."""
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -30,23 +33,60 @@ FLOATED = re.compile(r"\d+\.0")
 Cells = list[str | None]
 
 
-def without_missing(name: str, cells: Sequence[str | None], notes: list[str]) -> Cells:
+def cleaned(
+    columns: Mapping[str, Sequence[str]], rows: int, notes: list[str], lines: Sequence[int] | None = None
+) -> dict[str, Cells]:
+    """What the cells of the five columns mean.
+
+    Parameters
+    ----------
+    columns : mapping of name to `rows` strings
+        Without blanks at their ends; a column may be lacking.
+    rows : int
+    notes : list of str
+        Gets a sentence for each thing to know.
+    lines : sequence of int, optional
+        Line of the file for each row, for messages.
+
+    Raises
+    ------
+    UsageError
+        E_MANIFEST: no row, a row without a path, or an unknown split.
+    """
+    if not rows:
+        raise UsageError("the manifest lists no image", code="E_MANIFEST")
+    found: dict[str, Cells] = {
+        name: without_missing(name, columns[name], notes) if name in columns else [None] * rows for name in COLUMNS
+    }
+    if None in found["path"]:
+        row = found["path"].index(None)
+        where = f"row {row}" if lines is None else f"line {lines[row]}"
+        raise UsageError(f"{where} has no path", code="E_MANIFEST")
+    found["split"] = splits_of(found["split"], notes)
+    found["patient_id"] = patients_of(found["patient_id"], notes)
+    notes += alike_labels(found["label"])
+    return found
+
+
+def without_missing(name: str, cells: Sequence[str], notes: list[str]) -> Cells:
     """The cells of a column, None where they are missing; a note counts those that were written as a word.
 
     Parameters
     ----------
     name : str
         Of the column.
-    cells : sequence of str or None
+    cells : sequence of str
+        Without blanks at their ends.
     notes : list of str
         Gets a sentence for each spelling.
     """
-    meaning = {cell: _meaning(cell) for cell in set(cells)}
-    words = {cell for cell, meant in meaning.items() if cell and meant is None and cell.strip()}
-    if words:
+    missing = {cell for cell in set(cells) if len(cell) <= LONGEST and cell.lower() in MISSING}
+    if not missing:
+        return list(cells)
+    if words := missing - {""}:
         counts = Counter(cell for cell in cells if cell in words)
         notes += [f"{name}: {_cells(n)} written {cell!r} {_are(n)} missing" for cell, n in sorted(counts.items())]
-    return [meaning[cell] for cell in cells]
+    return [None if cell in missing else cell for cell in cells]
 
 
 def splits_of(cells: Cells, notes: list[str]) -> Cells:
@@ -102,57 +142,56 @@ def alike_labels(cells: Iterable[str | None]) -> list[str]:
     ]
 
 
-def located(cells: Sequence[str], folder: str) -> list[str]:
-    """Paths as they are written in a manifest → paths of files, from the folder of the manifest.
+def file_names(cells: Sequence[str | None], folder: str) -> Cells:
+    """Paths as they are written in a manifest → paths from the working directory, by way of the manifest's folder.
 
     A backslash is read as a slash, unless the system separates folders by backslashes or has a file of that very name.
 
     Raises
     ------
     UsageError
-        E_MANIFEST: a URL.
+        E_MANIFEST: a URL, or two paths of one file.
     """
-    text = "\n".join(cells)
-    if "://" in text and (urls := [cell for cell in cells if URL.match(cell)]):
+    paths = [cell for cell in cells if cell is not None]
+    text = "\n".join(paths)
+    if "://" in text and (urls := [path for path in paths if URL.match(path)]):
         scheme = urls[0].partition("://")[0]
         raise UsageError(
-            f"{len(urls)} paths are addresses ({scheme}://…), not files",
+            f"paths are addresses ({scheme}://…) in {len(urls)} of {len(paths)} rows",
             code="E_MANIFEST",
             next_step="Fetch the images, and list their files.",
         )
     if "\\" in text and os.sep == "/":
-        cells = [
-            c if "\\" not in c or os.path.lexists(os.path.join(folder, c)) else c.replace("\\", "/") for c in cells
-        ]
+        paths = [p if os.path.lexists(os.path.join(folder, p)) else p.replace("\\", "/") for p in paths]
+    refuse_twice(paths, folder)
     prefix = os.path.join(folder, "") if folder != "." else ""
-    if _may_be_absolute(text):
-        return [cell if os.path.isabs(cell) else prefix + cell for cell in cells]
-    return [prefix + cell for cell in cells]
+    drives = os.sep != "/"
+    paths = [p if p.startswith("/") or (drives and os.path.isabs(p)) else prefix + p for p in paths]
+    if len(paths) == len(cells):
+        return [*paths]
+    rest = iter(paths)
+    return [None if cell is None else next(rest) for cell in cells]
 
 
-def listed_twice(paths: Sequence[str]) -> str | None:
-    """A path that names the same file as one before it, however each is written; links are not followed."""
+def refuse_twice(paths: Sequence[str], folder: str = "") -> None:
+    """Refuse two paths of one file, absolute or from `folder`, however each is written; links are not followed.
+
+    Raises
+    ------
+    UsageError
+        E_MANIFEST.
+    """
     text = "/".join(["", *paths, ""])
     keys: Sequence[str] = paths
     if os.sep != "/" or any(part in text for part in ("//", "/./", "/../")):  # "//": an absolute path, too
-        keys = [os.path.abspath(path) for path in paths]
+        keys = [os.path.abspath(os.path.join(folder, path)) for path in paths]
     if len(set(keys)) == len(keys):
-        return None
+        return
     seen: set[str] = set()
     for path, key in zip(paths, keys, strict=True):
         if key in seen:
-            return path
+            raise UsageError(f"{path} is listed twice", code="E_MANIFEST")
         seen.add(key)
-    return None
-
-
-def _may_be_absolute(lines: str) -> bool:
-    return os.sep != "/" or lines.startswith("/") or "\n/" in lines
-
-
-def _meaning(cell: str | None) -> str | None:
-    text = "" if cell is None else cell.strip()
-    return None if text.lower() in MISSING else text
 
 
 def _core(label: str) -> object:

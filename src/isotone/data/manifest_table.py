@@ -216,7 +216,7 @@ def _parsed(text: str, encoding: str) -> TextTable:
     lines: list[int] = []
     try:
         for row in reader:
-            if not (row and row[0]) and not any(map(str.strip, row)):
+            if not (row and row[0].strip()) and not any(map(str.strip, row)):
                 continue
             if not heading:
                 heading = row
