@@ -21,7 +21,7 @@ ROOMS = [
     ("data.header_facts", "data.domain_names"),
     ("data.from_headers",),
     ("data.manifest", "data.manifest_cells", "data.manifest_columns", "data.manifest_table"),
-    ("data.splits", "data.sampling"),
+    ("data.class_order", "data.splits", "data.sampling"),
     ("data.images", "data.cache", "data.identity", "data.trained_on"),
     ("data.sample",),
     ("data.cohorts",),

@@ -86,8 +86,16 @@ def test_a_class_that_is_absent_has_no_recall_and_does_not_count() -> None:
 def test_quadratic_kappa_is_that_of_scikit_learn_and_undefined_where_all_agree_on_one_class() -> None:
     labels, scores = task()
     expected = sk.cohen_kappa_score(labels, scores.argmax(1), weights="quadratic")
-    assert metrics.quadratic_kappa(labels, scores.argmax(1), 4) == pytest.approx(expected)
-    assert np.isnan(metrics.quadratic_kappa(np.ones(5, int), np.ones(5, int), 4))
+    assert metrics.quadratic_kappa(labels, scores.argmax(1), range(4)) == pytest.approx(expected)
+    assert np.isnan(metrics.quadratic_kappa(np.ones(5, int), np.ones(5, int), range(4)))
+
+
+def test_quadratic_kappa_follows_the_order_of_classes_and_not_how_they_are_listed() -> None:
+    labels, scores = task()
+    predicted, ranks = scores.argmax(1), [0, 3, 1, 2]  # as "1", "10", "2", "3" are listed
+    place = np.array(ranks)
+    expected = metrics.quadratic_kappa(place[labels], place[predicted], range(4))
+    assert metrics.quadratic_kappa(labels, predicted, ranks) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("classes", [2, 4])

@@ -6,6 +6,8 @@ undefined (a class that is absent, a prediction never made) is NaN here and None
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score, roc_curve
@@ -85,11 +87,12 @@ def worst_group_accuracy(matrix: Floats) -> Floats:
     return np.where(np.isinf(worst), np.nan, worst)
 
 
-def quadratic_kappa(labels: Ints, predicted: Ints, classes: int) -> float:
-    """Cohen's kappa with quadratic weights, for classes that are ordered as the classifier lists them."""
+def quadratic_kappa(labels: Ints, predicted: Ints, ranks: Sequence[int]) -> float:
+    """Cohen's kappa with quadratic weights, of classes with these places in an order, from 0 (`ordinal_ranks`)."""
     if len(np.unique(np.concatenate([labels, predicted]))) < 2:
         return float("nan")
-    return float(cohen_kappa_score(labels, predicted, labels=list(range(classes)), weights="quadratic"))
+    place = np.asarray(ranks)
+    return float(cohen_kappa_score(place[labels], place[predicted], labels=sorted(ranks), weights="quadratic"))
 
 
 def brier(labels: Ints, probabilities: Floats) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from isotone.data.class_order import ordinal_ranks
 from isotone.evaluation.adapted import ADAPTATIONS
 from isotone.evaluation.answer import headline, hurt, lines, primary_method
 from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
@@ -64,6 +65,7 @@ def write_report(
         results=results,
         headline=headline(results),
         hurt=hurt(results),
+        ordered=ordinal_ranks(results.classes) is not None,
         lines=lines(results),
         primary=primary,
         shortlist=_shortlist(results),

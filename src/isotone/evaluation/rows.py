@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone.data.class_order import ordinal_ranks
 from isotone.evaluation import metrics
 from isotone.evaluation.bootstrap import LEAST_PATIENTS, holm, interval, p_value, patient_weights, verdict
 from isotone.evaluation.delong import delong
@@ -193,7 +194,8 @@ class Comparison:
         scores = self.scores.probabilities[method][inside]
         predicted = scores.argmax(1)
         matrices = self.matrices(method, inside)
-        kappa = metrics.quadratic_kappa(labels, predicted, len(classes)) if len(classes) > 2 else np.nan
+        ranks = ordinal_ranks(classes) if len(classes) > 2 else None
+        kappa = np.nan if ranks is None else metrics.quadratic_kappa(labels, predicted, ranks)
         recalls, precisions = metrics.recalls(matrices), metrics.precisions(matrices)
         return {
             "auc_per_class": self._per_class(metrics.auc_per_class(labels, scores)[0]),

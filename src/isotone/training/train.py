@@ -13,6 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from isotone.data.class_order import class_order
 from isotone.data.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.sampling import balanced_batches
@@ -278,7 +279,7 @@ def _classes(train: Sequence[Sample]) -> tuple[str, ...]:
     rare = [label for label, n in sorted(counts.items()) if n < 2]
     if rare:
         raise IsotoneError("E_DATA", f"label {rare[0]!r} has a single training image")
-    return tuple(sorted(counts))
+    return class_order(counts)
 
 
 def _start(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from isotone.data.class_order import class_order
 from isotone.data.manifest import Manifest
 
 
@@ -17,7 +18,7 @@ def table_one(manifest: Manifest) -> Table:
     """
     table = manifest.table.fillna({"label": "no label", "split": "no split", "domain": "no domain"})
     keys = ["domain", "view"] if "view" in table else ["domain"]
-    labels = sorted(table["label"].unique())
+    labels = class_order(table["label"])
     splits = [name for name in ("train", "val", "test", "no split") if (table["split"] == name).any()]
     drawn = Table(title=f"Images per class ({' / '.join(splits)})")
     drawn.caption = f"{len(table)} images of {table['patient_id'].nunique()} patients"
