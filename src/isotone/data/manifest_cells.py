@@ -142,17 +142,34 @@ def alike_labels(cells: Iterable[str | None]) -> list[str]:
     ]
 
 
-def file_names(cells: Sequence[str | None], folder: str) -> Cells:
-    """Paths as they are written in a manifest → paths from the working directory, by way of the manifest's folder.
+def located(paths: Sequence[str], folder: str) -> list[str]:
+    """Paths as they are written in a table → paths from the working directory, by way of the table's folder.
 
     A backslash is read as a slash, unless the system separates folders by backslashes or has a file of that very name.
 
     Raises
     ------
     UsageError
+        E_MANIFEST: a URL.
+    """
+    return _joined(_slashed(paths, folder), folder)
+
+
+def file_names(cells: Sequence[str | None], folder: str) -> Cells:
+    """The column of paths of a manifest, `located`; missing ones stay so.
+
+    Raises
+    ------
+    UsageError
         E_MANIFEST: a URL, or two paths of one file.
     """
-    paths = [cell for cell in cells if cell is not None]
+    paths = _slashed([cell for cell in cells if cell is not None], folder)
+    refuse_twice(paths, folder)
+    rest = iter(_joined(paths, folder))
+    return [None if cell is None else next(rest) for cell in cells]
+
+
+def _slashed(paths: Sequence[str], folder: str) -> Sequence[str]:
     text = "\n".join(paths)
     if "://" in text and (urls := [path for path in paths if URL.match(path)]):
         scheme = urls[0].partition("://")[0]
@@ -161,16 +178,15 @@ def file_names(cells: Sequence[str | None], folder: str) -> Cells:
             code="E_MANIFEST",
             next_step="Fetch the images, and list their files.",
         )
-    if "\\" in text and os.sep == "/":
-        paths = [p if os.path.lexists(os.path.join(folder, p)) else p.replace("\\", "/") for p in paths]
-    refuse_twice(paths, folder)
+    if "\\" not in text or os.sep != "/":
+        return paths
+    return [p if os.path.lexists(os.path.join(folder, p)) else p.replace("\\", "/") for p in paths]
+
+
+def _joined(paths: Sequence[str], folder: str) -> list[str]:
     prefix = os.path.join(folder, "") if folder != "." else ""
     drives = os.sep != "/"
-    paths = [p if p.startswith("/") or (drives and os.path.isabs(p)) else prefix + p for p in paths]
-    if len(paths) == len(cells):
-        return [*paths]
-    rest = iter(paths)
-    return [None if cell is None else next(rest) for cell in cells]
+    return [p if p.startswith("/") or (drives and os.path.isabs(p)) else prefix + p for p in paths]
 
 
 def refuse_twice(paths: Sequence[str], folder: str = "") -> None:
