@@ -69,6 +69,12 @@ def filled(table: pd.DataFrame, options: HeaderOptions) -> Filled:
         Columns `path`, `domain`, `patient_id`, and perhaps `stated_domain` and `FOUND`.
     options : HeaderOptions
     """
+    if _all_stated(table, options):
+        names = {name: table[name] for name in ("domain", "stated_domain") if name in table}
+        stated = {"stated_domain": names["domain"], **names}
+        if options.domain is not None:
+            stated = {name: values.fillna(options.domain) for name, values in stated.items()}
+        return table.assign(**stated), 0, []
     found = table[FOUND].to_numpy(bool) if FOUND in table else None
     if options.domain_from == "subfolder" and found is not None:
         table["domain"] = _text(_subfolders(table, found))
@@ -108,6 +114,14 @@ def known_as(table: pd.DataFrame, known: KnownDomains, workers: int) -> pd.DataF
             domains[i] = by.split(by.rename(name), said.parts)
     new = {name: known.find(name) or name for name in set(domains) if name}
     return table.assign(domain=_text([name and new[name] for name in domains]))
+
+
+def _all_stated(table: pd.DataFrame, options: HeaderOptions) -> bool:
+    """Whether headers add nothing, so that a long table need not be gone through row by row."""
+    if FOUND in table or options.naming != Naming():
+        return False
+    lacking = table["domain"].isna() | table["patient_id"].isna()
+    return all(path.lower().endswith((*RASTER_SUFFIXES,)) for path in table["path"][lacking].tolist())
 
 
 def _facts(table: pd.DataFrame, found: NDArray[np.bool_] | None, options: HeaderOptions) -> list[Facts]:
