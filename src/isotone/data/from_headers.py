@@ -74,7 +74,7 @@ def filled(table: pd.DataFrame, options: HeaderOptions) -> Filled:
         stated = {"stated_domain": names["domain"], **names}
         if options.domain is not None:
             stated = {name: values.fillna(options.domain) for name, values in stated.items()}
-        return table.assign(**stated), 0, []
+        return Filled(table.assign(**stated), 0, [], [])
     found = table[FOUND].to_numpy(bool) if FOUND in table else None
     if options.domain_from == "subfolder" and found is not None:
         table["domain"] = _text(_subfolders(table, found))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from isotone.data.cohorts.cohort import Cohort
 from isotone.data.cohorts.embed import embed_cohort
@@ -13,6 +12,7 @@ from isotone.data.cohorts.nih import nih_cohort
 from isotone.data.cohorts.phantom import make_phantom
 from isotone.data.cohorts.rsna import rsna_cohort
 from isotone.data.manifest import Manifest
+from isotone.data.manifest_table import letters, read_table
 from isotone.errors import UsageError
 from isotone.experiments.plan import Plan
 
@@ -48,7 +48,7 @@ def read_collection(plan: Plan, output: Path, *, workers: int, quiet: bool) -> t
         return make_phantom(folder, patients=patients, size=rows, seed=plan.seed, workers=workers, quiet=quiet), []
     data = require_data(plan)
     listed = data / "manifest.csv" if data.is_dir() else data
-    if listed.is_file() and "path" in pd.read_csv(listed, nrows=0):
+    if listed.is_file() and "path" in map(letters, read_table(listed).columns):
         manifest, notes = Manifest.read(listed), []
     else:
         cohort = _published(plan, data, workers, quiet)
