@@ -6,6 +6,7 @@ import zlib
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, HTJ2KLosslessRPCL, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
+from harmonizers import CURVE, deliver_one
 from isotone.errors import RadiographError
 from isotone.imaging.codestream import FrameSize
 from isotone.imaging.jpegxl import jpegxl_is_lossy, jpegxl_size
@@ -74,6 +76,33 @@ def test_a_lossy_frame_under_a_lossless_transfer_syntax_is_lossy_and_said(tmp_pa
     path = with_frame(tmp_path / "a.dcm", syntax, frame, bits=bits)
     header = read_header(path)
     assert (header.lossy, header.codes) == (True, ("W_LOSSY",))
+
+
+@pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
+@pytest.mark.parametrize(
+    ("syntax", "frame", "bits", "method"),
+    [
+        (JPEGLosslessSV1, imagecodecs.jpeg8_encode(GREY8, level=95), 8, "ISO_10918_1"),
+        (JPEGLSLossless, imagecodecs.jpegls_encode(GREY, level=2), 12, "ISO_14495_1"),
+        (JPEG2000Lossless, imagecodecs.jpeg2k_encode(GREY, level=90, codecformat="j2k"), 12, "ISO_15444_1"),
+        (JPEGLSLossless, imagecodecs.jpegls_encode(GREY), 12, None),
+    ],
+    ids=["jpeg", "jpeg-ls", "jpeg-2000", "lossless"],
+)
+def test_what_is_derived_from_a_lossy_frame_says_so(tmp_path, deliver, syntax, frame, bits, method):
+    path = with_frame(tmp_path / "a.dcm", syntax, frame, bits=bits)
+    made = pydicom.dcmread(deliver_one(path, tmp_path / "out", deliver)[0])
+    assert made.LossyImageCompression == ("01" if method else "00")
+    assert made.get("LossyImageCompressionMethod") == method
+
+
+def test_a_frame_newer_than_pydicom_is_delivered_as_pixels_and_as_voi_lut_refused(tmp_path):
+    path = with_frame(tmp_path / "a.dcm", XL_LOSSLESS, imagecodecs.jpegxl_encode(GREY, lossless=True))
+    made, _ = deliver_one(path, tmp_path / "pixels")
+    expected = CURVE(GREY / 4095)
+    np.testing.assert_allclose(read_radiograph(made).pixels, expected, atol=2e-5)
+    with pytest.raises(RadiographError, match="Use --deliver pixels"):
+        deliver_one(path, tmp_path / "voi-lut", "voi-lut")
 
 
 def test_the_point_transform_of_jpeg_lossless_loses_bits():

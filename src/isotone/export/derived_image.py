@@ -12,18 +12,16 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     ExplicitVRLittleEndian,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLSNearLossless,
 )
 
 from isotone.curves import quantize
 from isotone.export.confirm import confirm_png
 from isotone.export.encapsulate import EXTENDED
+from isotone.export.lossy_compression import say_lossy
 from isotone.export.pixel_value import Mapped
 from isotone.export.polarity import polarity_of
 from isotone.export.record import Record, Table
-from isotone.export.stamp import derived_type, stamp, text_of
+from isotone.export.stamp import derived_type, stamp
 from isotone.export.write import write_dicom
 from isotone.files import replace_file
 from isotone.imaging.gather import gather
@@ -59,12 +57,6 @@ PIXEL_FACTS = [
     )
 ]
 ENCODED = (*EXTENDED, "PixelData")
-LOSSY = {
-    JPEGBaseline8Bit: "ISO_10918_1",
-    JPEGExtended12Bit: "ISO_10918_1",
-    JPEGLSNearLossless: "ISO_14495_1",
-}
-"""Transfer syntaxes that are lossy by definition, and their LossyImageCompressionMethod."""
 ALTERED = {
     "W_HIGHBIT": "values lie where HighBit says, which they did not",
     "W_SIGN": "negative values have their sign in the upper bits too, which they had not",
@@ -111,7 +103,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     """
     table = _table(record)
     altered = [clause for code, clause in ALTERED.items() if code in source.header.codes]
-    altered += _say_lossy(dataset, source)
+    altered += say_lossy(dataset, source.header)
     changes, removed = _grey_stages(dataset, source), [*GREY_STAGES, *PIXEL_FACTS, *overlays_in_pixels(dataset)]
     changes.BitsAllocated = changes.BitsStored = BITS
     changes.HighBit = BITS - 1
@@ -166,22 +158,6 @@ def _grey_stages(dataset: Dataset, source: Radiograph) -> Dataset:
         # Over n-bit data this window is the identity (PS3.3 C.11.2.1.2, note 4).
         stages.WindowCenter, stages.WindowWidth = str(2 ** (BITS - 1)), str(2**BITS)
     return stages
-
-
-def _say_lossy(dataset: Dataset, source: Radiograph) -> list[str]:
-    """Lossy once, lossy for ever (PS3.3 C.7.6.1.1.5), also where the source's header forgets to say so.
-
-    This is not undone: only the transfer syntax had said it, and a restored image has another.
-    """
-    method = LOSSY.get(dataset.file_meta.get("TransferSyntaxUID"))
-    if method is None or text_of(dataset, "LossyImageCompression") == "01":
-        return []
-    header = source.header
-    ratio = header.rows * header.columns * -(-header.bits_stored // 8) / max(len(dataset.PixelData), 1)
-    dataset.LossyImageCompression = "01"
-    dataset.LossyImageCompressionMethod = method
-    dataset.LossyImageCompressionRatio = f"{ratio:.2f}"
-    return ["that it was compressed with loss is said now"]
 
 
 def overlays_in_pixels(dataset: Dataset) -> list[BaseTag]:

@@ -16,6 +16,7 @@ from pydicom.uid import (
 from isotone.errors import RadiographError
 from isotone.export.derived_image import RESCALE
 from isotone.export.encapsulate import straighten
+from isotone.export.lossy_compression import say_lossy
 from isotone.export.polarity import polarity_of
 from isotone.export.record import Record, Table
 from isotone.export.stamp import stamp
@@ -47,7 +48,7 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     Raises
     ------
     RadiographError
-        E_UNSUPPORTED: a FOR PROCESSING image may not have a VOI LUT.
+        E_UNSUPPORTED: a FOR PROCESSING image may not have a VOI LUT, and pydicom does not write every transfer syntax.
     IsotoneError
         E_WRITE.
     """
@@ -58,6 +59,11 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     if syntax in (ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
         syntax = ExplicitVRLittleEndian  # the same pixel bytes, and no doubt about US or SS
+    if not syntax.is_transfer_syntax:  # newer than pydicom, which would not write it
+        raise RadiographError(
+            "E_UNSUPPORTED", "its transfer syntax is read but not written", next_step="Use --deliver pixels."
+        )
+    say_lossy(dataset, header)
     changes, removed = modality_shift(dataset, header), [*WINDOW, Tag("ModalityLUTSequence")]
     lut = Dataset()
     lut.add_new("LUTDescriptor", "US", [len(table) % 2**16, 0, 16])  # 0 stands for 65,536

@@ -50,6 +50,8 @@ class Codec:
         Frame → the size that it claims; None: the encoding claims none.
     lossy : bool
         Decoded values may overshoot BitsStored.
+    method : str or None
+        LossyImageCompressionMethod of lossy frames (PS3.3 C.7.6.1.1.5.1).
     is_lossy : callable or None
         The first `isotone.imaging.lossy.HEADER` bytes of a frame → whether it has lost anything; None: it cannot.
     """
@@ -57,6 +59,7 @@ class Codec:
     decode: Callable[[bytes, np.dtype[Any], int], Pixels]
     size: Callable[[bytes], FrameSize] | None
     lossy: bool = False
+    method: str | None = None
     is_lossy: Callable[[bytes], bool] | None = None
 
     @property
@@ -99,10 +102,11 @@ def _as_it_is(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
     return np.frombuffer(frame[:length], dtype)
 
 
-_JPEG = Codec(_jpeg, jpeg_size, is_lossy=jpeg_is_lossy)
-_JPEG_LS = Codec(_jpegls, jpeg_size, is_lossy=jpeg_is_lossy)
-_JPEG_2000 = Codec(_jpeg2000, jpeg2000_size, is_lossy=jpeg2000_is_lossy)
-_JPEG_XL = Codec(_jpegxl, jpegxl_size, is_lossy=jpegxl_is_lossy)
+_JPEG = Codec(_jpeg, jpeg_size, method="ISO_10918_1", is_lossy=jpeg_is_lossy)
+_JPEG_LS = Codec(_jpegls, jpeg_size, method="ISO_14495_1", is_lossy=jpeg_is_lossy)
+_JPEG_2000 = Codec(_jpeg2000, jpeg2000_size, method="ISO_15444_1", is_lossy=jpeg2000_is_lossy)
+_HTJ2K = replace(_JPEG_2000, method="ISO_15444_15")
+_JPEG_XL = Codec(_jpegxl, jpegxl_size, method="ISO_18181_1", is_lossy=jpegxl_is_lossy)
 JPEGXLLossless, JPEGXLJPEGRecompression, JPEGXL = (UID(f"1.2.840.10008.1.2.4.{n}") for n in (110, 111, 112))
 DeflatedImageFrame, EncapsulatedUncompressed = UID("1.2.840.10008.1.2.8.1"), UID("1.2.840.10008.1.2.1.98")
 """Transfer syntaxes that pydicom has no keyword for (PS3.5 10.17 to 10.20, A.4.11)."""
@@ -116,9 +120,9 @@ CODECS: dict[UID, Codec] = {
     JPEGLSNearLossless: replace(_JPEG_LS, lossy=True),
     JPEG2000Lossless: _JPEG_2000,
     JPEG2000: replace(_JPEG_2000, lossy=True),
-    HTJ2KLossless: _JPEG_2000,
-    HTJ2KLosslessRPCL: _JPEG_2000,
-    HTJ2K: replace(_JPEG_2000, lossy=True),
+    HTJ2KLossless: _HTJ2K,
+    HTJ2KLosslessRPCL: _HTJ2K,
+    HTJ2K: replace(_HTJ2K, lossy=True),
     JPEGXLLossless: _JPEG_XL,
     JPEGXLJPEGRecompression: replace(_JPEG_XL, lossy=True, is_lossy=lambda start: True),  # it was a lossy JPEG before
     JPEGXL: replace(_JPEG_XL, lossy=True),

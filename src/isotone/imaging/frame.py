@@ -173,7 +173,7 @@ def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stor
     path : Path
         For messages.
     warned : Warned
-        Takes W_HIGHBIT, W_HIGHBITS, W_SIGN and W_OVERSHOOT.
+        Takes W_HIGHBIT, W_HIGHBITS, W_SIGN and W_OVERSHOOT; with W_LOSSY in it, the frame is known to be lossy.
 
     Returns
     -------
@@ -199,7 +199,8 @@ def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stor
     exact = codec is None or codec.size is None
     if exact and layout.high_bit >= layout.bits:
         words = _brought_down(words, layout, warned)
-    return _within_bits(words, layout, exact, codec is not None and codec.lossy, path, warned)
+    lossy = codec is not None and (codec.lossy or "W_LOSSY" in warned)
+    return _within_bits(words, layout, exact, lossy, path, warned)
 
 
 def _brought_down(words: NDArray[np.unsignedinteger], layout: Layout, warned: Warned) -> NDArray[np.unsignedinteger]:
