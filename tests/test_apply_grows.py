@@ -14,10 +14,12 @@ import pandas as pd
 import pydicom
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from dicoms import pixels, radiograph, write
 from harmonizers import REFERENCE, scanner_harmonizer
 from isotone.apply import ApplyReport, apply
+from isotone.cli import app
 from isotone.curves import ToneCurve
 from isotone.data.manifest import Manifest
 from isotone.errors import UsageError
@@ -263,3 +265,24 @@ def test_a_manifest_that_says_less_of_an_image_is_no_other_run(folder: Path, tmp
     manifest = Manifest(pd.DataFrame({"path": paths, "domain": HOLOGIC}))
     report = apply(scanner_harmonizer(HOLOGIC, "camera", curve=ToneCurve([0.3])), manifest, out, workers=0, quiet=True)
     assert counts(report) == (0, 2, 0, 1)
+
+
+def test_json_tells_each_image_as_it_comes_and_then_the_counts(folder: Path, tmp_path: Path) -> None:
+    """Nothing else stands on standard output."""
+    scanner_harmonizer(HOLOGIC).save(tmp_path / "curve")
+    (folder / "bad.dcm").write_bytes(b"no image")
+    command = ("apply", tmp_path / "curve", folder, "-o", tmp_path / "out", "--workers", "1", "--json")
+    for resumed in (False, True):
+        done = CliRunner().invoke(app, [str(part) for part in command])
+        assert done.exit_code == 1
+        *images, summary = [json.loads(line) for line in done.stdout.splitlines()]
+        assert {(line["schema"], line["kind"]) for line in images} == {(1, "image")}
+        assert [Path(line["path"]).name for line in images] == ["0.dcm", "1.dcm", "2.dcm", "bad.dcm"]
+        assert [line["status"] for line in images] == ["harmonized"] * 3 + ["refused"]
+        assert [line["code"] for line in images] == [None] * 3 + ["E_NOT_DICOM"]
+        assert [line.get("resumed") for line in images] == [resumed] * 3 + [None]
+        assert [line.get("output") for line in images[:3]] == ["0.dcm", "1.dcm", "2.dcm"]
+        assert images[0]["domain"] == HOLOGIC
+        wanted = {"images": 4, "harmonized": 3 * (not resumed), "resumed": 3 * resumed, "refused": 1, "gone": 0}
+        assert wanted.items() <= summary.items()
+        assert (summary["kind"], summary["command"], summary["exit_code"]) == ("summary", "apply", 1)

@@ -63,6 +63,20 @@ class ApplyReport:
     refused: list[IsotoneError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    def to_json(self) -> dict[str, object]:
+        """The counts in the output for programs (``docs/json.md``)."""
+        counts = {name: getattr(self, name) for name in ("harmonized", "reference", "resumed")}
+        refused = len(self.refused)
+        return {
+            "images": sum(counts.values()) + refused,
+            **counts,
+            "refused": refused,
+            "gone": self.gone,
+            "warnings": self.warnings,
+            "table": str(self.curves),
+            "exit_code": int(refused > 0),
+        }
+
     def summary(self) -> str:
         """One line."""
         gone = f", {self.gone} gone" if self.gone else ""
@@ -83,6 +97,7 @@ def apply(
     allow: Collection[str] = (),
     force: bool = False,
     quiet: bool = False,
+    on_result: Callable[[Result], None] | None = None,
 ) -> ApplyReport:
     """Harmonize the images of a manifest into a folder that mirrors theirs.
 
@@ -109,6 +124,8 @@ def apply(
         Use the output folder whatever is in it.
     quiet : bool
         No progress bar, nor a line for each file where standard error is no terminal.
+    on_result : callable, optional
+        Gets what became of each image as it is known, in the place of that line (`isotone.export.resume.Result`).
 
     Raises
     ------
@@ -145,7 +162,7 @@ def apply(
                 _watched(results, watch, unseen),
                 journal,
                 output,
-                aloud=not quiet and not Console(stderr=True).is_terminal,
+                on_result or (_print if not quiet and not Console(stderr=True).is_terminal else _keep_quiet),
             )
         report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
         unseen = [job for job in unseen if job.domain in harmonizer.gates]
@@ -170,11 +187,19 @@ def _watched(results: Results, watch: Watch, unseen: list[Job]) -> Results:
         yield result
 
 
-def _tabulate(results: Iterable[Result], journal: Journal, output: Path, *, aloud: bool) -> ApplyReport:
-    """Count, and write the table as the results come, and then what the journal has of images that are gone.
+def _print(result: Result) -> None:
+    """A plain line for each file done, where there is no progress bar; refusals are named at the end."""
+    if not isinstance(result.outcome, IsotoneError):
+        status = "resumed" if result.resumed else result.outcome.status
+        print(f"{printable(result.job.path)}: {status}", flush=True)
 
-    `aloud` also prints a plain line for each file done.
-    """
+
+def _keep_quiet(_: Result) -> None:
+    """Nothing is said."""
+
+
+def _tabulate(results: Iterable[Result], journal: Journal, output: Path, tell: Callable[[Result], None]) -> ApplyReport:
+    """Count, tell and write the table as the results come, and then what the journal has of images that are gone."""
     report = ApplyReport(output / CURVES)
     with replace_file(report.curves) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -188,9 +213,7 @@ def _tabulate(results: Iterable[Result], journal: Journal, output: Path, *, alou
                 report.reference += 1
             else:
                 report.harmonized += 1
-            if aloud and not isinstance(result.outcome, IsotoneError):
-                status = "resumed" if result.resumed else result.outcome.status
-                print(f"{printable(result.job.path)}: {status}", flush=True)
+            tell(result)
             writer.writerow([inert(cell) for cell in _cells(result)])
         for entry in journal.gone():
             report.gone += 1

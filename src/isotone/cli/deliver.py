@@ -83,29 +83,35 @@ def apply(
     inverted: Inverted = None,
     allow: Allow = None,
     workers: Workers = CPUS,
+    as_json: Json = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Harmonize images: derived DICOM for DICOM, 16-bit PNG for the rest."""
+    """Harmonize images: derived DICOM for DICOM, 16-bit PNG for the rest. Again: those that are new or changed."""
     from isotone.apply import apply as run
     from isotone.harmonizer import ToneCurveHarmonizer
 
     source = {"domain": domain, "inverted": inverted, "without_harmonized": "harmonized" not in (allow or ())}
+    given = images_of(paths, domain_map, domain_by, workers=workers, **source)
     report = run(
         ToneCurveHarmonizer.load(harmonizer),
-        images_of(paths, domain_map, domain_by, workers=workers, **source),
+        given,
         output,
         deliver=deliver,
         workers=workers,
         allow=allow or (),
         force=force,
         quiet=quiet,
+        on_result=(lambda result: print_json("image", result.to_json())) if as_json else None,
     )
-    for error in report.refused:
+    for error in [] if as_json else report.refused:
         complain(error)
     for warning in report.warnings:
         print(printable(f"isotone: {warning}"), file=sys.stderr)
-    say(*report.summary().split("\n"))
+    if as_json:
+        print_json("summary", {"command": "apply"} | report.to_json() | {"left_out": given.left_out})
+    else:
+        say(report.summary())
     raise typer.Exit(int(bool(report.refused)))
 
 

@@ -29,6 +29,22 @@ class Result(NamedTuple):
     target: str = ""
     resumed: bool = False
 
+    def to_json(self) -> dict[str, object]:
+        """The fields of an image in the output for programs (``docs/json.md``)."""
+        outcome, path = self.outcome, str(self.job.path)
+        if isinstance(outcome, IsotoneError):
+            return outcome.to_json() | {"path": path, "domain": self.job.domain}
+        fine = {"path": path, "status": outcome.status, "code": None, "message": None, "next_step": None}
+        return fine | {
+            "domain": self.job.domain,
+            "resumed": self.resumed,
+            "output": self.target or None,
+            "coefficients": None if outcome.curve is None else outcome.curve.coefficients,
+            "levels_kept": outcome.levels_kept,
+            "clipped_share": outcome.clipped_share,
+            "warnings": list(outcome.warnings),
+        }
+
 
 Results = Generator[Result, None, None]
 
