@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless
 from typer.testing import CliRunner, Result
 
 from dicoms import encoded, radiograph, write
@@ -15,16 +15,16 @@ from harmonizers import scanner_harmonizer
 from isotone.apply import apply
 from isotone.cli import app
 from isotone.data import header_facts as module
+from isotone.data.domain_names import Naming
 from isotone.data.header_facts import header_facts
 from isotone.data.manifest import Manifest
-from isotone.imaging.radiograph import Header
+from isotone.errors import RadiographError
+from isotone.imaging.bounded_file import small_headers
+from isotone.imaging.read import read_header
 
 HOLOGIC = "HOLOGIC, Inc. Selenia Dimensions"
+NOTHING = Naming().parts
 PRESENTATION_STATE, REPORT = "1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.5.1.4.1.1.88.11"
-
-
-def nothing(header: Header) -> tuple[str, ...]:
-    return ()
 
 
 def run(*arguments: object) -> Result:
@@ -79,7 +79,7 @@ def test_a_header_that_is_slow_to_parse_costs_its_own_file_alone(tmp_path, monke
     assert slow.stat().st_size < 100_000
     quick = slow_file(tmp_path / "b.dcm", 10)
     plain = write(radiograph(), tmp_path / "c.dcm")
-    first, second, third = header_facts([slow, quick, plain], nothing)
+    first, second, third = header_facts([slow, quick, plain], NOTHING)
     assert first.refusal is not None
     assert first.refusal.code == "E_TIMEOUT"
     assert (second.name, third.name) == (HOLOGIC, HOLOGIC)
@@ -91,14 +91,25 @@ def test_a_long_header_is_read_all_the_same(tmp_path):
     at = data.index(b"\x10\x00\x10\x00PN")
     note = b"\x09\x00\x01\x10UT\x00\x00" + (300_000).to_bytes(4, "little") + b" " * 300_000
     path.write_bytes(data[:at] + note + data[at:])
-    assert [facts.name for facts in header_facts([path], nothing)] == [HOLOGIC]
+    assert [facts.name for facts in header_facts([path], NOTHING)] == [HOLOGIC]
+
+
+def test_pixel_data_of_many_pieces_are_walked_in_a_worker(tmp_path, monkeypatch):
+    path = write(encoded(radiograph(), JPEGLSLossless), tmp_path / "a.dcm")
+    data, last = path.read_bytes(), b"\xfe\xff\xdd\xe0\0\0\0\0"
+    assert data.endswith(last)
+    path.write_bytes(data[: -len(last)] + 40_000 * b"\xfe\xff\x00\xe0\0\0\0\0" + last)
+    with small_headers(), pytest.raises(RadiographError, match="E_LENGTH"):
+        read_header(path)
+    (facts,) = header_facts([path], NOTHING)
+    assert facts.name == HOLOGIC
 
 
 def test_many_files_are_read_in_batches_in_their_order(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 2)
     paths = [write(radiograph(seed=i, PatientID=f"P{i}"), tmp_path / f"{i}.dcm") for i in range(7)]
     paths[3].write_bytes(b"no image")
-    patients = [facts.patient for facts in header_facts(paths, nothing, workers=2)]
+    patients = [facts.patient for facts in header_facts(paths, NOTHING, workers=2)]
     assert patients == ["P0", "P1", "P2", None, "P4", "P5", "P6"]
 
 

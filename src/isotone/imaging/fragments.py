@@ -78,7 +78,7 @@ class Fragments:
         return encapsulate([b"".join(peek(*piece) for piece in self.pieces)], has_bot=False)
 
 
-def find_fragments(peek: Peek, offset: int, path: Path) -> Fragments:
+def find_fragments(peek: Peek, offset: int, path: Path, *, most: int) -> Fragments:
     """The fragments of encapsulated pixel data.
 
     Parameters
@@ -88,11 +88,14 @@ def find_fragments(peek: Peek, offset: int, path: Path) -> Fragments:
         Of the pixel data element's value.
     path : Path
         For messages.
+    most : int
+        Fragments that are looked at.
 
     Raises
     ------
     RadiographError
-        E_TRUNCATED: the file ends within a fragment, or what follows one is neither a fragment nor an end.
+        E_LENGTH: there are more. E_TRUNCATED: the file ends within a fragment, or what follows one is neither a
+        fragment nor an end.
     """
     found: list[tuple[int, int]] = []
     while True:
@@ -100,7 +103,7 @@ def find_fragments(peek: Peek, offset: int, path: Path) -> Fragments:
         if item[:4] == DELIMITER[:4] and len(item) == 8:
             end, closed = offset + 8, True
             break
-        if _is_filling(item, peek, offset):
+        if item[:4] != ITEM and _is_filling(item, peek, offset):
             end, closed = offset + MAX_FILLING, False
             break
         length = int.from_bytes(item[4:], "little")
@@ -108,6 +111,8 @@ def find_fragments(peek: Peek, offset: int, path: Path) -> Fragments:
         if item[:4] != ITEM or (length and len(peek(offset + length - 1, 1)) < 1):
             raise RadiographError("E_TRUNCATED", "the compressed pixel data are incomplete", file=path)
         found.append((offset, length))
+        if len(found) > most:
+            raise RadiographError("E_LENGTH", "the pixel data have more pieces than any real image", file=path)
         offset += length
     if len(found) < 2:
         raise RadiographError("E_TRUNCATED", "the compressed pixel data are incomplete", file=path)

@@ -45,6 +45,8 @@ PLAIN = {
 FROM_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 """What the file meta information repeats (PS3.10 7.1), and from where it is taken if the data set lacks it."""
 PIXEL_GROUP = 0x7FE0
+FRAGMENT = 8
+"""Bytes that the smallest fragment of pixel data takes: there are no more of them than elements in a header."""
 PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 """Float, double float and integer pixel data."""
 
@@ -141,7 +143,7 @@ class Part10File:
         """
         if self.pixel is None or self.pixel.length != UNDEFINED:
             return None
-        found = find_fragments(self._file.peek, self.pixel.offset, self.path)
+        found = find_fragments(self._file.peek, self.pixel.offset, self.path, most=max_header.get() // FRAGMENT)
         if not found.is_sound(self._file.peek):
             self.codes.append("W_PACKING")
         return found
