@@ -128,7 +128,6 @@ BENT = {
         frame()[THIRD:] + b"\0",
     ],
     "table-from-elsewhere": [np.array([12], "<u4").tobytes(), frame() + b"\0"],
-    "table-of-odd-size": [b"\0\0", frame() + b"\0"],
 }
 
 
@@ -164,10 +163,7 @@ def conformant(path: Path) -> None:
 def test_a_copy_of_a_bent_encapsulation_is_by_the_standard_and_comes_back(tmp_path, kind):
     source = tmp_path / "source.dcm"
     source.write_bytes(bent(BENT[kind]))
-    try:
-        before = read_radiograph(source)
-    except IsotoneError:
-        pytest.skip("the reader refuses it")
+    before = read_radiograph(source)
     path, _ = deliver_one(source, tmp_path / "out", "voi-lut")
     conformant(path)
     np.testing.assert_array_equal(read_radiograph(path).stored, before.stored)

@@ -25,6 +25,7 @@ from pydicom.uid import UID
 
 from isotone.errors import IsotoneError, RadiographError
 from isotone.export.pixel_value import PIECE, PixelValue, checksum
+from isotone.export.transfer_syntax import encoding_of, is_encapsulated
 
 ALWAYS = [
     Tag(keyword)
@@ -93,7 +94,7 @@ def confirm_dicom(
         _check(file.read(len(written.head)) == written.head)
         file.seek(0)
         found = dcmread(file, stop_before_pixels=True)
-        encoding = (syntax.is_implicit_VR, syntax.is_little_endian)
+        encoding = encoding_of(syntax)
         _check(found.original_encoding == encoding and found.file_meta.TransferSyntaxUID == syntax)
         _check(str(found.file_meta.MediaStorageSOPInstanceUID) == str(found.get("SOPInstanceUID")))
         _check(found.keys() == _written(meant))
@@ -142,20 +143,20 @@ def confirm_copy(path: Path, source: BinaryIO) -> None:
 
 
 def _confirm_pixels(file: BufferedReader, syntax: UID, pixels: PixelValue, crc: int) -> None:
-    order: Literal["little", "big"] = "little" if syntax.is_little_endian else "big"
+    order: Literal["little", "big"] = "little" if encoding_of(syntax)[1] else "big"
     tag, number = (int.from_bytes(file.read(2), order) for _ in range(2))
     _check((tag, number) == (0x7FE0, 0x0010))
-    if not syntax.is_implicit_VR:
+    if not encoding_of(syntax)[0]:
         _check(file.read(4) in (b"OW\0\0", b"OB\0\0"))
     length = int.from_bytes(file.read(4), order)
-    _check(length == (0xFFFFFFFF if syntax.is_encapsulated else pixels.length))
+    _check(length == (0xFFFFFFFF if is_encapsulated(syntax) else pixels.length))
     start, read = file.tell(), 0
     for at in range(0, pixels.length, PIECE):
         piece = file.read(min(PIECE, pixels.length - at))
         _check(pixels.agrees(piece, at))
         read = 0 if pixels.exact else checksum(piece, read)
     _check(read == crc)
-    if syntax.is_encapsulated:
+    if is_encapsulated(syntax):
         file.seek(start)
         _check(sum(8 + length for length in _fragments(file)) == pixels.length)
 

@@ -10,14 +10,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import (
-    ExplicitVRLittleEndian,
-)
+from pydicom.uid import ExplicitVRLittleEndian
 
 from isotone.curves import quantize
 from isotone.export.confirm import confirm_png
 from isotone.export.encapsulate import EXTENDED
-from isotone.export.lossy_compression import say_lossy
+from isotone.export.functional_groups import regrouped
+from isotone.export.lossy_compression import lossy_elements
 from isotone.export.pixel_value import Mapped
 from isotone.export.polarity import polarity_of
 from isotone.export.record import Record, Table
@@ -103,7 +102,10 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     """
     table = _table(record)
     altered = [clause for code, clause in ALTERED.items() if code in source.header.codes]
-    altered += say_lossy(dataset, source.header)
+    said = lossy_elements(dataset, source.header)
+    if said:  # not undone: the compressed frame had told it, and a restored image has none
+        dataset.update(said)
+        altered.append("that it was compressed with loss is said now")
     changes, removed = _grey_stages(dataset, source), [*GREY_STAGES, *PIXEL_FACTS, *overlays_in_pixels(dataset)]
     changes.BitsAllocated = changes.BitsStored = BITS
     changes.HighBit = BITS - 1
@@ -115,6 +117,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
         if low < high:
             changes.add_new("PixelPaddingRangeLimit", "US", ends[1])
     changes.ImageType = derived_type(dataset)
+    changes.update(regrouped(dataset, changes, pixels=True))
     changes.update(polarity_of(dataset, source.header))
     for keyword in ENCODED:
         dataset.pop(keyword, None)

@@ -9,6 +9,8 @@ from fractions import Fraction
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from isotone.imaging.functional_groups import holder
+
 SHAPES = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 """Rows first, then columns; the ratio counts where no spacing is given (PS3.3 C.7.6.3.1.7)."""
 LARGEST = 1000
@@ -30,7 +32,8 @@ def aspect_ratio(dataset: Dataset) -> tuple[int, int]:
     """Height and width of a pixel, as two integers; 1, 1 where the header says nothing usable."""
     for keyword in SHAPES:
         with suppress(Exception):  # pydicom raises many types for malformed numbers
-            height, width = (Fraction(str(value)) for value in dataset[keyword].value)
+            measures = holder(dataset, "PixelMeasuresSequence", keyword)
+            height, width = (Fraction(str(value)) for value in measures[keyword].value)
             ratio = (height / width).limit_denominator(LARGEST**2)
             if height > 0 and 1 / LARGEST < ratio < LARGEST:
                 return ratio.numerator, ratio.denominator
@@ -41,6 +44,8 @@ def shutter_of(dataset: Dataset) -> Mapping[str, object]:
     """Elements of the Display Shutter, by keyword; empty where it has none, or none that is complete."""
     shutter: dict[str, object] = {}
     shapes = []
+    with suppress(Exception):  # as above
+        dataset = holder(dataset, "FrameDisplayShutterSequence", "ShutterShape")
     for shape, needed in SHUTTERS.items():
         with suppress(Exception):  # as above; what a shape lacks is a KeyError
             values = dataset["ShutterShape"].value

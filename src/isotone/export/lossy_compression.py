@@ -9,28 +9,26 @@ from isotone.imaging.codecs import CODECS
 from isotone.imaging.radiograph import Header
 
 
-def say_lossy(dataset: Dataset, header: Header) -> list[str]:
+def lossy_elements(dataset: Dataset, header: Header) -> Dataset:
     """Lossy once, lossy for ever, also where the source's header forgets to say so, or its transfer syntax denies it.
-
-    This is not undone: only the frame had said it, and a restored image has another.
 
     Parameters
     ----------
     dataset : Dataset
-        As read, pixel data included; changed in place.
+        As read, pixel data included.
     header : Header
         Of the same image.
 
     Returns
     -------
-    list of str
-        What to say of it where an image is restored.
+    Dataset
+        The elements that have to be said; none where the image says so already, or has lost nothing.
     """
+    said = Dataset()
     codec = CODECS.get(dataset.file_meta.get("TransferSyntaxUID"))
-    if not header.lossy or codec is None or text_of(dataset, "LossyImageCompression") == "01":
-        return []
-    ratio = header.rows * header.columns * -(-header.bits_stored // 8) / max(len(dataset.PixelData), 1)
-    dataset.LossyImageCompression = "01"
-    dataset.LossyImageCompressionMethod = codec.method
-    dataset.LossyImageCompressionRatio = f"{ratio:.2f}"
-    return ["that it was compressed with loss is said now"]
+    if header.lossy and codec is not None and text_of(dataset, "LossyImageCompression") != "01":
+        ratio = header.rows * header.columns * -(-header.bits_stored // 8) / max(len(dataset.PixelData), 1)
+        said.LossyImageCompression = "01"
+        said.LossyImageCompressionMethod = codec.method
+        said.LossyImageCompressionRatio = f"{ratio:.2f}"
+    return said

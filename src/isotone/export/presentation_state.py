@@ -23,6 +23,7 @@ from isotone.export.record import INTENDED_USE, Record, Table
 from isotone.export.stamp import SERIES_OFFSET, series_description
 from isotone.export.voi_lut import explanation
 from isotone.export.write import element_of, write_dicom
+from isotone.imaging.functional_groups import MODALITY, holder
 from isotone.imaging.ours import NAME
 from isotone.imaging.radiograph import Header
 
@@ -107,7 +108,8 @@ def _modality_of(dataset: Dataset) -> object:
     if dataset.get("ModalityLUTSequence"):
         item = dataset.ModalityLUTSequence[0]
         return str(item.LUTDescriptor) + str(item.LUTData)
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    rescale = holder(dataset, MODALITY, "RescaleSlope", "RescaleIntercept")
+    slope, intercept = rescale.get("RescaleSlope"), rescale.get("RescaleIntercept")
     return 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept) + 0.0  # not -0.0
 
 

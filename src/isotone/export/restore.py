@@ -31,6 +31,7 @@ from isotone.export.record import Record, Table, digest_of_values
 from isotone.export.resume import is_written
 from isotone.export.stamp import OF_THE_BYTES, derived_type
 from isotone.export.table import passed_through
+from isotone.export.transfer_syntax import is_encapsulated
 from isotone.export.write import copy_file, element_of, write_dicom
 from isotone.files import replace_file
 from isotone.imaging.dicom import read_dicom
@@ -276,7 +277,7 @@ def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> Restore
         dataset.DerivationDescription = f"{NAME} restore: {result.shortfall}"[:1024]
         for tag in [*OF_THE_BYTES, *overlays_in_pixels(dataset)]:
             dataset.pop(tag, None)
-    if syntax.is_encapsulated:
+    if is_encapsulated(syntax):
         straighten(dataset, syntax)
     write_dicom(dataset, syntax, target)
     return result

@@ -16,10 +16,12 @@ from pydicom.uid import (
 from isotone.errors import RadiographError
 from isotone.export.derived_image import RESCALE
 from isotone.export.encapsulate import straighten
-from isotone.export.lossy_compression import say_lossy
+from isotone.export.functional_groups import regrouped
+from isotone.export.lossy_compression import lossy_elements
 from isotone.export.polarity import polarity_of
 from isotone.export.record import Record, Table
 from isotone.export.stamp import stamp
+from isotone.export.transfer_syntax import is_encapsulated
 from isotone.export.write import write_dicom
 from isotone.imaging.ours import NAME
 from isotone.imaging.radiograph import Header
@@ -48,7 +50,7 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     Raises
     ------
     RadiographError
-        E_UNSUPPORTED: a FOR PROCESSING image may not have a VOI LUT, and pydicom does not write every transfer syntax.
+        E_UNSUPPORTED: a FOR PROCESSING image may not have a VOI LUT.
     IsotoneError
         E_WRITE.
     """
@@ -59,23 +61,24 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     if syntax in (ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
         syntax = ExplicitVRLittleEndian  # the same pixel bytes, and no doubt about US or SS
-    if not syntax.is_transfer_syntax:  # newer than pydicom, which would not write it
-        raise RadiographError(
-            "E_UNSUPPORTED", "its transfer syntax is read but not written", next_step="Use --deliver pixels."
-        )
-    say_lossy(dataset, header)
     changes, removed = modality_shift(dataset, header), [*WINDOW, Tag("ModalityLUTSequence")]
     lut = Dataset()
     lut.add_new("LUTDescriptor", "US", [len(table) % 2**16, 0, 16])  # 0 stands for 65,536
     lut.LUTExplanation = explanation(record)
     lut.add_new("LUTData", "OW", table.astype(">u2" if syntax == ExplicitVRBigEndian else "<u2").tobytes())
     changes.VOILUTSequence = [lut]
+    intercept = 2 ** (header.bits_stored - 1) if header.signed else 0
+    changes.update(regrouped(dataset, changes, intercept=intercept, pixels=False))
     changes.update(polarity_of(dataset, header))
+    changes.update(lossy_elements(dataset, header))
     if "W_HIGHBIT" in header.codes:
         changes.HighBit = header.bits_stored - 1
     stamp(dataset, record, table, changes, removed)
-    if syntax.is_encapsulated:
+    if is_encapsulated(syntax):
         straighten(dataset, syntax)
+    else:  # what sources append beyond the last row is none (PS3.5 8.1.1)
+        length = header.rows * header.columns * dataset.BitsAllocated // 8
+        dataset["PixelData"].value = dataset.PixelData[: length + length % 2]
     write_dicom(dataset, syntax, target, made=changes.keys())
 
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileMetaDataset, validate_file_meta
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_dataset
 from pydicom.tag import BaseTag
@@ -20,6 +20,7 @@ from isotone._version import __version__
 from isotone.errors import RadiographError
 from isotone.export.confirm import Written, confirm_copy, confirm_dicom
 from isotone.export.pixel_value import Copied, PixelValue, checksum
+from isotone.export.transfer_syntax import encoding_of, is_encapsulated
 from isotone.files import replace_file
 from isotone.imaging.regular import open_regular
 
@@ -53,7 +54,7 @@ def write_dicom(
     IsotoneError
         E_WRITE.
     """
-    encoding = (transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian)
+    encoding = encoding_of(transfer_syntax)
     if dataset.original_encoding not in (encoding, (None, None)):
         _parse_all(dataset, swap=dataset.original_encoding[1] is False)
     meta = FileMetaDataset()
@@ -75,7 +76,9 @@ def write_dicom(
     with replace_file(target) as temporary:
         try:
             head, tail = DicomBytesIO(), DicomBytesIO()
-            dcmwrite(head, dataset, enforce_file_format=True)
+            validate_file_meta(meta)  # dcmwrite would refuse transfer syntaxes that it does not know
+            meta.FileMetaInformationGroupLength = 0  # which it computes
+            dcmwrite(head, dataset, implicit_vr=encoding[0], little_endian=encoding[1], force_encoding=True)
             tail.is_implicit_VR, tail.is_little_endian = encoding
             write_dataset(tail, rest)
             with temporary.open("wb") as file:
@@ -105,7 +108,7 @@ def copy_file(path: Path, target: Path) -> None:
 
 def _vr(element: DataElement | RawDataElement, dataset: Dataset, syntax: UID) -> str:
     """OB or OW (PS3.5 A.1 to A.4); bytes in words of big endian keep what they are."""
-    if syntax.is_encapsulated:
+    if is_encapsulated(syntax):
         return "OB"
     narrow = element.VR == "OB" or (element.VR != "OW" and dataset.get("BitsAllocated") == 8)
     return "OB" if narrow else "OW"
@@ -115,16 +118,17 @@ def _write(file: BinaryIO, head: bytes, pixels: PixelValue | None, vr: str, synt
     """Write the whole file, the pixel data element (PS3.5 7.1) piece by piece: pydicom would copy it three times."""
     crc = 0
     if pixels is not None:
-        order = "<" if syntax.is_little_endian else ">"
+        implicit, little = encoding_of(syntax)
+        order = "<" if little else ">"
         head += struct.pack(f"{order}HH", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF)
-        head += b"" if syntax.is_implicit_VR else vr.encode() + bytes(2)
-        head += struct.pack(f"{order}I", UNDEFINED if syntax.is_encapsulated else pixels.length)
+        head += b"" if implicit else vr.encode() + bytes(2)
+        head += struct.pack(f"{order}I", UNDEFINED if is_encapsulated(syntax) else pixels.length)
     file.write(head)
     if pixels is not None:
         for piece in pixels.pieces():
             file.write(piece)
             crc = 0 if pixels.exact else checksum(piece, crc)
-        if syntax.is_encapsulated:
+        if is_encapsulated(syntax):
             file.write(DELIMITER)
     file.write(tail)
     return Written(head, pixels, crc, tail)
