@@ -43,6 +43,8 @@ KINDS = {
     "CR2": {"modality": "CR", "bits": 10},
     "CR1": {"modality": "CR", "inverted": True},
     "CR-signed": {"modality": "CR", "stored": (pixels().astype(np.int32) - 2048).astype(np.int16)},
+    "MG16": {"bits": 16},
+    "CR16": {"modality": "CR", "inverted": True, "bits": 16},
     "CR-rescaled": {"modality": "CR", "RescaleSlope": "0.5", "RescaleIntercept": "10"},
 }
 
@@ -215,6 +217,10 @@ def test_pydicom_and_highdicom_show_the_voi_lut_as_the_curve_says(source, tmp_pa
     if ds.PhotometricInterpretation == "MONOCHROME1":
         shown = 1 - shown
     assert np.abs(shown - grey).max() <= 1e-5
+    if ds.BitsStored == 16:  # docs/deliveries.md says so: whoever sees this fail has good news to write there
+        with pytest.raises(RuntimeError, match="LUTDescriptor"):
+            highdicom.imread(path).get_frame(1, apply_voi_transform=True)
+        return
     frame = highdicom.imread(path).get_frame(
         1, apply_voi_transform=True, apply_presentation_lut=True, voi_output_range=(0, 1), dtype=np.float64
     )
