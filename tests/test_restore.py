@@ -209,3 +209,27 @@ def test_pixels_that_an_archive_changed_under_a_voi_lut_are_no_exact_way_back(tm
     back = pydicom.dcmread(tmp_path / "back" / path.name)
     assert list(report.inexact) == ([path] if kind == "changed" else [])
     assert (back.SOPInstanceUID == pydicom.dcmread(source).SOPInstanceUID) == (kind == "lossless")
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelData"])
+@pytest.mark.parametrize("where", ["replaced", "added"])
+def test_a_record_that_would_change_the_shape_of_the_image_is_damaged(tmp_path, keyword, where):
+    path, _ = deliver_one(write(radiograph(), tmp_path / "source.dcm"), tmp_path / "out")
+    ds = pydicom.dcmread(path)
+    block = ds.private_block(GROUP, CREATOR)
+    if where == "added":
+        block[0x03].value = [*block[0x03].value, pydicom.tag.Tag(keyword)]
+    else:
+        kind, value = (
+            ("OW", b"ab") if keyword == "PixelData" else ("IS", 7) if keyword == "NumberOfFrames" else ("US", 7)
+        )
+        block[0x02].value[0].add_new(keyword, kind, value)
+    report = restore([write(ds, tmp_path / "bad.dcm")], tmp_path / "back", workers=0, quiet=True)
+    assert [error.code for error in report.refused] == ["E_RESTORE"]
+
+
+@pytest.mark.parametrize("deliver", [None, 1, [], "else"])
+def test_a_record_of_no_delivery_of_ours_is_damaged(deliver):
+    body = json.loads(Record(CURVE, "name", "0" * 64, "pixels").to_json()) | {"deliver": deliver}
+    with pytest.raises(IsotoneError, match="E_RESTORE"):
+        Record.from_json(json.dumps(body))

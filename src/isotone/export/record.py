@@ -8,7 +8,7 @@ import json
 import uuid
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,8 @@ class Record:
             table = _unpack(body["table"], body["entries"]) if "table" in body else None
             curve = ToneCurve.from_json(json.dumps(body["curve"]))
             altered = tuple(str(clause) for clause in body.get("altered", ()))
+            if body["deliver"] not in get_args(Deliver):
+                raise ValueError("no delivery of ours")
             model = str(body["harmonizer"]), str(body["sha256"])
             return cls(curve, *model, body["deliver"], table, body.get("domain"), altered, body.get("untouched"))
         except (ValueError, KeyError, TypeError, RecursionError, zlib.error, IsotoneError) as error:

@@ -44,6 +44,10 @@ from isotone.journal import Journal, open_journal
 from isotone.safe_text import printable
 from isotone.workers import map_isolated
 
+KEPT = [Tag(keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")]
+KEPT_GROUPS = (0x0002, 0x7FE0)
+"""What no delivery replaces: a record that says so would make a file of which nobody can read the pixels."""
+
 
 class Task(NamedTuple):
     """A delivered image and the file that its source is written to."""
@@ -308,6 +312,8 @@ def _take_record(dataset: Dataset) -> tuple[Record, Dataset, list[BaseTag]]:
         replaced, added = _items(block[0x02], dataset)[0], _tags(block[0x03])
     except Exception:  # pydicom raises many types for malformed values, and somebody may have changed these
         raise RadiographError("E_RESTORE", "its isotone record is damaged") from None
+    if any(tag in KEPT or tag.group in KEPT_GROUPS for tag in (*replaced.keys(), *added)):
+        raise RadiographError("E_RESTORE", "its isotone record is damaged")
     ours = [block.block_start + offset for offset in range(0x100)] + [block.block_start >> 8]
     for element in ours:
         dataset.pop(Tag(GROUP, element), None)
