@@ -22,12 +22,13 @@ from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 from isotone.mapper import AdaptiveMapper, ScannerMapper, load_mapper
 from isotone.presets import _split, find_presets
-from isotone.scanner import VARY, ScannerFit, ScannerSettings, fit_scanner
+from isotone.scanner import ScannerFit, ScannerSettings, fit_scanner
 from isotone.stages import Knots
 from isotone.structure import SIZE
 from isotone.views import described
 
 QUICK = ScannerSettings(resamples=0)
+VARY = "W_VARIES exposure differs from image to image"
 
 
 def chest(seed, label, gamma=1.0):
