@@ -85,10 +85,11 @@ def test_what_is_not_grey_is_refused(tmp_path, image):
         read_radiograph(tmp_path / "a.png")
 
 
-def test_several_pages_are_refused(tmp_path):
+@pytest.mark.parametrize(("pages", "said"), [(2, "2 pages"), (40, "16 pages or more")])
+def test_several_pages_are_refused_and_no_more_are_counted_than_needed(tmp_path, pages, said):
     page = Image.fromarray(GREY8)
-    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
-    with pytest.raises(RadiographError, match=r"2 pages \[E_RASTER\]"):
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page] * (pages - 1))
+    with pytest.raises(RadiographError, match=rf"{said} \[E_RASTER\]"):
         read_radiograph(tmp_path / "a.tif")
 
 

@@ -23,8 +23,8 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 JPEG, SEPARATE, UNSIGNED = 7, 2, 1
 BIG = 43
 """Version of a BigTIFF, whose header has 16 bytes instead of 8."""
-MAX_PAGES = 1000
-"""Pages that are counted: a file can chain them for ever."""
+MAX_PAGES = 16
+"""Pages that are counted, each in about two milliseconds: a file can chain them for ever, and one too many is enough."""
 IMAGEJ_STACK = re.compile(r"ImageJ=.*\bimages=(\d+)", re.DOTALL)
 """ImageJ writes stacks behind one page, and says so in its description."""
 
@@ -47,7 +47,7 @@ def open_tiff(file: BinaryIO) -> RasterSource:
     stack = IMAGEJ_STACK.match(str(tags.get(DESCRIPTION, "")))
     images = max(len(pages), int(stack[1]) if stack else 1)
     if images > 1:
-        raise RadiographError("E_RASTER", f"{images} pages")
+        raise RadiographError("E_RASTER", f"{images} pages{' or more' * (images == MAX_PAGES)}")
     if any(kind != UNSIGNED for kind in tags.get(FORMAT, ())):
         raise RadiographError("E_RASTER", "the pixels are signed or floating-point numbers")
     if {*depths} != {bits} or not 2 <= bits <= 16:
