@@ -25,7 +25,6 @@ from isotone.files import replace_file
 from isotone.imaging.gather import gather
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
-from isotone.journal import JOURNAL
 from isotone.stages import apply_steps
 from paired import medians
 
@@ -53,7 +52,6 @@ def in_memory(image: Radiograph, rounds: int) -> float:
 
 def file_to_file(path: Path, folder: Path, rounds: int) -> float:
     """Ratio of `apply` for one file to reading it and writing it unchanged, both with fsync and rename."""
-    (folder / JOURNAL).touch()
     delivery = Delivery(scanner_harmonizer("any", curve=CURVE), folder, "pixels")
 
     def unchanged() -> None:

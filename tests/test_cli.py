@@ -148,7 +148,7 @@ def test_the_same_apply_resumes_and_another_is_refused(cohort: Path, harmonizer:
     assert again.exit_code == 0
     assert "resumed" in again.stdout
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.png")} == stamps
-    other = run("apply", harmonizer, cohort.parent / "src", "-o", tmp_path / "out", "--domain", "src", "--workers", 1)
+    other = run(*first, "--deliver", "voi-lut")
     assert other.exit_code == 2
     one_line(other)
 

@@ -23,7 +23,6 @@ from isotone.export.restore import Task, restore, restore_file
 from isotone.harmonizer import ScannerMapper
 from isotone.imaging.ours import CREATOR, GROUP, is_ours
 from isotone.imaging.read import read_radiograph
-from isotone.journal import JOURNAL
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "dicom"
 
@@ -343,7 +342,6 @@ def test_one_source_through_two_tables_makes_two_objects_in_two_series(tmp_path)
     harmonizer = scanner_harmonizer("A", "B")
     harmonizer.mappers["B"] = ScannerMapper(NARROW)
     source = write(radiograph(), tmp_path / "source.dcm")
-    (tmp_path / JOURNAL).touch()
     for deliver in ("pixels", "voi-lut"):
         made = {}
         for domain in "AB":

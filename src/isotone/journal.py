@@ -39,8 +39,8 @@ PRAGMA user_version = 1;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE texts (id INTEGER PRIMARY KEY, text BLOB NOT NULL);
 CREATE TABLE images (source BLOB PRIMARY KEY, key BLOB, folder INTEGER, name BLOB, target_folder INTEGER, target BLOB,
-  shared INTEGER, body TEXT NOT NULL, run INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX targets ON images (target, target_folder) WHERE target IS NOT NULL;
+  target_id INTEGER, shared INTEGER, body TEXT NOT NULL, run INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX targets ON images (target_id) WHERE target_id IS NOT NULL;
 """
 SELECT = """SELECT key, f.text, name, t.text, target, s.text, body FROM images LEFT JOIN texts f ON f.id = folder
 LEFT JOIN texts t ON t.id = target_folder LEFT JOIN texts s ON s.id = shared"""
@@ -124,12 +124,13 @@ class Journal:
                 self._text(folder),
                 os.fsencode(name),
                 self._text(target_folder),
-                None if target_name is None else os.fsencode(target_name),
+                b"" if target_name in (None, name) else os.fsencode(str(target_name)),  # most are named alike
+                None if target is None else _text_id(os.fsencode(target)),
                 self._text(None if shared is None else _compact(shared)),
                 _compact(body),
                 self._run,
             )
-            self._db.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            self._db.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         self._commit_in_time()
 
     def see(self, source: str) -> None:
@@ -146,10 +147,9 @@ class Journal:
 
     def holder(self, target: str, *, but: str = "") -> bool:
         """Whether a file is that of an input, another one than `but`."""
-        folder, name = os.path.split(target)
-        query = "SELECT 1 FROM images WHERE target = ? AND target_folder = ? AND source <> ?"
+        query = "SELECT 1 FROM images WHERE target_id = ? AND source <> ?"
         with self._told():
-            values = (os.fsencode(name), _text_id(os.fsencode(folder)), _short(but))
+            values = (_text_id(os.fsencode(target)), _short(but))
             return self._db.execute(query, values).fetchone() is not None
 
     def take_model(self, model: str, *, force: bool) -> None:
@@ -352,7 +352,7 @@ def _read_lines(path: Path) -> Lines:
 def _entry(row: tuple[Any, ...]) -> Entry:
     key, folder, name, target_folder, target, shared, body = row
     path = os.path.join(os.fsdecode(folder or b""), os.fsdecode(name))
-    written = None if target is None else os.path.join(os.fsdecode(target_folder or b""), os.fsdecode(target))
+    written = None if target_folder is None else os.path.join(os.fsdecode(target_folder), os.fsdecode(target or name))
     result = json.loads(shared or "{}") | json.loads(body)
     return Entry(None if key is None else key.hex(), path, written, result)
 
