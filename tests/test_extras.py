@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_without_its_extra_says_how_to_install_it(
     folder: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    (folder / "manifest.parquet").touch()
+    (folder / "manifest.parquet").write_bytes(b"PAR1" * 8)
     (folder / "scores.csv").write_text("path,ref\n")
     given = [str(tmp_path / "out") if a == "OUT" else a for a in arguments]
     paths = environment()
