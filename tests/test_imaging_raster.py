@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import imagecodecs
 import numpy as np
@@ -293,3 +294,62 @@ def test_resizing_stays_within_the_range_of_the_image(grey, size):
 def test_resizing_averages_fine_texture_away():
     checkerboard = (np.indices((256, 256)).sum(0) % 2).astype(np.float32)
     np.testing.assert_allclose(to_square(checkerboard, 32), 0.5, atol=0.01)
+
+
+TURNED = {**dict.fromkeys(range(2, 9), "turned or mirrored"), 0: None, 1: None, 9: None}
+
+
+@pytest.mark.parametrize(("value", "said"), TURNED.items())
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+def test_an_image_that_is_to_be_turned_before_it_is_shown_is_refused_with_advice(tmp_path, suffix, value, said):
+    path, exif = tmp_path / f"a{suffix}", Image.Exif()
+    exif[274] = value
+    Image.fromarray(GREY8).save(path, **({"tiffinfo": {274: value}} if suffix == ".tif" else {"exif": exif}))
+    for read in (read_header, read_radiograph):
+        if said is None:
+            read(path)
+            continue
+        with pytest.raises(RadiographError, match=said) as refused:
+            read(path)
+        assert "-auto-orient" in refused.value.next_step
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_damaged_exif_of_sound_pixels_is_no_reason_to_refuse_but_an_orientation_behind_them_is(tmp_path, behind):
+    Image.fromarray(GREY8).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    turned = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    at = data.index(b"IEND" if behind else b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(data[:at] + _chunk(b"eXIf", turned if behind else b"no TIFF at all") + data[at:])
+    if behind:
+        with pytest.raises(RadiographError, match="turned"):
+            read_radiograph(tmp_path / "a.png")
+    else:
+        np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png").stored, GREY8)
+
+
+@pytest.mark.parametrize(("bits", "channels"), [(2, 1), (4, 1), (8, 1), (16, 1), (8, 3), (16, 3)])
+@pytest.mark.parametrize("used", [True, False])
+def test_a_png_with_a_transparent_level_is_refused_if_a_pixel_has_it(tmp_path, bits, channels, used):
+    top = 2**bits - 1
+    grey = np.repeat(np.minimum(GREY16 >> (16 - bits), top - 1)[..., None], channels, axis=2)
+    level = struct.pack(f">{channels}H", *[int(grey[20, 20, 0]) if used else top] * channels)
+    rows = [row.astype(">u2").tobytes() if bits == 16 else _packed(row.ravel(), bits) for row in grey]
+    size = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], bits, 2 if channels == 3 else 0, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
+    chunks = ((b"IHDR", size), (b"tRNS", level), (b"IDAT", pixels), (b"IEND", b""))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks))
+    if used:
+        with pytest.raises(RadiographError, match="transparent"):
+            read_radiograph(tmp_path / "a.png")
+    else:
+        stored = read_radiograph(tmp_path / "a.png").stored
+        np.testing.assert_array_equal(stored, grey[..., 0] * (255 // top if bits < 8 else 1))
+
+
+def _packed(row, bits):
+    return np.packbits(np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, -bits:].ravel()).tobytes()
+
+
+def _chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

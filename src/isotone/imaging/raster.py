@@ -23,7 +23,7 @@ from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.frame import MAX_PIXELS, refuse_empty
 from isotone.imaging.ours import record_in
 from isotone.imaging.radiograph import Header, Radiograph
-from isotone.imaging.raster_source import RasterSource
+from isotone.imaging.raster_source import ORIENTATION, RasterSource, refuse_turned
 from isotone.imaging.regular import open_regular
 from isotone.imaging.tiff import open_tiff
 from isotone.imaging.warned import Warned
@@ -35,6 +35,7 @@ BITS = {"L": 8, "LA": 8, "RGB": 8, "RGBA": 8, "I;16": 16, "I;16L": 16, "I;16B": 
 DEPTH, COLOUR_TYPE = 24, 25
 """Where a PNG file states bits per sample and its kind of colour (PNG 11.2.2)."""
 GREY_TYPE = 0
+PARTLY = "the image is partly transparent"
 
 
 def read_raster_header(path: Path, *, domain: str | None = None, inverted: bool | None = None) -> Header:
@@ -74,7 +75,7 @@ def _opened(path: Path) -> Iterator[RasterSource]:
                 raise RadiographError("E_GEOMETRY", f"{source.rows} × {source.columns} pixels", file=path)
             yield source
     except IsotoneError as error:
-        raise RadiographError(error.code, error.what, file=path) from None
+        raise RadiographError(error.code, error.what, file=path, next_step=error.next_step) from None
     except Image.DecompressionBombError:
         raise RadiographError("E_GEOMETRY", "the image is too large", file=path) from None
     except Exception:  # Pillow's plugins raise many types; "truncated" is but a word in one of their messages
@@ -89,14 +90,19 @@ def _open(file: BinaryIO, kind: str) -> RasterSource:
         raise RadiographError("E_RASTER", f"a {image.mode} image is not greyscale")
     if getattr(image, "n_frames", 1) > 1:
         raise RadiographError("E_RASTER", f"{image.n_frames} pages")  # type: ignore[attr-defined]
+    refuse_turned(_orientation(image))
     # Pillow has no mode for more than one channel of 16 bits, and drops eight of them.
     deep = kind == "PNG" and start[DEPTH] == 16 and start[COLOUR_TYPE] != GREY_TYPE
 
     def decode() -> NDArray[Any]:
-        if not deep:
-            return np.asarray(image)
-        file.seek(0)
-        return imagecodecs.png_decode(file.read())
+        if deep:
+            file.seek(0)
+            return imagecodecs.png_decode(file.read())
+        pixels = np.asarray(image)
+        refuse_turned(_orientation(image))  # a PNG may say it behind its pixels
+        if _has_level(pixels, image, start):
+            raise RadiographError("E_RASTER", PARTLY)
+        return pixels
 
     return RasterSource(
         kind.lower(),
@@ -107,6 +113,26 @@ def _open(file: BinaryIO, kind: str) -> RasterSource:
         ours=record_in(image) is not None,
         decode=decode,
     )
+
+
+def _has_level(pixels: NDArray[Any], image: Image.Image, start: bytes) -> bool:
+    """Whether a pixel has the one level or colour that a PNG calls transparent (PNG 11.3.2.1)."""
+    level = image.info.get("transparency") if image.mode in ("L", "I;16", "RGB") else None
+    if level is None:
+        return False
+    scale = 255 // (2 ** min(start[DEPTH], 8) - 1)  # Pillow brings 2 and 4 bits to 8, but not this level
+    return bool(np.any(np.all(np.atleast_3d(pixels) == np.multiply(level, scale), axis=2)))
+
+
+def _orientation(image: Image.Image) -> object:
+    exif = Image.Exif()
+    try:
+        exif.load(
+            image.info.get("exif", b"")
+        )  # Pillow's getexif would decode a PNG first, or remember that it had none
+        return exif.get(ORIENTATION)
+    except Exception:  # damaged, in one of many ways; the pixels may be sound
+        return None
 
 
 def _header(source: RasterSource, path: Path, domain: str | None, inverted: bool | None, warned: Warned) -> Header:
@@ -133,7 +159,7 @@ def _one_channel(source: RasterSource, path: Path, warned: Warned) -> NDArray[np
         if channels > 4 or not all(np.array_equal(grey, pixels[..., k]) for k in (1, 2) if channels > 2):
             raise RadiographError("E_RASTER", "the image is in colour", file=path)
         if channels in (2, 4) and pixels[..., -1].min() < 2**source.bits - 1:
-            raise RadiographError("E_RASTER", "the image is partly transparent", file=path)
+            raise RadiographError("E_RASTER", PARTLY, file=path)
         warned.add("W_RGB")
         pixels = np.ascontiguousarray(grey)
     if pixels.shape != (source.rows, source.columns) or pixels.dtype.kind != "u":

@@ -8,6 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from isotone.errors import RadiographError
+
+ORIENTATION = 274
+"""Tag of TIFF and EXIF: how to turn or mirror the pixels before they are shown; 1, as they are."""
+
 
 @dataclass(frozen=True)
 class RasterSource:
@@ -38,3 +43,19 @@ class RasterSource:
     inverted: bool = False
     lossy: bool = False
     ours: bool = False
+
+
+def refuse_turned(orientation: object) -> None:
+    """Refuse pixels that are to be turned or mirrored: half of all programs do that, the others do not.
+
+    Raises
+    ------
+    RadiographError
+        E_RASTER.
+    """
+    if orientation in range(2, 9):
+        raise RadiographError(
+            "E_RASTER",
+            f"the file asks for its pixels to be turned or mirrored (Orientation {orientation})",
+            next_step="Turn the pixels themselves, for example by magick IN -auto-orient OUT, or delete the tag.",
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from isotone.errors import RadiographError
-from isotone.imaging.raster_source import RasterSource
+from isotone.imaging.raster_source import ORIENTATION, RasterSource, refuse_turned
 
 COLUMNS, ROWS, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION = 256, 257, 258, 259, 262, 270
 SAMPLES, PLANAR, FORMAT = 277, 284, 339
@@ -24,7 +24,7 @@ JPEG, SEPARATE, UNSIGNED = 7, 2, 1
 BIG = 43
 """Version of a BigTIFF, whose header has 16 bytes instead of 8."""
 MAX_PAGES = 16
-"""Pages that are counted, each in about two milliseconds: a file can chain them for ever, and one too many is enough."""
+"""Pages that are counted, each in about two milliseconds: a file can chain them for ever, and one more is enough."""
 IMAGEJ_STACK = re.compile(r"ImageJ=.*\bimages=(\d+)", re.DOTALL)
 """ImageJ writes stacks behind one page, and says so in its description."""
 
@@ -56,6 +56,7 @@ def open_tiff(file: BinaryIO) -> RasterSource:
         raise RadiographError("E_RASTER", "the image is in colour")
     if any(0 in np.atleast_1d(tags[tag]) for tag in LENGTHS if tag in tags):
         raise RadiographError("E_RASTER", "a part of the image is missing")
+    refuse_turned(tags.get(ORIENTATION))
     planar = tags.get(PLANAR) == SEPARATE and channels > 1
 
     def decode() -> NDArray[Any]:
