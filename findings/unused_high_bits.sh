@@ -6,7 +6,7 @@
 #   pydicom and SimpleITK return the values; highdicom and dicomsdl return [4096, 5096, 7096, 8191].
 #   Signed, upper bits not filled with the sign, values -5, -2048, 7, 2047:
 #   pydicom and SimpleITK return the values; highdicom and dicomsdl return [4091, 2048, 7, 2047].
-#   No library gives a warning. PS3.5 8.1.1 says that a reader must not rely on bits outside the stored ones.
+#   No library gives a warning. PS3.5 8.1.1: the stored bits are the pixel, the others may hold an overlay.
 #
 # Why it matters: a tone curve is a table over the stored values. The same pixel is level 1000 for one reader and level
 # 5096 for another, so a histogram has two ranges (inside and outside the overlay) or a dark pixel becomes bright.
