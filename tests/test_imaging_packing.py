@@ -17,6 +17,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from dicoms import LOSSLESS, encoded, pixels, radiograph, write
+from harmonizers import deliver_one
 from isotone.errors import RadiographError
 from isotone.imaging.dicom import read_dicom
 from isotone.imaging.read import read_header, read_radiograph
@@ -190,6 +191,43 @@ def test_what_follows_the_pixels_and_can_be_no_element_is_left_out_and_said(tmp_
     np.testing.assert_array_equal(image.stored, pixels())
     assert image.header.codes == ("W_PACKING",)
     assert dataset == plain
+
+
+@pytest.mark.parametrize("cut", [1, 4, 8, 9, 20, 40])
+@pytest.mark.parametrize("undefined", [True, False])
+def test_a_file_that_ends_within_a_sequence_behind_the_pixels_is_called_incomplete(tmp_path, cut, undefined):
+    ds, inner = radiograph(), pydicom.Dataset()
+    inner.PatientComments = "free text" * 9
+    block = ds.private_block(0x7FE1, "SOMEBODY", create=True)
+    block.add_new(3, "SQ", [inner])
+    block[3].is_undefined_length = undefined
+    path = write(ds, tmp_path / "a.dcm")
+    np.testing.assert_array_equal(read_radiograph(path).stored, pixels())
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(RadiographError, match="E_TRUNCATED"):
+        read_radiograph(path)
+
+
+def test_a_header_behind_the_pixels_is_not_left_unread_in_silence(tmp_path):
+    path = write(radiograph(WindowCenter="900"), tmp_path / "a.dcm")
+    data = path.read_bytes()
+    window, begin = data.index(b"\x28\x00\x50\x10DS"), data.index(PIXELS + b"OW")
+    path.write_bytes(data[:window] + data[begin:] + data[window:begin])
+    with pytest.raises(RadiographError, match="lie behind them") as refused:
+        read_radiograph(path)
+    assert "dcmconv" in refused.value.next_step
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "monochrome2", "MONOCHROME1"])
+@pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
+def test_what_is_derived_says_its_samples_and_polarity_as_other_programs_want_them(tmp_path, photometric, deliver):
+    ds = radiograph(inverted=photometric == "MONOCHROME1", SamplesPerPixel=None)
+    ds.PhotometricInterpretation = photometric
+    target, outcome = deliver_one(write(ds, tmp_path / "a.dcm"), tmp_path / "out", deliver)
+    assert "W_HEADER" in outcome.warnings
+    derived = pydicom.dcmread(target)
+    assert derived.pixel_array.shape == pixels().shape
+    assert derived.PhotometricInterpretation == photometric.upper()
 
 
 def test_pixel_data_that_come_twice_are_refused(tmp_path):

@@ -129,6 +129,30 @@ def test_blanks_and_a_backslash_too_many_are_no_window_more(tmp_path, center, wi
     assert read_header(write(ds, tmp_path / "a.dcm")).window == "LINEAR 900/1500"
 
 
+@pytest.mark.parametrize(
+    ("center", "width", "taken"),
+    [
+        (b"900\\\\1200 ", b"\\700\\800 ", "LINEAR 1200/800"),
+        (b"\\900", b"1500\\700 ", "LINEAR 900/700"),
+        (b"\\900", b"\\700", "LINEAR 900/700"),
+    ],
+)
+def test_a_center_goes_with_the_width_of_its_place_though_others_are_empty(tmp_path, center, width, taken):
+    ds = radiograph()
+    for tag, value in ((0x00281050, center), (0x00281051, width)):
+        ds[tag] = RawDataElement(Tag(tag), "DS", len(value), value, 0, False, True, True)
+    assert read_header(write(ds, tmp_path / "a.dcm")).window.startswith(taken)
+
+
+def test_an_explanation_goes_with_the_window_of_its_place_though_others_have_none(tmp_path):
+    ds = radiograph(
+        WindowCenter=["900", "1200"], WindowWidth=["700", "800"], WindowCenterWidthExplanation=["", "HARDER"]
+    )
+    path = write(ds, tmp_path / "a.dcm")
+    assert read_header(path).explanation is None
+    assert read_radiograph(path, window="HARDER").header.window.startswith("LINEAR 1200/800")
+
+
 def test_a_decimal_comma_is_no_number_and_leaves_the_full_range(tmp_path):
     ds = radiograph()
     ds[0x00281050] = RawDataElement(Tag(0x00281050), "DS", 6, b"900,5 ", 0, False, True)

@@ -88,9 +88,9 @@ class IsotoneError(Exception):
         }
 
     def __str__(self) -> str:
-        where = f"{self.file}: " if self.file else ""
-        line = f"{where}{self.what} [{self.code}]. {self.next_step}"
-        return printable(" ".join(line.split()))
+        where = f"{self.file}: " if self.file else ""  # with its blanks and line breaks: it names no other file then
+        line = f"{self.what} [{self.code}]. {self.next_step}"
+        return printable(where + " ".join(line.split()))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword arguments do not cross a process boundary by themselves.

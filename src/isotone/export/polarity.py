@@ -20,7 +20,8 @@ def polarity_of(dataset: Dataset, header: Header) -> Dataset:
         interpretation.
     """
     changes = Dataset()
-    if any(said not in (None, header.inverted) for said in polarity(dataset)):
+    plain = dataset.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")  # no blanks, no lower case
+    if not plain or any(said not in (None, header.inverted) for said in polarity(dataset)):
         changes.PhotometricInterpretation = "MONOCHROME1" if header.inverted else "MONOCHROME2"
         if "PresentationLUTShape" in dataset:
             changes.PresentationLUTShape = "INVERSE" if header.inverted else "IDENTITY"

@@ -91,7 +91,7 @@ def inflate(data: bytes, path: Path) -> bytes:
     RadiographError
         E_DECODE, E_BOMB, E_TRUNCATED.
     """
-    inflater = zlib.decompressobj(WRAPPED if data.startswith(WRAPPERS) else -zlib.MAX_WBITS)
+    inflater = _inflater(data)
     try:
         inflated = inflater.decompress(data, MAX_INFLATED)
     except zlib.error:
@@ -101,3 +101,16 @@ def inflate(data: bytes, path: Path) -> bytes:
     if not inflater.eof:
         raise RadiographError("E_TRUNCATED", "the deflated data are incomplete", file=path)
     return inflated
+
+
+def inflated_start(data: bytes) -> bytes:
+    """What the start of deflated data inflates to, as many bytes at most; empty where they are not deflated."""
+    inflater = _inflater(data)
+    try:
+        return inflater.decompress(data, len(data))
+    except zlib.error:
+        return b""
+
+
+def _inflater(data: bytes) -> zlib._Decompress:
+    return zlib.decompressobj(WRAPPED if data.startswith(WRAPPERS) else -zlib.MAX_WBITS)

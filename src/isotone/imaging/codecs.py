@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,9 +31,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from isotone.imaging.codestream import FrameSize, jpeg2000_size, jpeg_size
+from isotone.imaging.codestream import CODESTREAM, SOF, FrameSize, jpeg2000_size, jpeg_segments, jpeg_size
 from isotone.imaging.jpegxl import jpegxl_is_lossy, jpegxl_size
-from isotone.imaging.lossy import jpeg2000_is_lossy, jpeg_is_lossy
+from isotone.imaging.lossy import JPEG_LS, jpeg2000_is_lossy, jpeg_is_lossy
 
 Pixels = NDArray[Any]
 
@@ -111,6 +112,10 @@ JPEGXLLossless, JPEGXLJPEGRecompression, JPEGXL = (UID(f"1.2.840.10008.1.2.4.{n}
 DeflatedImageFrame, EncapsulatedUncompressed = UID("1.2.840.10008.1.2.8.1"), UID("1.2.840.10008.1.2.1.98")
 """Transfer syntaxes that pydicom has no keyword for (PS3.5 10.17 to 10.20, A.4.11)."""
 
+EXTENDED = 0x40
+"""Bit of the first byte of Rsiz that tells of capabilities beyond part 1 (T.800 A.5.1), those of HTJ2K (T.814)."""
+PROCESSES = {0xC0: JPEGBaseline8Bit, 0xC1: JPEGExtended12Bit, 0xC3: JPEGLossless}
+"""Transfer syntax of each start-of-frame marker of JPEG that has one (T.81 table B.1)."""
 CODECS: dict[UID, Codec] = {
     JPEGBaseline8Bit: replace(_JPEG, lossy=True),
     JPEGExtended12Bit: replace(_JPEG, lossy=True),
@@ -131,3 +136,23 @@ CODECS: dict[UID, Codec] = {
     EncapsulatedUncompressed: Codec(_as_it_is, None),
 }
 """Every encapsulated transfer syntax that is read."""
+
+
+def shown_syntax(start: bytes) -> UID | None:
+    """The transfer syntax of a JPEG, JPEG-LS or JPEG 2000 frame, as its own header tells; None of all else.
+
+    Parameters
+    ----------
+    start : bytes
+        The first `isotone.imaging.lossy.HEADER` bytes of the frame.
+    """
+    if start.startswith(CODESTREAM):
+        high_throughput = bool(start[6:7]) and bool(start[6] & EXTENDED)
+        lossy, lossless = (HTJ2K, HTJ2KLossless) if high_throughput else (JPEG2000, JPEG2000Lossless)
+        return lossy if jpeg2000_is_lossy(start) else lossless
+    with suppress(ValueError):
+        code = next(code for code, _ in jpeg_segments(start) if code in SOF)
+        if code == JPEG_LS:
+            return JPEGLSNearLossless if jpeg_is_lossy(start) else JPEGLSLossless
+        return PROCESSES.get(code)
+    return None

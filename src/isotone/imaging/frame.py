@@ -19,11 +19,12 @@ from pydicom.uid import (
 )
 
 from isotone.errors import RadiographError
-from isotone.imaging.codecs import CODECS
+from isotone.imaging.codecs import CODECS, shown_syntax
 from isotone.imaging.coded import PHOTOMETRIC, coded
 from isotone.imaging.codestream import has_end
 from isotone.imaging.fragments import Fragments
-from isotone.imaging.part10 import UNDEFINED, Part10File
+from isotone.imaging.lossy import HEADER
+from isotone.imaging.part10 import Part10File
 from isotone.imaging.radiograph import Stored
 from isotone.imaging.warned import Warned
 
@@ -86,12 +87,10 @@ def read_layout(file: Part10File) -> Layout:
     if file.pixel is None:
         raise RadiographError("E_NO_PIXELS", "the object has no pixel data", file=path)
     _refuse_unsupported(header, file.pixel.tag, path)
-    syntax = UID(str(header.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
-    if syntax in MPEGTransferSyntaxes:
-        raise RadiographError("E_UNSUPPORTED", "a video", file=path)
-    if syntax not in NATIVE and syntax not in CODECS:
-        name = syntax.name if syntax.name != syntax else "a transfer syntax without a name"
-        raise RadiographError("E_CODEC", f"no decoder for {name}", file=path)
+    if header.get("SamplesPerPixel") is None:  # it can be nothing else, and other programs want it said
+        header.SamplesPerPixel = 1
+        file.codes.append("W_HEADER")
+    syntax = _syntax(file)
     numbers = {
         keyword: _integer(header, keyword, path)
         for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
@@ -109,13 +108,45 @@ def read_layout(file: Part10File) -> Layout:
     return layout
 
 
+def _syntax(file: Part10File) -> UID:
+    """The transfer syntax: as stated, unless the pixel data show by themselves that they are something else."""
+    meta, path = file.dataset.file_meta, file.path
+    stated = UID(str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
+    if stated in MPEGTransferSyntaxes:
+        raise RadiographError("E_UNSUPPORTED", "a video", file=path)
+    if stated not in NATIVE and stated not in CODECS:
+        name = stated.name if stated.name != stated else "a transfer syntax without a name"
+        raise RadiographError("E_CODEC", f"no decoder for {name}", file=path)
+    codec, native = CODECS.get(stated), file.fragments is None
+    if native and codec is None:
+        return stated
+    shown = shown_syntax(file.start_of_frame(HEADER))
+    if not native and codec is not None and (shown is None or CODECS[shown].decode is codec.decode):
+        return stated
+    found = shown if not native else None if shown else file.plain  # a bare frame is no image
+    if found is None:
+        raise RadiographError(
+            "E_CODEC",
+            f"the pixel data are not what the transfer syntax says, {stated.name}",
+            file=path,
+            next_step="Correct TransferSyntaxUID (0002,0010), or fetch the file in Explicit VR Little Endian.",
+        )
+    file.codes.append("W_HEADER")
+    meta.TransferSyntaxUID = found
+    return found
+
+
 def _refuse_unsupported(header: Dataset, tag: int, path: Path) -> None:
     if tag != PIXEL_DATA:
         raise RadiographError("E_UNSUPPORTED", "floating-point pixel data", file=path)
     photometric = str(header.get("PhotometricInterpretation") or "").strip().upper()
     if _integer(header, "SamplesPerPixel", path, default=1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         kind = coded(photometric, PHOTOMETRIC) if photometric else "unnamed"
-        raise RadiographError("E_UNSUPPORTED", f"photometric interpretation {kind}, not greyscale", file=path)
+        named = photometric in PHOTOMETRIC
+        step = None if named else "Put MONOCHROME1 (0 is white) or MONOCHROME2 into its PhotometricInterpretation."
+        raise RadiographError(
+            "E_UNSUPPORTED", f"photometric interpretation {kind}, not greyscale", file=path, next_step=step
+        )
 
 
 def _integer(header: Dataset, keyword: str, path: Path, default: int | None = None) -> int:
@@ -123,14 +154,13 @@ def _integer(header: Dataset, keyword: str, path: Path, default: int | None = No
         value = header.get(keyword)
         return int(default if value is None and default is not None else value)
     except Exception:  # pydicom raises many types for malformed numbers
-        raise RadiographError("E_GEOMETRY", f"{keyword} is missing or no number", file=path) from None
+        step = f"Fetch the file again, or put the right {keyword} into its header."
+        raise RadiographError("E_GEOMETRY", f"{keyword} is missing or no number", file=path, next_step=step) from None
 
 
 def _check_length(file: Part10File, layout: Layout, frames: int) -> None:
     if file.pixel is None:
         return
-    if (file.pixel.length == UNDEFINED) != (layout.syntax in CODECS):
-        raise RadiographError("E_GEOMETRY", "the pixel data do not suit the transfer syntax", file=file.path)
     if file.fragments is None:
         _check_native(file, file.pixel.length, layout, frames)
     else:

@@ -74,8 +74,7 @@ class Finding:
             *_deliveries(h),
             *h.warnings,
         ]
-        line = f"{self.path}: {'; '.join(facts)}"
-        return printable(" ".join(line.split()))  # as in a refusal: a file name can hold line breaks
+        return printable(f"{self.path}: {' '.join('; '.join(facts).split())}")
 
     def to_json(self) -> dict[str, object]:
         """The fields of an image in the output for programs (``docs/json.md``)."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from struct import error as StructError
 from struct import unpack_from
 from typing import BinaryIO, cast
 
@@ -21,6 +22,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filereader import data_element_generator, read_dataset, read_sequence
 from pydicom.tag import BaseTag
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -28,7 +30,7 @@ from pydicom.uid import (
 )
 
 from isotone.errors import IsotoneError, RadiographError
-from isotone.imaging.bounded_file import MAX_HEADER, BoundedFile, inflate, max_header
+from isotone.imaging.bounded_file import MAX_HEADER, BoundedFile, inflate, inflated_start, max_header
 from isotone.imaging.first_bytes import PREAMBLE, START, first_element, is_element, is_little_endian
 from isotone.imaging.fragments import Fragments, find_fragments
 from isotone.imaging.regular import open_regular
@@ -36,6 +38,8 @@ from isotone.imaging.regular import open_regular
 MAX_DEPTH = 32
 """Levels of sequences; real objects have fewer than ten."""
 UNDEFINED = 0xFFFFFFFF
+BEGINNING = 2**12
+"""Bytes of a data set that tell whether it is deflated."""
 PLAIN = {
     (True, True): ImplicitVRLittleEndian,
     (False, True): ExplicitVRLittleEndian,
@@ -45,6 +49,8 @@ PLAIN = {
 FROM_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 """What the file meta information repeats (PS3.10 7.1), and from where it is taken if the data set lacks it."""
 PIXEL_GROUP = 0x7FE0
+GREY_GROUPS = {0x0028, 0x2050, 0x5200}
+"""Groups that say how pixels are to be read: image, presentation and functional groups."""
 FRAGMENT = 8
 """Bytes that the smallest fragment of pixel data takes: there are no more of them than elements in a header."""
 PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
@@ -74,7 +80,7 @@ class Part10File:
     available : int
         Bytes in the file from the start of the pixel value on.
     codes : list of str
-        Codes of warnings (`isotone.imaging.warned`): W_HEADER for a byte order other than the transfer syntax says,
+        Codes of warnings (`isotone.imaging.warned`): W_HEADER for an encoding other than the transfer syntax says,
         W_PACKING.
     """
 
@@ -86,10 +92,10 @@ class Part10File:
         preamble = self._preamble()
         meta = FileMetaDataset(self._parse(False, True, lambda tag, vr, length: tag >> 16 != 2))
         syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
-        if syntax == DeflatedExplicitVRLittleEndian and is_element(
-            self._file.peek(self._file.tell(), START), self._file.size
-        ):
-            syntax = ExplicitVRLittleEndian
+        start = self._file.peek(self._file.tell(), BEGINNING)
+        stated, plain = syntax == DeflatedExplicitVRLittleEndian, is_element(start, self._file.size)
+        if stated if plain else not stated and is_element(inflated_start(start), self._file.size):
+            syntax = ExplicitVRLittleEndian if plain else DeflatedExplicitVRLittleEndian
             self.codes.append("W_HEADER")
         if syntax == DeflatedExplicitVRLittleEndian:
             self._file = BoundedFile(io.BytesIO(inflate(self._file.rest(), path)), path)
@@ -100,7 +106,7 @@ class Part10File:
         # Files exist that are not encoded as their transfer syntax says; pydicom has found out.
         self._implicit, self._little = (bool(found) for found in body.original_encoding)
         if syntax in PLAIN.values():
-            meta.TransferSyntaxUID = PLAIN[self._implicit, self._little]
+            meta.TransferSyntaxUID = self.plain
         for keyword, repeated in FROM_META.items():
             if not body.get(keyword) and meta.get(repeated):
                 setattr(body, keyword, meta[repeated].value)
@@ -148,9 +154,16 @@ class Part10File:
             self.codes.append("W_PACKING")
         return found
 
+    @property
+    def plain(self) -> UID:
+        """The transfer syntax of uncompressed pixels in the encoding that was found."""
+        return PLAIN[self._implicit, self._little]
+
     def start_of_frame(self, length: int) -> bytes:
-        """The first bytes of a compressed frame; empty where there is none."""
-        return b"" if self.fragments is None else self.fragments.start(self._file.peek, length)
+        """The first bytes of the pixel data; empty where there are none."""
+        if self.fragments is not None:
+            return self.fragments.start(self._file.peek, length)
+        return b"" if self.pixel is None else self._file.peek(self.pixel.offset, min(length, self.pixel.length))
 
     def frames(self) -> int:
         """How many compressed frames the fragments hold, at least."""
@@ -180,6 +193,16 @@ class Part10File:
         self.dataset.update(self._behind(end))
         return self.dataset
 
+    @contextmanager
+    def _ends_early(self) -> Iterator[None]:
+        """Tell a file that ends within a sequence from one that is damaged."""
+        try:
+            yield
+        except (OSError, EOFError, StructError):
+            self._file.short |= self._file.tell() >= self._file.size
+            if not self._file.short:
+                raise
+
     def _may_follow(self, tail: bytes) -> bool:
         """Whether bytes behind the pixel data begin with an element: one that comes later, or that has a name at all.
 
@@ -202,14 +225,23 @@ class Part10File:
         self._file.seek(end)
         self._file.limit, self._file.short = end + MAX_HEADER, False
         # Not `read_dataset`: it would guess the encoding again.
-        for element in data_element_generator(cast(BinaryIO, self._file), self._implicit, self._little):
-            if element.tag == 0:
-                break
-            if element.tag in PIXEL_TAGS:
-                raise RadiographError("E_UNSUPPORTED", "the pixel data come twice", file=self.path)
-            if isinstance(element, RawDataElement) and element.length != UNDEFINED:
-                self._file.short |= element.value_tell + element.length > self._file.size
-            rest[element.tag] = element
+        elements = data_element_generator(cast(BinaryIO, self._file), self._implicit, self._little)
+        with self._ends_early():
+            for element in elements:
+                if element.tag == 0:
+                    break
+                if element.tag in PIXEL_TAGS:
+                    raise RadiographError("E_UNSUPPORTED", "the pixel data come twice", file=self.path)
+                if element.tag.group in GREY_GROUPS:
+                    raise RadiographError(
+                        "E_UNSUPPORTED",
+                        "elements that say how to read the pixels lie behind them",
+                        file=self.path,
+                        next_step="Bring its elements into their order first, for example by dcmconv IN OUT.",
+                    )
+                if isinstance(element, RawDataElement) and element.length != UNDEFINED:
+                    self._file.short |= element.value_tell + element.length > self._file.size
+                rest[element.tag] = element
         if self._file.short:
             raise RadiographError("E_TRUNCATED", "the file ends within an element after the pixel data", file=self.path)
         _check_depth(rest, self.path)

@@ -16,6 +16,9 @@ from isotone.imaging.grayscale import Floats
 from isotone.imaging.look_up_table import LookUpTable
 from isotone.imaging.warned import Warned
 
+EMPTY = (None, "")
+"""What pydicom has in the place of a value that is not there."""
+
 
 @dataclass(frozen=True)
 class Voi:
@@ -94,10 +97,12 @@ def _windows(place: Dataset, header: Dataset, modality: Floats, warned: Warned) 
         for keyword in ("WindowCenter", "WindowWidth", "VOILUTFunction", "WindowCenterWidthExplanation")
     )
     if len(centers) != len(widths):
-        raise ValueError("as many centers as widths")
+        centers, widths = ([one for one in some if one not in EMPTY] for some in (centers, widths))
     for number, (center, width) in enumerate(zip(centers, widths, strict=True)):
+        if center in EMPTY and width in EMPTY:
+            continue
         # It has one value (PS3.3 C.11.2.1.3), but some writers give one for each window.
-        function = functions[number if len(functions) == len(centers) else 0] if functions else "LINEAR"
+        function = (functions[number if len(functions) == len(centers) else 0] if functions else None) or "LINEAR"
         function = str(function).strip().upper()
 
         def build(center: Any = center, width: Any = width, function: str = function) -> tuple[Floats, str]:
@@ -108,8 +113,11 @@ def _windows(place: Dataset, header: Dataset, modality: Floats, warned: Warned) 
 
 
 def _values(value: Any) -> list[Any]:
-    """Empty values are none: a backslash too many is not a window more."""
-    return [one for one in (value if isinstance(value, MultiValue | list) else [value]) if one not in (None, "")]
+    """All values, empty ones too, for each belongs to that of the same place; but a backslash too many is none more."""
+    values = list(value) if isinstance(value, MultiValue | list) else [value]
+    while values and values[-1] in EMPTY:
+        values.pop()
+    return values
 
 
 def _is_called(name: Any, wanted: str) -> bool:
