@@ -49,6 +49,14 @@ def test_new_images_of_the_same_scanner_pass(harmonizer: ToneCurveHarmonizer, tm
     assert "as in the fit" in report.verdicts[0].line
 
 
+def test_reference_images_are_counted_and_not_compared(folder: Path, harmonizer: ToneCurveHarmonizer) -> None:
+    manifest = Manifest.read(folder / "cohort" / "manifest.csv")
+    report = check(harmonizer, manifest, workers=0)
+    reference = sum(row.domain == "ref" for row in manifest)
+    assert (report.reference, report.images) == (reference, len(manifest) - reference)
+    assert report.to_json()["reference"] == reference > 0
+
+
 def test_no_curve_is_computed(harmonizer: ToneCurveHarmonizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ToneCurveHarmonizer, "curve", None)
     assert check(harmonizer, today(tmp_path), workers=0).verdicts[0].images == 24

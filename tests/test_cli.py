@@ -1,6 +1,7 @@
 """The command line: its exit codes, its one-line errors, and that nothing is half-written."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from isotone.cli import app
+from isotone.cli.app import print_json
 from make_images import write_cohort, write_png
 from processes import COMMAND, start
 
@@ -67,6 +69,7 @@ def test_from_files_to_report(cohort: Path, classifier: Path, tmp_path: Path) ->
     )
     assert done.exit_code == 0, done.output
     assert done.stdout.strip().endswith("report.html")
+    assert "\\x" not in done.stdout
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["schema"] == 1
     rows = {(row["domain"], row["method"]): row for row in results["rows"]}
@@ -169,6 +172,9 @@ def test_the_same_apply_resumes_and_another_is_refused(cohort: Path, harmonizer:
         (("fit", "COHORT", *FIT, "--mix", "dark=most", "-o", "OUT"), 2),
         (("fit", "COHORT", *FIT, "--mix", "dark=nan", "-o", "OUT"), 2),
         (("fit", "COHORT", *FIT, "--mix", "dark=2", "--mix", "bright=-1", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--mix", "dark=0.5", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--mix", "dark=0.5", "--mix", "dark=1", "-o", "OUT"), 2),
+        (("fit", "COHORT", *FIT, "--domain-map", "a=src", "--domain-map", "a=ref", "-o", "OUT"), 2),
         (("fit", "COHORT", *FIT, "--method", "gdce", "--mix", "dark=1", "-o", "OUT"), 2),
         (("evaluate", "COHORT", "--predictions", "COHORT", "--harmonizer", "HARMONIZER", "-o", "OUT"), 2),
         (("reproduce", "phantom", "--quick", "--device", "nonsense", "-o", "OUT"), 2),
@@ -378,3 +384,8 @@ def test_each_guard_has_its_own_option_and_force_overrules_none(harmonizer: Path
         assert "--allow look" in one_line(refused)
     assert run(*given, "--allow", "look").exit_code == 0
     assert run(*given, "--allow", "everything").exit_code == 2
+
+
+def test_json_has_null_where_there_is_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json("image", {"clipped_share": math.nan, "layout": math.inf, "levels_kept": 3})
+    assert '"clipped_share": null, "layout": null, "levels_kept": 3}' in capsys.readouterr().out

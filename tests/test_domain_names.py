@@ -197,6 +197,23 @@ def mixed(folder: Path, intents: Sequence[str] = ("FOR PRESENTATION", "FOR PROCE
     return folder
 
 
+def test_a_fit_of_several_modalities_or_depths_says_so_on_either_side(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for i in range(12):
+        for name in ("REF", "SRC"):
+            more = {"PatientID": f"{name}{i}", "Manufacturer": name, "ManufacturerModelName": "One"}
+            ds = radiograph(pixels(seed=i), seed=i, **more)
+            ds.Modality = "CR" if name == "SRC" and i < 5 else "MG"
+            ds.BitsStored, ds.HighBit = (14, 13) if name == "REF" and i < 3 else (12, 11)
+            ds.SOPInstanceUID = f"{ds.SOPInstanceUID[:50]}.{'1' if name == 'REF' else '2'}"
+            write(ds, tmp_path / "in" / f"{name}{i}.dcm")
+    fitted = ToneCurveHarmonizer("REF One", "SRC One").fit(Manifest.from_paths([tmp_path / "in"]), workers=0)
+    said = [warning for warning in fitted.notes["SRC One"]["warnings"] if warning.startswith("W_MIXED")]
+    assert any("its images differ in modality (" in w and "of CR" in w and "--domain-by modality" in w for w in said)
+    assert any("images of the reference differ in bit depth (" in w and "--domain-by depth" in w for w in said)
+    assert len(said) == 2
+
+
 def test_images_of_both_intents_are_refused_as_one_scanner_and_fitted_as_two(tmp_path: Path) -> None:
     folder = mixed(tmp_path / "in")
     with pytest.raises(IsotoneError, match=r"FOR PRESENTATION and .* FOR PROCESSING") as caught:
@@ -289,3 +306,19 @@ def test_subfolders_may_name_the_scanners(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     table = pd.read_csv(tmp_path / "m.csv").set_index("path")["domain"]
     assert table.to_dict() == {"in/a/deep/y.dcm": "a", "in/a/x.dcm": "a", "in/b/z.dcm": "b", "in/loose.dcm": "in"}
+
+
+@pytest.mark.parametrize("options", [{}, {"domain_by": ["intent"]}])
+def test_an_old_name_of_the_map_that_no_image_has_is_said(tmp_path: Path, options: dict[str, object]) -> None:
+    scan(tmp_path / "a.dcm", "LORAD", "Selenia")
+    mapped = {"LORAD Selenai": "X", "lorad  SELENIA": "Y"}
+    with pytest.warns(UserWarning, match="W_NAMES: the domain map names 'LORAD Selenai', and no image is called so"):
+        manifest = Manifest.from_paths([tmp_path], domain_map=mapped, **options)  # type: ignore[arg-type]
+    assert [name.partition(" [")[0] for name in manifest.domains] == ["Y"]
+
+
+def test_an_old_name_that_is_split_is_met(tmp_path: Path) -> None:
+    scan(tmp_path / "a.dcm", "LORAD", "Selenia")
+    (split,) = domains_of(tmp_path, domain_by=["view"])
+    assert Manifest.from_paths([tmp_path], domain_by=["view"], domain_map={split: "Z"}).notes == ()
+    assert domains_of(tmp_path, domain_by=["view"], domain_map={split: "Z"}) == ["Z"]

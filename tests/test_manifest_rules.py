@@ -166,3 +166,31 @@ def test_files_are_compared_by_their_absolute_path(names: list[str]) -> None:
     else:
         with pytest.raises(UsageError, match="listed twice"):
             refuse_twice(names)
+
+
+@pytest.mark.parametrize("error", ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#num!", "#NULL!"])
+def test_what_a_spreadsheet_could_not_compute_is_missing_and_said(tmp_path: Path, error: str) -> None:
+    manifest = read(tmp_path, f"path,label\na.png,{error}\nb.png,A\n")
+    assert manifest.column("label") == [None, "A"]
+    assert f"label: 1 cell written {error!r} is missing" in "\n".join(manifest.notes)
+
+
+@pytest.mark.parametrize("column", ["label", "patient_id", "domain"])
+@pytest.mark.parametrize("word", ["unknown", "Missing", "-9", "999", "not available"])
+def test_a_name_that_may_say_that_nothing_is_known_is_taken_and_said(tmp_path: Path, column: str, word: str) -> None:
+    manifest = read(tmp_path, f"path,{column}\na.png,{word}\nb.png,{word}\nc.png,x1\n")
+    assert manifest.column(column) == [word, word, "x1"]
+    assert f"{column}: 2 cells {word!r}, which is a name" in "\n".join(manifest.notes)
+
+
+def test_patients_that_differ_in_case_or_leading_zeros_alone_are_counted_and_not_shown(tmp_path: Path) -> None:
+    notes = notes_of(tmp_path, "path,patient_id\na.png,0077123\nb.png,77123\nc.png,p5\nd.png,P5\ne.png,9\n")
+    assert "patient_id: 2 of 5 differ from another one only in case or leading zeros" in notes
+    assert "77123" not in notes
+    assert "leading zeros" not in notes_of(tmp_path, "path,patient_id\na.png,10\nb.png,100\nc.png,1\n")
+
+
+def test_labels_that_hold_several_others_are_said(tmp_path: Path) -> None:
+    notes = notes_of(tmp_path, "path,label\na.png,Effusion|Mass\nb.png,Mass\nc.png,Effusion\n")
+    assert "1 label holds several others, as 'Effusion|Mass'" in notes
+    assert "class of its own" not in notes_of(tmp_path, "path,label\na.png,BI-RADS 1/2\nb.png,BI-RADS 3\n")

@@ -92,11 +92,22 @@ class Verdict:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `check` found: a verdict for each source domain, the images that `apply` would refuse, and how many came."""
+    """What `check` found.
+
+    Attributes
+    ----------
+    verdicts : list of Verdict
+        One for each source domain.
+    refused : list of IsotoneError
+        The images that `apply` would refuse.
+    images, reference : int
+        How many came, and how many more of the reference, which are not compared.
+    """
 
     verdicts: list[Verdict]
     refused: list[IsotoneError]
     images: int = 0
+    reference: int = 0
 
     @property
     def unknown(self) -> int:
@@ -127,6 +138,7 @@ class CheckReport:
             "command": "check",
             "outcome": self.outcome,
             "images": self.images,
+            "reference": self.reference,
             "refused": len(self.refused),
             "unknown": self.unknown,
             "exit_code": self.exit_code,
@@ -169,7 +181,7 @@ def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int =
         complaint = None if seen.look is None else harmonizer.gates[seen.domain].complaint(seen.look)
         if complaint is not None:
             refused.append(RadiographError("E_OOD", complaint, file=row.path))
-    return CheckReport(watch.verdicts(), refused, len(rows))
+    return CheckReport(watch.verdicts(), refused, len(rows), len(manifest) - len(rows))
 
 
 class Watch:

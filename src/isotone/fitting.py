@@ -27,7 +27,7 @@ from isotone.mapper import Mapper, ScannerMapper, mapper_of
 from isotone.matching import FrozenClassifier, odd_images
 from isotone.presets import Presets, find_presets
 from isotone.scanner import VARIES, ScannerFit, ScannerSettings, fit_scanner
-from isotone.seen import refuse_mixed_intents, seen_in
+from isotone.seen import mixed, refuse_mixed_intents, seen_in
 from isotone.views import Described, described
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ Fit = tuple[Mapper, dict[str, Any]]
 
 OF_CURVE = ("band", "score_interval", "free", "projection_rmse_levels_8bit", "clipped_share")
 """Notes of a fit that are of its curve."""
+
+
+ROUNDED = 0.02
+"""How far from 1 shares that were rounded may add up to; more hides a class that was forgotten."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,7 @@ def fit_mappers(
         if on_refusal is not None:
             on_refusal(error)
     samples = _with_record(samples, record)
-    for domain in (*reference_domains, *source_domains):
-        refuse_mixed_intents((s.header for s in samples if s.domain == domain and s.header is not None), domain)
+    said = _refuse_or_say_mixed(samples, reference_domains, source_domains)
     reference = described([s for s in samples if s.domain in reference_domains])
     _enough(reference, "the reference domain", refused, FEWEST if method == "adaptive" else 3)
     sources: dict[str, Described] = {}
@@ -125,7 +128,7 @@ def fit_mappers(
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {
-            domain: _with_odd(notes, odd.get(domain, 0))
+            domain: _warned(_with_odd(notes, odd.get(domain, 0)), said[domain])
             | {"refused": len(refused)}
             | ({} if classifier is None else _training(sources[domain], reference, record))
             for domain, (_, notes) in found.items()
@@ -209,9 +212,26 @@ def _training(source: Sequence[Sample], reference: Sequence[Sample], record: Tra
     return {"training": {"recorded": record is not None} | counts}
 
 
+def _refuse_or_say_mixed(
+    samples: Sequence[Sample], reference_domains: Sequence[str], source_domains: Sequence[str]
+) -> dict[str, list[str]]:
+    """For each source the warnings that its images, or the reference's, are of several kinds; intents are refused."""
+    said: dict[str, list[str]] = {}
+    for domain in (*reference_domains, *source_domains):
+        headers = [s.header for s in samples if s.domain == domain and s.header is not None]
+        refuse_mixed_intents(headers, domain)
+        said[domain] = mixed(headers, "images of the reference" if domain in reference_domains else "its images")
+    shared = [warning for domain in reference_domains for warning in said[domain]]
+    return {domain: [*said[domain], *shared] for domain in source_domains}
+
+
+def _warned(notes: dict[str, Any], said: Sequence[str]) -> dict[str, Any]:
+    return notes | {"warnings": [*notes.get("warnings", ()), *said]} if said else notes
+
+
 def _with_odd(notes: dict[str, Any], odd: int) -> dict[str, Any]:
     said = f"W_ODD {odd} images look like none of the reference's and were left out of the fit"
-    return notes | {"warnings": [*notes["warnings"], said]} if odd else notes
+    return _warned(notes, [said] if odd else [])
 
 
 def _of_curves(presets: Presets) -> dict[str, Any]:
@@ -253,6 +273,12 @@ def _check(method: Method, classifier: Classifier | None, labels: Labels, mix: M
         raise UsageError("gdce takes no class mix", next_step="Leave it out, or use --method scanner.")
     if not (all(0 <= share < math.inf for share in mix.values()) and any(mix.values())):
         raise UsageError("a class mix has a share that is negative or no number, or none above 0")
+    total = sum(mix.values())
+    if min(abs(total - 1), abs(total / 100 - 1)) > ROUNDED:
+        raise UsageError(
+            f"the class mix adds up to {total:.4g}",
+            next_step="State the share of every class; they add up to 1 (or 100).",
+        )
 
 
 def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError], patients: int) -> None:

@@ -19,6 +19,7 @@ from isotone.files import write_text
 SCHEMA = 1
 KIND = "isotone-harmonizer"
 CONFIG = "config.json"
+WRONG = "Name the folder that isotone fit wrote."
 LARGEST = 2**28
 """Bytes that are read at most; a scanner takes a few hundred thousand. More lets a hostile file take more memory."""
 
@@ -156,13 +157,13 @@ def read_model_file(folder: Path) -> tuple[dict[str, Any], str]:
         with (folder / CONFIG).open("rb") as file:
             text = file.read(LARGEST + 1)
     except OSError as error:
-        raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder) from error
+        raise ModelError("E_MODEL", "holds no harmonizer", file=folder, next_step=WRONG) from error
     if len(text) > LARGEST:
         raise ModelError("E_MODEL", f"the harmonizer's {CONFIG} is larger than {LARGEST >> 20} MiB", file=folder)
     try:
         body = json.loads(text)
         if not isinstance(body, dict) or body.get("kind") != KIND:
-            raise ModelError("E_MODEL", "this folder holds no harmonizer", file=folder)
+            raise ModelError("E_MODEL", "holds no harmonizer", file=folder, next_step=WRONG)
         if body.get("schema") != SCHEMA:
             raise ModelError("E_MODEL", "a harmonizer of another schema is not understood here", file=folder)
         digest = body.pop("sha256", None)

@@ -27,6 +27,8 @@ REFUSED: dict[str, tuple[str, Guard]] = {
 """By fact: the code of the refusal, and the guard that it is."""
 SAYABLE = {"intent": INTENTS, "modality": MODALITIES, "bits_stored": [str(bits) for bits in range(1, 17)]}
 """Values of these that messages show."""
+KINDS = {"modality": ("modality", "modality"), "bits_stored": ("bit depth", "depth")}
+"""Facts of which one fit had better have one value: what they are called, and the attribute that splits by them."""
 WARNED = ("software", "version", "detector", "view", "body_part", "window")
 CODES = {"version": "software"}
 """Facts whose warning has another's code."""
@@ -110,6 +112,26 @@ def refuse_mixed_intents(headers: Iterable[Header], domain: str) -> None:
             f"{domain!r} has {found}, which are two populations",
             next_step="Leave one kind out, or fit each by its own curve with --domain-by intent.",
         )
+
+
+def mixed(headers: Iterable[Header], whose: str) -> list[str]:
+    """Warnings for a fit whose images differ in modality or bit depth, which may have responses of their own.
+
+    Parameters
+    ----------
+    headers : iterable of Header
+    whose : str
+        The images, as the sentence calls them.
+    """
+    known = list(headers)
+    said = []
+    for name, (what, option) in KINDS.items():
+        counts = Counter(getattr(header, name) for header in known)
+        del counts[None]
+        if len(counts) > 1:
+            found = ", ".join(f"{count} of {_said(name, value)}" for value, count in sorted(counts.items()))
+            said.append(f"W_MIXED {whose} differ in {what} ({found}); --domain-by {option} tells them apart")
+    return said
 
 
 def _is_new(header: Header, name: str, seen: Seen) -> bool:

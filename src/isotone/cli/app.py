@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -237,8 +238,11 @@ def load_classifier(folder: Path, device: str, allow_code: str | None) -> Classi
 
 
 def print_json(kind: str, fields: Any) -> None:
-    """One line of the output for programs (docs/json.md)."""
-    print(json.dumps({"schema": 1, "kind": kind} | fields), flush=True)
+    """One line of the output for programs (docs/json.md); JSON has no NaN: what is no number is null."""
+    known = {
+        name: None if isinstance(value, float) and not isfinite(value) else value for name, value in fields.items()
+    }
+    print(json.dumps({"schema": 1, "kind": kind} | known, allow_nan=False), flush=True)
 
 
 def print_table(lines: Any) -> None:
@@ -256,4 +260,4 @@ def print_results(results: Any) -> None:
 
     print_table(results.table())
     said = (headline(results), *lines(results), hurt(results), *results.cautions, *results.notes)
-    say(*dict.fromkeys(said))
+    say(*dict.fromkeys(str(sentence).replace("\u00a0", " ") for sentence in said))  # the report's, which may not wrap

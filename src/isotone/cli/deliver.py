@@ -141,6 +141,8 @@ def check(
             print_json("image", error.to_json())
         else:
             complain(error)
+    if report.reference:
+        print(f"isotone: images of the reference, not compared: {report.reference}", file=sys.stderr)
     for verdict in report.verdicts:
         if as_json:
             print_json("verdict", verdict.to_json())

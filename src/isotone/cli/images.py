@@ -102,10 +102,13 @@ def naming(domain_map: list[str] | None, domain_by: list[str] | None) -> dict[st
         if Path(given).is_file():
             from isotone.data.domain_names import read_map
 
-            renamed |= read_map(Path(given))
+            pairs = read_map(Path(given))
         elif not equals:
             raise UsageError(f"{given!r} is neither OLD=NEW nor a file", next_step="Write --domain-map OLD=NEW.")
         else:
-            renamed[old.strip()] = new.strip()
+            pairs = {old.strip(): new.strip()}
+        for name, one in pairs.items():
+            if renamed.setdefault(name, one) != one:
+                raise UsageError(f"--domain-map gives {name!r} two new names", next_step="Give each old name once.")
     by = [name.strip() for given in domain_by or () for name in given.split(",")]
     return {"domain_map": renamed, "domain_by": by}

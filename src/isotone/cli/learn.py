@@ -215,10 +215,14 @@ def _shares(pairs: list[str] | None) -> dict[str, float] | None:
 
 
 def assignments(pairs: list[str] | None) -> dict[str, str]:
+    found: dict[str, str] = {}
     for pair in pairs or ():
-        if "=" not in pair:
+        name, equals, value = pair.partition("=")
+        if not equals:
             raise UsageError(f"{pair!r} is not NAME=VALUE")
-    return dict(pair.split("=", 1) for pair in pairs or ())
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"{name!r} has two values, {found[name]!r} and {value!r}", next_step="Give it once.")
+    return found
 
 
 def validated(build: Any, values: dict[str, Any]) -> Any:

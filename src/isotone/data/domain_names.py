@@ -103,11 +103,13 @@ class Naming:
 
     def rename(self, name: str) -> str:
         """The new name of an old one; the old one where the map does not have it."""
+        return self.renamed.get(self.entry(name) or name, name)
+
+    def entry(self, name: str) -> str | None:
+        """The old name by which the map has a name; None: it does not."""
         if name in self.renamed:
-            return self.renamed[name]
-        plain = {old: new for old, new in self.renamed.items() if without_version(old)[1] is None}
-        old = same_scanner(name, plain)
-        return name if old is None else plain[old]
+            return name
+        return same_scanner(name, [old for old in self.renamed if without_version(old)[1] is None])
 
     def split(self, name: str, parts: Sequence[str]) -> str:
         """The name with the attributes that it does not have yet, renamed where the map has the whole."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pandas as pd
 
-from isotone.data.domain_names import KnownDomains, Naming, joined
+from isotone.data.domain_names import LISTED, KnownDomains, Naming, joined
 from isotone.data.header_facts import Facts, header_facts
 from isotone.errors import IsotoneError
 from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
@@ -168,11 +168,17 @@ def _name(table: pd.DataFrame, facts: Sequence[Facts], options: HeaderOptions, n
         named.append((new, bool(is_own) or new != raw or raw != said.name))
     one = joined((name, is_stated) for name, is_stated in named if name is not None)
     _note_spellings(named, one, notes)
-    domains = [
-        name and naming.split(name if is_stated else one.get(name, name), said.parts)
-        for (name, is_stated), said in zip(named, facts, strict=True)
-    ]
+    names = [name if name is None or is_stated else one.get(name, name) for name, is_stated in named]
+    domains = [name and naming.split(name, said.parts) for name, said in zip(names, facts, strict=True)]
     table["domain"] = _text(domains)
+    if naming.renamed:
+        raws = {own or said.name or options.domain for own, said in zip(given, facts, strict=True)}
+        unmapped = Naming(by=naming.by)
+        met = {naming.entry(raw) for raw in raws if raw}
+        met |= {unmapped.split(name, said.parts) for name, said in zip(names, facts, strict=True) if name}
+        if idle := [old for old in naming.renamed if old not in met]:
+            shown = ", ".join(map(repr, idle[:LISTED])) + (" and others" if len(idle) > LISTED else "")
+            notes.append(f"W_NAMES: the domain map names {shown}, and no image is called so")
 
 
 def _note_spellings(named: Sequence[tuple[str | None, bool]], one: dict[str, str], notes: list[str]) -> None:

@@ -14,7 +14,18 @@ MISSING = frozenset(
     {"", "nan", "-nan", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "none", "null", "nil", "nat", "-", "--", "?", "."}
 )
 """Cells that say nothing, in lower case: as pandas, R, SQL, SAS, Weka and spreadsheets write them."""
-LONGEST = max(map(len, MISSING))
+ERRORS = frozenset({"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"})
+"""What a spreadsheet writes into a cell that it could not compute, in lower case: missing, too."""
+MISSING |= ERRORS
+UNSAID = frozenset(
+    {
+        *("unknown", "unk", "missing", "undefined", "unspecified", "unlabeled", "unlabelled", "uncertain", "tbd"),
+        *("not available", "not known", "not specified", "no label", "anonymous", "anonymized", "anonymised"),
+        *("-9", "-99", "-999", "-999.0", "999", "9999"),
+    }
+)
+"""Cells that say nothing in some tables and something in others, in lower case: they are names, and a note says so."""
+LONGEST = max(map(len, MISSING | UNSAID))
 """Characters; a longer cell is not looked up."""
 SPLITS = {
     "train": "train",
@@ -28,6 +39,7 @@ SPLITS = {
 """Spellings of a split, in lower case."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d+")
+SEVERAL = re.compile(r"\s*[|;,/+&]\s*")
 FLOATED = re.compile(r"\d+\.0")
 
 Cells = list[str | None]
@@ -64,7 +76,9 @@ def cleaned(
         raise UsageError(f"{where} has no path", code="E_MANIFEST")
     found["split"] = splits_of(found["split"], notes)
     found["patient_id"] = patients_of(found["patient_id"], notes)
-    notes += alike_labels(found["label"])
+    for name in ("domain", "label", "patient_id"):
+        notes += perhaps_missing(name, found[name])
+    notes += alike_patients(found["patient_id"]) + alike_labels(found["label"]) + joint_labels(found["label"])
     return found
 
 
@@ -130,6 +144,25 @@ def patients_of(cells: Cells, notes: list[str]) -> Cells:
     return cells
 
 
+def perhaps_missing(name: str, cells: Iterable[str | None]) -> list[str]:
+    """A note for each cell that may say that something is not known (`UNSAID`), and is a name here."""
+    counts = Counter(cells)
+    words = sorted(cell for cell in counts if cell is not None and len(cell) <= LONGEST and cell.lower() in UNSAID)
+    return [f"{name}: {_cells(counts[c])} {c!r}, which is a name: leave empty what is not known" for c in words]
+
+
+def alike_patients(cells: Iterable[str | None]) -> list[str]:
+    """A note where patients differ in case or leading zeros alone, as a spreadsheet leaves them; none is shown."""
+    known = {cell for cell in cells if cell is not None}
+    alike = len(known) - len({cell.lower().lstrip("0") for cell in known})
+    if not alike:
+        return []
+    return [
+        f"patient_id: {alike} of {len(known)} differ from another one only in case or leading zeros, and are patients "
+        "of their own"
+    ]
+
+
 def alike_labels(cells: Iterable[str | None]) -> list[str]:
     """A note for each set of labels that differ in case, blanks or punctuation alone, or are the same number."""
     groups: dict[object, list[str]] = {}
@@ -140,6 +173,16 @@ def alike_labels(cells: Iterable[str | None]) -> list[str]:
         for group in groups.values()
         if len(group) > 1
     ]
+
+
+def joint_labels(cells: Iterable[str | None]) -> list[str]:
+    """A note where labels look like several findings in one cell (``Effusion|Mass``), of which one is a label, too."""
+    labels = {cell for cell in cells if cell is not None}
+    joint = sorted(c for c in labels if len(parts := SEVERAL.split(c)) > 1 and not labels.isdisjoint(parts))
+    if not joint:
+        return []
+    count = "1 label holds" if len(joint) == 1 else f"{len(joint)} labels hold"
+    return [f"{count} several others, as {joint[0]!r}: each is a class of its own"]
 
 
 def located(paths: Sequence[str], folder: str) -> list[str]:

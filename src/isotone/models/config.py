@@ -12,6 +12,7 @@ from isotone.errors import ModelError
 CONFIG = "config.json"
 LARGEST = 1e6
 """Of `mean` and `std`, which scale grey levels in [0, 1]; far below where float32 overflows."""
+WRONG = "Name the folder of a classifier, which isotone train or isotone.Classifier.save wrote."
 RECIPE = (
     "Make a folder of your network first: isotone.Classifier.from_module(…).save(FOLDER); see "
     "https://isotone.readthedocs.io, Recipes, Bring your own classifier."
@@ -90,7 +91,8 @@ def read_config(folder: Path) -> ClassifierConfig:
     except OSError as error:
         raise ModelError("E_MODEL", f"cannot be read: {error.strerror or error}", file=path) from error
     except ValidationError as error:
-        raise ModelError("E_MODEL", f"not a classifier's config: {first_of(error)}", file=path) from error
+        what = f"not a classifier's config: {first_of(error)}"
+        raise ModelError("E_MODEL", what, file=path, next_step=WRONG) from error
 
 
 def first_of(error: ValidationError) -> str:
