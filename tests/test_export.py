@@ -192,6 +192,22 @@ def test_what_is_true_of_the_old_pixels_alone_is_gone(tmp_path):
     assert set(outcome.warnings) == {"W_HIGHBITS", "W_PREAMBLE"}
 
 
+def test_words_of_any_size_change_their_byte_order_with_the_transfer_syntax(tmp_path):
+    ds = encoded(radiograph(), LOSSLESS["big-endian"])
+    words = {"OW": "u2", "OF": "f4", "OL": "u4", "OD": "f8", "OV": "u8"}
+    block, item = ds.private_block(0x0019, "SOMEBODY", create=True), Dataset()
+    inner = item.private_block(0x0019, "SOMEBODY", create=True)
+    for number, (vr, word) in enumerate(words.items(), 1):
+        for some in (block, inner):
+            some.add_new(number, vr, np.arange(6).astype(f">{word}").tobytes())
+    block.add_new(9, "SQ", [item])
+    target, _ = deliver_one(write(ds, tmp_path / "a.dcm"), tmp_path / "out")
+    derived = pydicom.dcmread(target).private_block(0x0019, "SOMEBODY")
+    for some in (derived, derived[9].value[0].private_block(0x0019, "SOMEBODY")):
+        for number, word in enumerate(words.values(), 1):
+            np.testing.assert_array_equal(np.frombuffer(some[number].value, f"<{word}"), np.arange(6))
+
+
 def test_what_follows_the_pixel_data_still_follows_them(tmp_path):
     ds = radiograph(modality="CR")
     ds.private_block(0x7FE1, "VENDOR", create=True).add_new(1, "LO", "after")

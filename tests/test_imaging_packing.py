@@ -230,6 +230,25 @@ def test_what_is_derived_says_its_samples_and_polarity_as_other_programs_want_th
     assert derived.PhotometricInterpretation == photometric.upper()
 
 
+@pytest.mark.parametrize("name", ["explicit", "jpeg-ls"])
+@pytest.mark.parametrize("begin", [0, 128, 132])
+def test_a_second_object_in_the_same_file_is_not_lost_in_silence(tmp_path, name, begin):
+    path = write(encoded(radiograph(), LOSSLESS[name]), tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes() + write(radiograph(seed=1), tmp_path / "b.dcm").read_bytes()[begin:])
+    with pytest.raises(RadiographError, match="another DICOM object follows"):
+        read_radiograph(path)
+
+
+@pytest.mark.parametrize("zeros", [8, 9, 14, 512])
+@pytest.mark.parametrize("name", ["explicit", "implicit", "jpeg-ls"])
+def test_what_follows_zeros_behind_the_pixels_is_left_out_and_said(tmp_path, name, zeros):
+    path = write(encoded(radiograph(), LOSSLESS[name]), tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes() + bytes(zeros) + b"something else")
+    image = read_radiograph(path)
+    np.testing.assert_array_equal(image.stored, pixels())
+    assert image.header.codes == ("W_PACKING",)
+
+
 def test_pixel_data_that_come_twice_are_refused(tmp_path):
     path = write(radiograph(), tmp_path / "a.dcm")
     data = path.read_bytes()

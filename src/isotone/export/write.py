@@ -30,6 +30,9 @@ UNDEFINED, DELIMITER = 0xFFFFFFFF, b"\xfe\xff\xdd\xe0\0\0\0\0"
 """Length, and end, of encapsulated pixel data (PS3.5 A.4)."""
 IMPLEMENTATION = UID("2.25.301843871446131853071217270474126903518")
 
+WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
+"""Bytes of a word in values whose byte order is that of the transfer syntax, and which pydicom hands on as they are."""
+
 
 def write_dicom(
     dataset: Dataset, transfer_syntax: UID, target: Path, pixels: PixelValue | None = None, made: Iterable[BaseTag] = ()
@@ -140,8 +143,14 @@ def _parse_all(dataset: Dataset, *, swap: bool) -> None:
         dataset[tag] = element_of(dataset, tag)
     if swap:
         for element in dataset.iterall():
-            if element.VR == "OW" and element.tag != PIXEL_DATA and isinstance(element.value, bytes):
-                element.value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
+            size = WORDS.get(element.VR)
+            if (
+                size
+                and element.tag != PIXEL_DATA
+                and isinstance(element.value, bytes)
+                and len(element.value) % size == 0
+            ):
+                element.value = np.frombuffer(element.value, f">u{size}").astype(f"<u{size}").tobytes()
 
 
 def element_of(dataset: Dataset, tag: BaseTag) -> DataElement:

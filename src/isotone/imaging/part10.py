@@ -31,7 +31,7 @@ from pydicom.uid import (
 
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.bounded_file import MAX_HEADER, BoundedFile, inflate, inflated_start, max_header
-from isotone.imaging.first_bytes import PREAMBLE, START, first_element, is_element, is_little_endian
+from isotone.imaging.first_bytes import PREAMBLE, PREFIX, START, first_element, is_element, is_little_endian
 from isotone.imaging.fragments import Fragments, find_fragments
 from isotone.imaging.regular import open_regular
 
@@ -213,12 +213,23 @@ class Part10File:
         group, number = unpack_from("<HH" if self._little else ">HH", tail)
         return group >= PIXEL_GROUP or dictionary_has_tag((group, number))
 
+    def _refuse_another(self, tail: bytes) -> None:
+        """Refuse two objects in one file: one of them would be lost."""
+        if PREFIX in (tail[: len(PREFIX)], tail[PREAMBLE : PREAMBLE + len(PREFIX)]) or tail[:2] == b"\2\0":
+            raise RadiographError(
+                "E_UNSUPPORTED",
+                "another DICOM object follows in the same file",
+                file=self.path,
+                next_step="Fetch both again, each in a file of its own.",
+            )
+
     def _behind(self, end: int) -> Dataset:
         """The elements that follow the pixel data; what fills the file up behind them is none."""
         rest = Dataset()
         tail = self._file.peek(end, MAX_HEADER)
         if not tail.strip(tail[:1]):
             return rest
+        self._refuse_another(tail)
         if not self._may_follow(tail):
             self.codes.append("W_PACKING")
             return rest
@@ -228,7 +239,9 @@ class Part10File:
         elements = data_element_generator(cast(BinaryIO, self._file), self._implicit, self._little)
         with self._ends_early():
             for element in elements:
-                if element.tag == 0:
+                if element.tag == 0:  # what fills the file up has one value
+                    left = self._file.peek(self._file.tell(), MAX_HEADER)
+                    self.codes += ["W_PACKING"] if left.strip(left[:1]) else []
                     break
                 if element.tag in PIXEL_TAGS:
                     raise RadiographError("E_UNSUPPORTED", "the pixel data come twice", file=self.path)
