@@ -322,3 +322,12 @@ def test_an_old_name_that_is_split_is_met(tmp_path: Path) -> None:
     (split,) = domains_of(tmp_path, domain_by=["view"])
     assert Manifest.from_paths([tmp_path], domain_by=["view"], domain_map={split: "Z"}).notes == ()
     assert domains_of(tmp_path, domain_by=["view"], domain_map={split: "Z"}) == ["Z"]
+
+
+def test_a_domain_for_images_without_a_name_says_where_it_names_none(tmp_path: Path) -> None:
+    scan(tmp_path / "a.dcm", "LORAD", "Selenia")
+    assert "--domain names no image" in "".join(Manifest.from_paths([tmp_path], domain="X").notes)
+    (tmp_path / "m.csv").write_text("path,domain\nb.png,Y\n")
+    assert "--domain names no image" in "".join(Manifest.read(tmp_path / "m.csv", domain="X").notes)
+    (tmp_path / "m.csv").write_text("path,domain\nb.png,\nc.png,Y\n")
+    assert Manifest.read(tmp_path / "m.csv", domain="X").notes == ()

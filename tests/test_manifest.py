@@ -161,3 +161,16 @@ def test_a_selection_that_is_empty_says_what_was_sought() -> None:
     manifest = Manifest(table(domain="X", split="train", label=None))
     with pytest.raises(UsageError, match="no labelled row of split val or test in domain X"):
         manifest.select(domains=["X"], splits=["val", "test"], labelled=True)
+
+
+def test_where_no_image_has_a_label_the_way_to_labels_is_named(tmp_path: Path) -> None:
+    manifest = Manifest(pd.DataFrame({"path": ["a.png"], "split": "train"}))
+    with pytest.raises(UsageError) as caught:
+        manifest.select(splits=["train"], labelled=True)
+    assert "isotone manifest FOLDER" in str(caught.value)
+
+
+def test_a_file_that_is_named_beside_its_folder_is_refused_with_advice_for_the_command_line(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"listed twice.*name each image once"):
+        Manifest.from_paths([tmp_path, tmp_path / "a.png"])

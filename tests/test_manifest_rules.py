@@ -44,7 +44,7 @@ def test_a_data_frame_is_read_by_the_same_rules() -> None:
     ("column", "heading"),
     [
         *[("patient_id", h) for h in ("empi_anon", "subject_id", "anon_patientid", "PTID", "eid", "ID", "patien_id")],
-        *[("label", h) for h in ("class", "Finding Labels", "diagnosis", "lable")],
+        *[("label", h) for h in ("class", "Finding Labels", "diagnosis", "lable", "y", "BI-RADS")],
         *[("split", h) for h in ("fold", "subset", "dataset_split", "phase")],
         *[("domain", h) for h in ("Manufacturer", "scanner_model", "vendor")],
     ],

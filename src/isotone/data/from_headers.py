@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FOUND = "found"
 """Column that is true for files found in a folder, which the user did not name himself."""
 NOTHING = Facts()
+IDLE = "W_NAMES: --domain names no image, since each has a name already; --domain-map renames"
 TIFF = {".tif", ".tiff"}
 """Of these only the image itself is read, in a process of its own: their headers have no bounds."""
 DomainFrom = Literal["headers", "subfolder"]
@@ -72,9 +73,11 @@ def filled(table: pd.DataFrame, options: HeaderOptions) -> Filled:
     if _all_stated(table, options):
         names = {name: table[name] for name in ("domain", "stated_domain") if name in table}
         stated = {"stated_domain": names["domain"], **names}
-        if options.domain is not None:
-            stated = {name: values.fillna(options.domain) for name, values in stated.items()}
-        return Filled(table.assign(**stated), 0, [], [])
+        if options.domain is None:
+            return Filled(table.assign(**stated), 0, [], [])
+        idle = bool(table["domain"].notna().all())
+        stated = {name: values.fillna(options.domain) for name, values in stated.items()}
+        return Filled(table.assign(**stated), 0, [], [IDLE] if idle else [])
     found = table[FOUND].to_numpy(bool) if FOUND in table else None
     if options.domain_from == "subfolder" and found is not None:
         table["domain"] = _text(_subfolders(table, found))
@@ -166,6 +169,8 @@ def _name(table: pd.DataFrame, facts: Sequence[Facts], options: HeaderOptions, n
         raw = own or said.name or options.domain
         new = raw and naming.rename(raw)
         named.append((new, bool(is_own) or new != raw or raw != said.name))
+    if options.domain is not None and all(own or said.name for own, said in zip(given, facts, strict=True)):
+        notes.append(IDLE)
     one = joined((name, is_stated) for name, is_stated in named if name is not None)
     _note_spellings(named, one, notes)
     names = [name if name is None or is_stated else one.get(name, name) for name, is_stated in named]

@@ -26,6 +26,9 @@ PATHS = ["path", "oracle_path"]
 """Columns of paths; the second names the same image as the reference scanner would have written it (simulations)."""
 TEXT = pd.StringDtype("python")
 """Strings as Python has them: a file name that is not UTF-8 fits in no Arrow string."""
+TO_LABEL = (
+    "Fill the column 'label'; for folders, isotone manifest FOLDER -o manifest.csv writes a table with that column."
+)
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -281,7 +284,8 @@ class Manifest:
             what = ["labelled row" if labelled else "row"]
             what += [f"of split {' or '.join(splits)}"] if splits else []
             what += [f"in domain {' or '.join(domains)}"] if domains else []
-            raise UsageError(f"the manifest has no {' '.join(what)}", code="E_MANIFEST")
+            advice = TO_LABEL if labelled and self.table["label"].isna().all() else None
+            raise UsageError(f"the manifest has no {' '.join(what)}", code="E_MANIFEST", next_step=advice)
         return self._of(table, self.notes, naming=self.naming, left_out=self.left_out)
 
     def write(self, path: str | Path) -> None:

@@ -249,7 +249,7 @@ def refuse_twice(paths: Sequence[str], folder: str = "") -> None:
     seen: set[str] = set()
     for path, key in zip(paths, keys, strict=True):
         if key in seen:
-            raise UsageError(f"{path} is listed twice", code="E_MANIFEST")
+            raise UsageError(f"{path} is listed twice", code="E_MANIFEST", next_step="List or name each image once.")
         seen.add(key)
 
 

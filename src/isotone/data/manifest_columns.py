@@ -14,9 +14,22 @@ WORDS = {
     "path": ("path", "file", "image", "img", "dicom", "url", "uri"),
     "patient_id": ("patient", "subject", "participant", "person", "empi", "mrn", "case", "client"),
     "domain": ("domain", "scanner", "vendor", "manufacturer", "machine", "device", "site", "hospital"),
-    "label": ("label", "class", "target", "category", "finding", "diagnosis", "pathology", "groundtruth"),
+    "label": (
+        "label",
+        "class",
+        "target",
+        "category",
+        "finding",
+        "diagnosis",
+        "pathology",
+        "truth",
+        "outcome",
+        "birads",
+    ),
     "split": ("split", "fold", "set", "partition", "phase"),
 }
+LETTERS = {"y": "label", "pid": "patient_id"}
+"""Headings that are short for a column; such letters within longer words mean nothing."""
 """What other data sets call a column: a heading with such a word in it may be meant. These are named, never taken."""
 ABOUT_PEOPLE = ("age", "sex", "gender", "birth", "weight", "position", "orientation", "race", "ethnicity")
 """Of a heading like ``Patient Age`` the second word says that it is no identifier."""
@@ -100,6 +113,8 @@ def _no_path(headings: Sequence[str], written: str) -> UsageError:
 def _may_be(name: str, heading: str) -> bool:
     """Whether a heading has a word of `WORDS` in it, or is the name but for a slip of the keyboard."""
     text = letters(heading)
+    if LETTERS.get(text) == name:
+        return True
     if any(word in text for word in WORDS[name]) or difflib.get_close_matches(text, [letters(name)], cutoff=0.8):
         return name != "patient_id" or not text.endswith(ABOUT_PEOPLE)
     return name == "patient_id" and text.endswith("id") and not any(word in text for word in OTHER_IDS)
