@@ -107,7 +107,7 @@ def measure(
     drift = Drift.fit(ours, reference, presets.curves, presets.deviation, presets.level)
     rng = np.random.default_rng(0)
     tests, labels = described(test), np.array([str(s.label) for s in test])
-    looks, views = tests.looks, tests.views_with(reference.air)
+    looks, views = tests.looks_with(reference.air), tests.views_with(reference.air)
 
     def alarms(looks: Floats) -> float:
         return float(np.mean([gate.complaint(x) is not None for x in looks]))
@@ -122,7 +122,8 @@ def measure(
 
     shares = {"false alarms, single images": alarms(looks)}
     shares |= {f"  class {label}": alarms(looks[labels == label]) for label in sorted(set(labels))}
-    shares |= {f"caught: {kind}": alarms(described(samples).looks) for kind, samples in (others or {}).items()}
+    for kind, samples in (others or {}).items():
+        shares[f"caught: {kind}"] = alarms(described(samples).looks_with(reference.air))
     shares["batches of 20: false alarms"] = batches(np.ones(len(test), bool))
     shares |= {f"  class {label} alone": batches(labels == label) for label in sorted(set(labels))}
     shares |= {f"batches caught: {kind}": batches(np.ones(len(test), bool), tone) for kind, tone in CHANGES.items()}

@@ -1,5 +1,6 @@
 """The harmonizer's folder: what it maps, what it refuses, and that nobody altered it."""
 
+import hashlib
 import json
 import sys
 from dataclasses import replace
@@ -248,3 +249,19 @@ def test_a_guard_that_there_is_not_is_refused(fitted: ToneCurveHarmonizer) -> No
     for allow in (["looks"], "look"):
         with pytest.raises(UsageError, match="no guard 'look"):
             fitted.curve(image("src"), allow=allow)
+
+
+def test_a_model_fitted_by_another_rule_of_air_is_read_and_compares_no_image(
+    fitted: ToneCurveHarmonizer, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "h")
+    config = tmp_path / "h" / "config.json"
+    body = json.loads(config.read_text())
+    del body["sha256"], body["air_rule"]
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    config.write_text(json.dumps(body | {"sha256": digest}))
+    old = ToneCurveHarmonizer.load(tmp_path / "h")
+    assert old.look(image("src")) is None
+    with pytest.raises(ModelError, match=r"E_MODEL.*Fit it again"):
+        old.curve(image("src"))
+    assert old.curve(image("src"), allow=["look"]) == fitted.curve(image("src"), allow=["look"])

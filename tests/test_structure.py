@@ -5,7 +5,7 @@ import pytest
 
 from isotone.brightness import Brightness
 from isotone.population import Population
-from isotone.structure import FAINTEST, NEVER, SIZE, spread
+from isotone.structure import FAINTEST, NEVER, SIZE, spread, standardized
 from isotone.views import AIR, QUANTILES, Views
 
 
@@ -32,7 +32,7 @@ def collimated(numbers):
 
 
 def test_a_number_that_nearly_all_images_share_has_no_spread(numbers):
-    found = spread(numbers)
+    found = spread(numbers)[1]
     assert found[-1] == NEVER
     assert ((found[:-1] >= FAINTEST) & (found[:-1] < 1)).all()
 
@@ -58,3 +58,21 @@ def test_one_odd_image_moves_no_population_beyond_tone(numbers):
     population = Population(views(np.concatenate([numbers, np.random.default_rng(1).normal(0, 0.2, (60, 1))], 1)))
     found, limit = population.mismatch(views(odd), {"A": 0.5, "B": 0.5})
     assert found < limit
+
+
+def test_hidden_numbers_are_where_the_mean_is(numbers):
+    centre, scale = spread(numbers)
+    hidden = numbers.copy()
+    hidden[:, 3] = np.nan
+    assert (standardized(hidden, centre, scale)[:, 3] == 0).all()
+    assert spread(hidden)[1][3] == NEVER
+
+
+def test_a_few_numbers_that_disagree_are_named_and_many_are_not(numbers):
+    numbers = numbers[:, :-1]
+    reference = views(np.concatenate([numbers, np.random.default_rng(1).normal(0, 0.2, (60, 1))], 1))
+    population, mix = Population(reference), {"A": 0.5, "B": 0.5}
+    other = reference.structure + 1.5 * (np.arange(SIZE) < 4)
+    assert population.mismatch(views(other), mix)[0] > population.mismatch(views(other), mix)[1]
+    assert np.flatnonzero(population.apart(views(other), mix)).tolist() == [0, 1, 2, 3]
+    assert population.apart(views(reference.structure + 1.5), mix) is None

@@ -9,7 +9,7 @@ from isotone.population import Population
 from isotone.structure import SIZE, structure
 from isotone.transport import BINS, MiddleImage, Pool, free_curve
 from isotone.uncertainty import band, resampled, score_interval
-from isotone.views import Views
+from isotone.views import Views, air_share
 
 
 def views(quantiles, *, air=None, labels=None, structure=None):
@@ -74,12 +74,12 @@ def test_a_weight_of_two_is_the_image_twice(levels):
     assert levels(views(quantiles), 0.0).quantiles(np.array([1.0, 1.0, 2.0])) == pytest.approx(twice)
 
 
-@pytest.mark.parametrize(("levels", "share"), [(Pool, 0.25), (MiddleImage, 0.5)])
-def test_air_keeps_its_share_whatever_the_images_show_of_it(levels, share):
+@pytest.mark.parametrize("levels", [Pool, MiddleImage])
+def test_air_keeps_its_share_whatever_the_images_show_of_it(levels):
     quantiles = np.full((2, 8), 0.6)
     air = np.array([[0.1] * 4, [np.nan] * 4])
     found = levels(views(quantiles, air=air), 0.5).quantiles(np.ones(2))
-    assert np.mean(found < 0.3) == pytest.approx(share, abs=0.01)
+    assert np.mean(found < 0.3) == pytest.approx(0.5, abs=0.01)
     unseen = levels(views(quantiles), 0.5).quantiles(np.ones(2))
     assert unseen == pytest.approx(np.full(BINS, 0.6))
 
@@ -185,3 +185,20 @@ def test_another_anatomy_is_a_mismatch_and_another_class_mix_is_none():
     other.structure[:, 2] += 3
     distance, limit = population.mismatch(other, population.mix(other))
     assert distance > limit
+
+
+def test_air_has_its_share_of_the_pool_however_few_images_show_it():
+    anatomy, air = np.full((10, 64), 0.5), np.full((10, 4), 0.1)
+    some = air.copy()
+    some[3:] = np.nan
+    for shown in (air, some):
+        found = Pool(views(anatomy, air=shown), 0.25).quantiles(np.ones(10))
+        assert np.mean(found < 0.3) == pytest.approx(0.25, abs=0.01)
+
+
+def test_where_one_side_shows_no_air_neither_has_a_share_of_it():
+    cells = np.full((10, SIZE), 0.5)
+    shown, none = views(np.ones((10, 8)), air=np.full((10, 4), 0.1), structure=cells), views(np.ones((10, 8)))
+    assert air_share(shown, shown) == pytest.approx(0.5)
+    assert air_share(none, shown) == 0
+    assert air_share(shown, none) == 0

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.expectation import Expectation, features
-from isotone.structure import spread
+from isotone.structure import NEVER, spread, standardized
 from isotone.views import Views
 
 Floats = NDArray[np.float64]
@@ -28,6 +28,8 @@ class Brightness:
         How many principal components of the quantiles.
     seed : int
         Of the folds behind `expected`.
+    apart : bool array of shape (d,), optional
+        Numbers of the structure that are left out.
 
     Attributes
     ----------
@@ -36,13 +38,17 @@ class Brightness:
         Scores of the reference's own images, each as a model of other patients predicts it; and what that misses.
     """
 
-    def __init__(self, reference: Views, components: int, seed: int = 0) -> None:
+    def __init__(
+        self, reference: Views, components: int, seed: int = 0, apart: NDArray[np.bool_] | None = None
+    ) -> None:
         from sklearn.linear_model import RidgeCV  # the train half
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import FunctionTransformer
 
-        centre, scale = reference.structure.mean(0), spread(reference.structure)
-        x, q = (reference.structure - centre) / scale, reference.quantiles
+        centre, scale = spread(reference.structure)
+        if apart is not None:
+            scale = np.where(apart, NEVER, scale)
+        x, q = standardized(reference.structure, centre, scale), reference.quantiles
         mean = q.mean(0)
         axes = np.linalg.svd(q - mean, full_matrices=False)[2][: min(components, len(x) - 1)]
         scores = (q - mean) @ axes.T

@@ -280,6 +280,7 @@ class _Glance:
         header = radiograph.header
         self.harmonizer.mapper(header)  # refuses unknown scanners
         domain = self.harmonizer.domain_of(header) or ""
+        self.harmonizer.refuse_other_rule(domain)
         try:
             refuse_other_data(header, self.harmonizer.seen.get(domain, {}))
         except IsotoneError as error:  # with the domain, which the row need not name

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from isotone.errors import ModelError
+from isotone.structure import standardized
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +53,7 @@ class Expectation:
 
     def of(self, structure: Floats) -> Floats:
         """The scores that images with structure of shape (n, d) ought to have, shape (n, k)."""
-        return np.asarray(features((structure - self.centre) / self.scale) @ self.weights.T + self.offset)
+        return np.asarray(features(standardized(structure, self.centre, self.scale)) @ self.weights.T + self.offset)
 
     def to_dict(self) -> dict[str, Any]:
         """Lists of numbers, ready for JSON; no image can be made of them."""
@@ -108,7 +109,7 @@ def positive_definite(matrix: Floats) -> Floats:
     return matrix
 
 
-def features(standardized: Floats) -> Floats:
+def features(numbers: Floats) -> Floats:
     """Features whose inner products are nearly x·y / d + exp(-|x - y|² / d): a linear and a Gaussian kernel.
 
     A kernel's own model would keep every image of the reference; one of features (Rahimi & Recht 2007) does not.
@@ -116,16 +117,17 @@ def features(standardized: Floats) -> Floats:
 
     Parameters
     ----------
-    standardized : float64 array of shape (n, d)
+    numbers : float64 array of shape (n, d)
+        Standardized.
 
     Returns
     -------
     float64 array of shape (n, d + 2 `WAVES`)
     """
-    d = standardized.shape[1]
-    phase = standardized @ _directions(d)
+    d = numbers.shape[1]
+    phase = numbers @ _directions(d)
     waves = np.concatenate([np.cos(phase), np.sin(phase)], 1) / np.sqrt(WAVES)
-    return np.concatenate([standardized / np.sqrt(d), waves], 1)
+    return np.concatenate([numbers / np.sqrt(d), waves], 1)
 
 
 @cache

@@ -191,11 +191,12 @@ def fit_gate(source: Described, reference: Described, curves: Sequence[ToneCurve
         Source → reference, one for each preset.
     seed : int
     """
-    looks = reference.looks
+    air, looks = reference.air, reference.looks_with(reference.air)
     lent = np.concatenate([through(looks, curve.inverse()) for curve in curves])
     # Images of one class behind several presets are several kinds, of which any mix is no difference.
     kinds = [s.label and f"{s.label} {k}" for k in range(len(curves)) for s in reference]
-    return Gate.fit(source.looks, [s.patient for s in source], lent, kinds, seed)
+    gate = Gate.fit(source.looks_with(air), [s.patient for s in source], lent, kinds, seed)
+    return replace(gate, air=air)
 
 
 def _with_record(samples: Sequence[Sample], record: TrainingRecord | None) -> list[Sample]:

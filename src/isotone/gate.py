@@ -66,6 +66,8 @@ class Gate:
         The least of the source (`isotone.look`).
     limit : float
         Of an image's score.
+    air : bool
+        Whether looks tell air from anatomy.
     """
 
     centres: Floats
@@ -75,6 +77,7 @@ class Gate:
     per_patient: float
     depth: float
     limit: float = LIMIT
+    air: bool = True
 
     @classmethod
     def fit(
@@ -164,7 +167,7 @@ class Gate:
     def to_json(self) -> dict[str, Any]:
         """Numbers for JSON; no image can be made of them."""
         arrays = {name: getattr(self, name).tolist() for name in ("centres", "within", "own")}
-        return {**arrays, **{name: getattr(self, name) for name in NUMBERS}}
+        return {**arrays, **{name: getattr(self, name) for name in NUMBERS}, "air": self.air}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
@@ -182,7 +185,8 @@ class Gate:
         rest = {name: float(arrays[name]) for name in NUMBERS if arrays[name].shape == ()}
         if not count or size != [SIZE] or shapes != wanted or min(rest["patients"], rest["per_patient"]) <= 0:
             raise ModelError("E_MODEL", DAMAGED)
-        return cls(arrays["centres"], positive_definite(arrays["within"]), positive_definite(arrays["own"]), **rest)
+        within, own = (positive_definite(arrays[name]) for name in ("within", "own"))
+        return cls(arrays["centres"], within, own, **rest, air=entry.get("air", True) is True)
 
     @cached_property
     def _factor(self) -> Floats:

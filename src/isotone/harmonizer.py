@@ -17,7 +17,7 @@ from isotone.data.sample import TakeSample
 from isotone.drift import Drift
 from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
 from isotone.fitting import Labels, Method, fit_mappers, settings_of
-from isotone.foreground import regions
+from isotone.foreground import RULE, regions
 from isotone.gate import Gate
 from isotone.guards import check_guards
 from isotone.imaging.radiograph import Header, Radiograph
@@ -80,6 +80,7 @@ class ToneCurveHarmonizer:
         self.naming = Naming()
         self.labels: Labels = "all"
         self.seed = 0
+        self.rule = RULE
         self._digest: str | None = None
 
     def fit(
@@ -162,7 +163,7 @@ class ToneCurveHarmonizer:
             self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
             self.gates, self.drifts = fitted.gates, fitted.drifts
             self.naming = manifest.naming
-            self.labels, self.seed, self._digest = labels, seed, None
+            self.labels, self.seed, self.rule, self._digest = labels, seed, RULE, None
             if files.folder is not None:
                 self.save(files.folder)
         return self
@@ -207,12 +208,27 @@ class ToneCurveHarmonizer:
         Its look (`isotone.look`), which the gate judges, then its deviation, of batches of which `isotone.drift` does.
         """
         domain = self.domain_of(radiograph.header)
-        if domain not in self.gates or radiograph.stored.size == 0 or radiograph.step > 1:
+        if domain not in self.gates or radiograph.stored.size == 0 or radiograph.step > 1 or self.rule != RULE:
             return None
         sample = TakeSample()(radiograph)
         parts = regions(sample)
-        drift = self.drifts.get(domain)
-        return np.concatenate([look(sample, parts), np.empty(0) if drift is None else drift.of(sample, parts)])
+        seen, drift = look(sample, parts.split(self.gates[domain].air)), self.drifts.get(domain)
+        return np.concatenate([seen, np.empty(0) if drift is None else drift.of(sample, parts)])
+
+    def refuse_other_rule(self, domain: str | None, allow: Collection[str] = ()) -> None:
+        """Refuse a harmonizer whose fit told air from anatomy by another rule: no image can be compared with it.
+
+        Raises
+        ------
+        ModelError
+            E_MODEL: of such a fit; with "look" allowed, only where the curves themselves depend on the image.
+        """
+        if self.rule != RULE and ("look" not in allow or self.needs_pixels(domain)):
+            raise ModelError(
+                "E_MODEL",
+                "the harmonizer was fitted by a build that told air from anatomy otherwise",
+                next_step="Fit it again.",
+            )
 
     def curve(
         self, radiograph: Radiograph, *, allow: Collection[str] = (), seen: NDArray[np.float64] | None = None
@@ -234,11 +250,14 @@ class ToneCurveHarmonizer:
         RadiographError
             E_DOMAIN: no scanner this harmonizer knows; E_INTENT, E_OOD: data it was not fitted on (`isotone.seen`,
             `isotone.gate`).
+        ModelError
+            As `refuse_other_rule`.
         """
         mapper, domain = self.mapper(radiograph.header), self.domain_of(radiograph.header) or ""
         if mapper is None:
             return ToneCurve()
         check_guards(allow)
+        self.refuse_other_rule(domain, allow)
         refuse_other_data(radiograph.header, self.seen.get(domain, {}), allow)
         if "look" not in allow:
             seen = self.look(radiograph) if seen is None else seen
@@ -311,7 +330,7 @@ class ToneCurveHarmonizer:
             drifts = body.get("drifts", {}).items()
             harmonizer.drifts = {domain: Drift.from_json(entry) for domain, entry in drifts if entry}
             harmonizer.naming = Naming.from_json(body.get("naming") or Naming().to_json())
-            harmonizer.labels, harmonizer.seed = body["labels"], body["seed"]
+            harmonizer.labels, harmonizer.seed, harmonizer.rule = body["labels"], body["seed"], body.get("air_rule", 1)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError("E_MODEL", f"the harmonizer's {CONFIG} is damaged", file=folder) from error
         except UsageError as error:
@@ -327,6 +346,7 @@ class ToneCurveHarmonizer:
             "method": self.method,
             "labels": self.labels,
             "seed": self.seed,
+            "air_rule": self.rule,
             # Paths say something of whoever fitted, and nothing of the fit.
             "settings": dict(self.settings)
             if isinstance(self.settings, Mapping)

@@ -62,7 +62,7 @@ def through(looks: Floats, curve: Callable[[Floats], Floats]) -> Floats:
 
 
 def _tone(sample: Sample, parts: Regions) -> Floats:
-    inside = parts.foreground | parts.background
+    inside = parts.picture
     if not inside.any():
         return np.zeros(SIZE - LAYOUT)
     anatomy = parts.foreground if parts.foreground.any() else inside
@@ -71,7 +71,7 @@ def _tone(sample: Sample, parts: Regions) -> Floats:
 
 
 def _layout(sample: Sample, parts: Regions) -> Floats:
-    inside = parts.foreground | parts.background
+    inside = parts.picture
     if not inside.any():
         return np.zeros(LAYOUT)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))

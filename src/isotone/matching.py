@@ -104,6 +104,12 @@ def match_populations(ours: Views, reference: Described, known: dict[str, float]
     population = _population(reference.views, seed)
     match = compared(population, 1.0)
     if match.mismatch > match.limit:
+        apart = population.apart(ours, match.mix or population.mix(ours))
+        few = None if apart is None else Population(reference.views, seed, apart)
+        found = None if few is None else compared(few, 1.0)
+        if few is not None and found is not None and found.mismatch <= found.limit:
+            weights = few.weights(ours, found.mix)
+            return replace(found, weights=weights, mismatch=match.mismatch, limit=match.limit)
         least, window = min((mismatch(w, PLACES[0]), w) for w in WINDOWS)
         least, place = min([(least, PLACES[0]), *((mismatch(window, p), p) for p in PLACES[1:])])
         finer = [round(window + more, 2) for more in FINER]

@@ -135,6 +135,7 @@ class ModelFile(Checked):
     method: str
     labels: Literal["all", "none"]
     seed: int
+    air_rule: int = 1
     settings: dict[str, Any] | None
     reference_domains: Annotated[list[str], Field(min_length=1)]
     naming: Names | None = None

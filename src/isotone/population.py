@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 from isotone.brightness import Brightness, held_out
 from isotone.mix import estimate_mix, mixed
-from isotone.structure import NEVER, spread
+from isotone.structure import NEVER, spread, standardized
 from isotone.views import Views
 
 Floats = NDArray[np.float64]
@@ -23,6 +23,8 @@ COMPONENTS = 4
 """Principal components of the reference images' quantiles that are predicted from their structure."""
 ODDEST = 4.0
 """Standard deviations to which an image's numbers are cut before they are averaged: a few odd images move no mean."""
+APART = 1 / 3
+"""Share of the numbers that may disagree, where the others compare the populations."""
 EVEN = 1e-6
 """Added to variances, which images that are copies of one do not have."""
 FEWEST = 5
@@ -37,6 +39,8 @@ class Population:
     reference : Views
     seed : int
         Of the folds by which each image's own class and brightness are predicted from other patients' alone.
+    apart : bool array of shape (d,), optional
+        Numbers of the structure that are left out.
 
     Attributes
     ----------
@@ -46,15 +50,17 @@ class Population:
         Mean recall over the classes on held-out patients; NaN without classes.
     """
 
-    def __init__(self, reference: Views, seed: int = 0) -> None:
+    def __init__(self, reference: Views, seed: int = 0, apart: NDArray[np.bool_] | None = None) -> None:
         from sklearn.covariance import LedoitWolf  # the train half
         from sklearn.linear_model import LogisticRegression
 
         self.reference = reference
-        self._centre, self._scale = reference.structure.mean(0), spread(reference.structure)
+        self._centre, self._scale = spread(reference.structure)
+        if apart is not None:
+            self._scale = np.where(apart, NEVER, self._scale)
         self._telling = self._scale < NEVER if (self._scale < NEVER).any() else np.ones(len(self._scale), bool)
         x = self._standardized(reference)
-        self._brightness = Brightness(reference, COMPONENTS, seed)
+        self._brightness = Brightness(reference, COMPONENTS, seed, apart)
         patients = {str(c): reference.patients[reference.labels == c] for c in np.unique(reference.labels) if c}
         self.classes = [c for c, own in patients.items() if len(np.unique(own)) >= FEWEST]
         self.accuracy = float("nan")
@@ -80,7 +86,7 @@ class Population:
 
     def _standardized(self, views: Views) -> Floats:
         """What tells their structure from others', in standard deviations of the reference's images, shape (n, d)."""
-        return np.asarray(((views.structure - self._centre) / self._scale)[:, self._telling])
+        return standardized(views.structure, self._centre, self._scale)[:, self._telling]
 
     def distances(self, source: Views) -> Floats:
         """Of each image's structure to the nearest class's mean, in standard deviations (Mahalanobis), shape (n,)."""
@@ -110,17 +116,41 @@ class Population:
         float
             The limit: what chance hardly reaches and what matters.
         """
+        gap, covariance, chance = self._gap(source, mix)
+        return _beyond_chance(gap, covariance, chance), _limit(len(gap), chance)
+
+    def apart(self, source: Views, mix: dict[str, float]) -> NDArray[np.bool_] | None:
+        """Which few numbers, shape (d,), say that the populations differ, where all the others say that they do not.
+
+        Compression, noise, marks and frames change some numbers of the structure and leave the rest. The numbers are
+        taken away one by one, each time the one that most of the distance is owed to.
+
+        Returns
+        -------
+        bool array or None
+            None: more than `APART` of the numbers disagree.
+        """
+        gap, covariance, chance = self._gap(source, mix)
+        kept = np.arange(len(gap))
+        least = len(gap) * (1 - APART)
+        while _beyond_chance(gap[kept], covariance[np.ix_(kept, kept)], chance) > _limit(len(kept), chance):
+            if len(kept) <= least:
+                return None
+            inverse = np.linalg.inv(covariance[np.ix_(kept, kept)])
+            kept = np.delete(kept, np.argmax((inverse @ gap[kept]) ** 2 / np.diag(inverse)))
+        found = self._telling.copy()
+        found[np.flatnonzero(self._telling)[kept]] = False
+        return found
+
+    def _gap(self, source: Views, mix: dict[str, float]) -> tuple[Floats, Floats, float]:
+        """Of the source's mean structure to the reference's at a mix, its covariance, and what chance adds to both."""
         share = np.array([mix.get(c, 0.0) for c in self.classes]) if len(self.classes) > 1 else np.ones(1)
         share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
         centre = share @ self._mean
         apart = self._mean - centre
         covariance = self._within + apart.T @ (share[:, None] * apart)
         gap = np.clip(self._standardized(source) - centre, -ODDEST, ODDEST).mean(0)
-        chance = 1 / len(np.unique(source.patients)) + float((share**2 / self._patients).sum())
-        return (
-            float(gap @ np.linalg.solve(covariance, gap) - len(gap) * chance),
-            float(0.5 + 3 * np.sqrt(2 * len(gap)) * chance),
-        )
+        return gap, covariance, 1 / len(np.unique(source.patients)) + float((share**2 / self._patients).sum())
 
     def weights(self, source: Views, mix: dict[str, float], *, balanced: bool = True) -> Floats:
         """Weights of the reference images, shape (n,), mean 1.
@@ -151,6 +181,14 @@ class Population:
             target.append(np.array([mix[c] / total for c in present[1:]]))
             slack.append(np.full(len(present) - 1, 1e-4))
         return _entropy_balance(np.hstack(columns), np.concatenate(target), np.concatenate(slack), base)
+
+
+def _beyond_chance(gap: Floats, covariance: Floats, chance: float) -> float:
+    return float(gap @ np.linalg.solve(covariance, gap) - len(gap) * chance)
+
+
+def _limit(numbers: int, chance: float) -> float:
+    return float(0.5 + 3 * np.sqrt(2 * numbers) * chance)
 
 
 def _log(probabilities: Floats) -> Floats:

@@ -20,7 +20,7 @@ from isotone.mix import mixed
 from isotone.stages import Affine, Knots
 from isotone.transport import Levels, MiddleImage, Pool, free_curve
 from isotone.uncertainty import band, resampled, score_interval
-from isotone.views import Views, air_share, described
+from isotone.views import FEWEST, MOST, Described, Views, air_share, described
 
 Floats = NDArray[np.float64]
 
@@ -120,13 +120,14 @@ def fit_scanner(
         if not samples:
             raise UsageError(f"no image of the {name} domain can be used", code="E_DATA")
     reference = described(reference)
-    ours = described(source).views_with(reference.air)
+    source = described(source)
+    ours = source.views_with(reference.air)
     known, known_from = _known_mix(ours, reference, labels, mix)
     told = known_from == "stated" or float(np.mean(ours.labels != "")) >= LABELLED
     found = match_populations(ours, reference, known if told else {}, known_from, seed)
     if known and found.mix_from == "none":
         found = match_populations(ours, reference, known, known_from, seed)
-    share = air_share(found.reference) if reference.air else 0.0
+    share = air_share(ours, found.reference) if reference.air else 0.0
     alike = found.mismatch <= found.limit
 
     def transported(levels: type[Pool] | type[MiddleImage]) -> tuple[Match, tuple[Levels, Levels], Floats, Floats]:
@@ -164,7 +165,12 @@ def fit_scanner(
         "clipped_share": _clipped(curve, ours),
         "band": band(levels, curves),
         "score_interval": {} if classifier is None else score_interval(source, levels, curves, classifier, seed),
-        "warnings": [*_warnings(match, ours, len(reference)), *([_varies(extra)] if variance >= VARIES else [])],
+        "warnings": [
+            *_warnings(match, ours, len(reference)),
+            *_air_warnings(source.showing, reference.showing),
+            *_mark_warnings(source, reference),
+            *([_varies(extra)] if variance >= VARIES else []),
+        ],
     }
     return ScannerFit(curve, free, notes)
 
@@ -262,3 +268,22 @@ def _warnings(match: Match, ours: Views, reference_images: int) -> list[str]:
     if 2 * match.weights.sum() ** 2 / (match.weights**2).sum() < min(50, reference_images):
         said.append("W_OVERLAP few reference images are like the source's")
     return said
+
+
+def _air_warnings(source: float, reference: float) -> list[str]:
+    """Where one side shows air and the other none, pixels of air and of anatomy may be matched."""
+    for ours, theirs, said in (
+        (source, reference, "most images of the source show air and hardly any of the reference"),
+        (reference, source, "most images of the reference show air and hardly any of the source"),
+    ):
+        if ours >= MOST and theirs < FEWEST:
+            return [f"W_AIR {said}: anatomy alone is matched as far as it can be told"]
+    return []
+
+
+def _mark_warnings(source: Described, reference: Described) -> list[str]:
+    """Where marks stand in the air, the outline of the anatomy is less well known, and so is its darkest part."""
+    found = {"source": source.written, "reference": reference.written}
+    said = [f"{share:.0%} of the {side}'s images" for side, share in found.items() if share >= FEWEST]
+    where = f"W_MARKS letters, markers or labels stand in the air of {' and '.join(said)}"
+    return [f"{where}: the curve between air and anatomy is less sure"] if said else []

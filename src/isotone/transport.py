@@ -28,8 +28,8 @@ MIDDLE = np.linspace(0.2, 0.8, 7)
 class Pool:
     """The grey levels of a scanner's images, ordered once, so that any weighting of the images is quick.
 
-    Every image counts alike, whatever its size. Air has the same share of every image that shows any, the same on
-    both scanners: so air goes to air and anatomy to anatomy, however much of each is in view.
+    Every image counts alike, whatever its size. Air has the same share of every scanner's pool, taken from the images
+    that show any: so air goes to air and anatomy to anatomy, however much of each is in view.
 
     Parameters
     ----------
@@ -44,15 +44,17 @@ class Pool:
         k, a = views.quantiles.shape[1], views.air.shape[1]
         values = np.concatenate([views.quantiles.ravel(), views.air[shown].ravel()])
         image = np.concatenate([np.repeat(index, k), np.repeat(index[shown], a)])
-        mass = np.concatenate(
-            [np.repeat((1 - air * shown) / k, k), np.full(int(shown.sum()) * a, air / a if a else 0.0)]
-        )
+        mass = np.concatenate([np.full(len(views) * k, 1 / k), np.full(int(shown.sum()) * a, 1 / a if a else 0.0)])
         order = np.argsort(values, kind="stable")
         self._values, self._image, self._mass = values[order], image[order], mass[order]
+        self._is_air, self._shown, self._air = order >= len(views) * k, shown, air
 
     def quantiles(self, weights: Floats) -> Floats:
         """Mean grey level of each of `BINS` equal shares, images weighted by `weights` of shape (n,); increasing."""
         mass = weights[self._image] * self._mass
+        showing = weights[self._shown].sum()
+        if showing:
+            mass *= np.where(self._is_air, self._air * weights.sum() / showing, 1 - self._air)
         rank = np.concatenate([[0.0], np.cumsum(mass)])
         integral = np.concatenate([[0.0], np.cumsum(mass * self._values)])
         edges = np.linspace(0, rank[-1], BINS + 1)

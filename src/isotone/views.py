@@ -8,10 +8,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from isotone.data.sample import Sample
-from isotone.foreground import CLEAR, Regions, regions
+from isotone.foreground import Mask, Regions, regions
 from isotone.look import look
+from isotone.marks import SQUARE
 from isotone.structure import GRID, structure
 
 Floats = NDArray[np.float64]
@@ -20,6 +22,14 @@ QUANTILES = (np.arange(128) + 0.5) / 128
 """Of the anatomy."""
 AIR = (np.arange(32) + 0.5) / 32
 """Quantiles of the air."""
+WRITTEN = 2e-4
+"""Share of a picture that bright pieces in its air take, from which on they are letters; clean air has none."""
+RIM = 0.01
+"""Width of what is left out of air along its outline (blur, compression), as a share of the longer side."""
+FEWEST = 0.1
+"""Share of a scanner's images that show air, below which it has none to be matched."""
+MOST = 0.5
+"""Share of the images that show air, from which on it is told from anatomy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +39,7 @@ class Views:
     Attributes
     ----------
     structure : float64 array of shape (n, d)
+        NaN where collimation or a mark hides what a number tells.
     quantiles : float64 array of shape (n, k)
         Of the anatomy, in [0, 1].
     air : float64 array of shape (n, a)
@@ -49,14 +60,14 @@ class Views:
 
 
 def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -> Views:
-    """Describe a scanner's images; without `air` all pixels but padding and collimation are anatomy."""
+    """Describe a scanner's images; without `air` all pixels of the picture are anatomy."""
     rows = []
     for sample, part in zip(samples, parts, strict=True):
-        anatomy = part.foreground if air and part.foreground.any() else part.foreground | part.background
-        fore, back = sample.pixels[anatomy], sample.pixels[part.background & ~anatomy]
+        split = part.split(air)
+        fore, back = (sample.pixels[part] for part in _apart(split))
         rows.append(
             (
-                structure(sample.pixels, anatomy),
+                structure(sample.pixels, split.foreground, split.background),
                 _quantiles(fore, QUANTILES) if len(fore) else np.zeros(len(QUANTILES)),
                 _quantiles(back, AIR) if len(back) else np.full(len(AIR), np.nan),
             )
@@ -69,6 +80,16 @@ def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -
         labels=np.array([s.label or "" for s in samples]),
         patients=np.unique([s.patient for s in samples], return_inverse=True)[1].astype(np.intp),
     )
+
+
+def _apart(parts: Regions) -> tuple[Mask, Mask]:
+    """Anatomy without what is too thin for any (letters across the skin), air without what lies beside anatomy."""
+    if not parts.background.any():
+        return parts.foreground, parts.background
+    width = max(1, round(RIM * max(parts.picture.shape)))
+    anatomy = ndimage.binary_opening(parts.foreground, SQUARE, width + 1)
+    air = parts.background & ~ndimage.binary_dilation(parts.picture & ~parts.background, SQUARE, width)
+    return anatomy if anatomy.any() else parts.foreground, air if air.any() else parts.background
 
 
 def _quantiles(values: NDArray[np.uint16], shares: Floats) -> Floats:
@@ -85,12 +106,22 @@ class Described(tuple[Sample, ...]):
         return [regions(s) for s in self]
 
     @cached_property
-    def air(self) -> bool:
-        """Whether air can be told from anatomy (breasts: yes; most chests: no).
+    def showing(self) -> float:
+        """Share of the images that show air."""
+        return float(np.mean([part.background.any() for part in self.parts]))
 
-        The reference decides for all scanners: how clear the cut is depends on noise and sharpness too.
+    @cached_property
+    def written(self) -> float:
+        """Share of the images in whose air letters, markers or labels stand."""
+        return float(np.mean([part.marks > WRITTEN for part in self.parts]))
+
+    @property
+    def air(self) -> bool:
+        """Whether air is told from anatomy: where most images show some (breasts do, chests do not).
+
+        The reference decides for all scanners.
         """
-        return bool(np.median([r.clearness for r in self.parts]) >= CLEAR)
+        return self.showing >= MOST
 
     @cached_property
     def _taken(self) -> dict[bool, Views]:
@@ -102,10 +133,9 @@ class Described(tuple[Sample, ...]):
             self._taken[air] = take_views(self, self.parts, air)
         return self._taken[air]
 
-    @cached_property
-    def looks(self) -> Floats:
+    def looks_with(self, air: bool) -> Floats:
         """What the gate knows images by, shape (n, `isotone.look.SIZE` + 1)."""
-        return np.stack([look(s, parts) for s, parts in zip(self, self.parts, strict=True)])
+        return np.stack([look(s, parts.split(air)) for s, parts in zip(self, self.parts, strict=True)])
 
     @property
     def views(self) -> Views:
@@ -118,9 +148,11 @@ def described(samples: Sequence[Sample]) -> Described:
     return samples if isinstance(samples, Described) else Described(samples)
 
 
-def air_share(views: Views) -> float:
-    """Share of the pooled mass that air gets: that of the cells of the layout which it fills."""
-    return float(np.clip(1 - views.structure[:, -GRID * GRID // 2 :].mean(), 0.02, 0.9))
+def air_share(ours: Views, reference: Views) -> float:
+    """Share of either pool that air gets: that of the reference's layout which it fills; 0 where a side shows none."""
+    if min(np.mean(~np.isnan(views.air[:, 0])) for views in (ours, reference)) < FEWEST:
+        return 0.0
+    return float(np.clip(1 - np.nanmean(reference.structure[:, -GRID * GRID // 2 :]), 0.02, 0.9))
 
 
 Place = tuple[float, float]
@@ -129,7 +161,7 @@ Place = tuple[float, float]
 
 def cropped(sample: Sample, part: Regions, share: float, place: Place) -> Sample:
     """The window of `share` of each side whose middle is nearest to a place."""
-    inside = part.foreground | part.background
+    inside = part.picture
     spans = []
     for axis, towards in enumerate(place):
         extent = np.flatnonzero(inside.any(1 - axis))
@@ -142,7 +174,7 @@ def cropped(sample: Sample, part: Regions, share: float, place: Place) -> Sample
         start = int(np.clip(middle - length // 2, first, max(first, last - length)))
         spans.append(slice(start, start + length))
     window = tuple(spans)
-    return replace(sample, pixels=sample.pixels[window], valid=sample.valid[window])
+    return replace(sample, pixels=sample.pixels[window], valid=part.picture[window])
 
 
 def windowed(

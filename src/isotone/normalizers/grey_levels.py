@@ -13,6 +13,7 @@ from isotone.data.sample import SIZE, TakeSample
 from isotone.errors import IsotoneError, RadiographError
 from isotone.foreground import regions
 from isotone.imaging.radiograph import Radiograph
+from isotone.views import MOST
 
 Floats = NDArray[np.float64]
 
@@ -108,13 +109,52 @@ class GreyLevels:
         return np.asarray(low + (rank - np.floor(rank)) * (high - low))
 
 
-def foreground_of(radiograph: Radiograph) -> GreyLevels:
-    """The grey levels of the anatomy in an image, air and collimation left out, on every k-th pixel.
+class Anatomy:
+    """The grey levels that a baseline looks at in an image: those of the anatomy, by the air rule of the fit.
 
-    Raises
-    ------
-    RadiographError
-        E_EMPTY_IMAGE: fewer than two grey levels.
+    Air is left out where most images of the reference show some (`isotone.views.MOST`), as in `isotone.scanner`; else,
+    and always without `foreground`, all pixels count, collimation and marks apart.
+
+    Parameters
+    ----------
+    foreground : bool
+        False: all pixels but padding, whatever they show.
     """
-    mask = regions(TakeSample()(radiograph)).foreground
-    return GreyLevels.of(radiograph.decimated(SIZE), mask)
+
+    def __init__(self, foreground: bool) -> None:
+        self.foreground = foreground
+        self.air = False
+
+    def learned(self, reference: Iterable[Radiograph]) -> list[GreyLevels]:
+        """Decide by the images of the reference, and give theirs.
+
+        Raises
+        ------
+        RadiographError
+            E_EMPTY_IMAGE: fewer than two grey levels.
+        """
+        if not self.foreground:
+            return [GreyLevels.of(radiograph) for radiograph in reference]
+        both = [_both(radiograph) for radiograph in reference]
+        self.air = bool(both) and float(np.mean([air for *_, air in both])) >= MOST
+        return [anatomy if self.air else picture for anatomy, picture, _ in both]
+
+    def of(self, radiograph: Radiograph) -> GreyLevels:
+        """Those of an image to transform.
+
+        Raises
+        ------
+        RadiographError
+            E_EMPTY_IMAGE: fewer than two grey levels.
+        """
+        if not self.foreground:
+            return GreyLevels.of(radiograph)
+        anatomy, picture, _ = _both(radiograph)
+        return anatomy if self.air else picture
+
+
+def _both(radiograph: Radiograph) -> tuple[GreyLevels, GreyLevels, bool]:
+    """Of the anatomy and of the picture, on every k-th pixel, and whether the image shows air."""
+    parts, small = regions(TakeSample()(radiograph)), radiograph.decimated(SIZE)
+    anatomy, picture = (GreyLevels.of(small, mask) for mask in (parts.foreground, parts.picture))
+    return anatomy, picture, bool(parts.background.any())

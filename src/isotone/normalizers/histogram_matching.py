@@ -9,7 +9,7 @@ import numpy as np
 
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
-from isotone.normalizers.grey_levels import GreyLevels, foreground_of
+from isotone.normalizers.grey_levels import Anatomy, GreyLevels
 
 
 class HistogramMatching:
@@ -21,12 +21,13 @@ class HistogramMatching:
     Parameters
     ----------
     foreground : bool
-        Match the pixels of the foreground alone; those outside go through the same curve, led straight to
-        black and white beyond the foreground's ends. False: all pixels, padding excluded.
+        Match the pixels of the anatomy alone, where most images of the reference show air beside it (the rule of the
+        fit); those outside go through the same curve, led straight to black and white beyond the anatomy's ends.
+        False: all pixels, padding excluded.
     """
 
     def __init__(self, *, foreground: bool = True) -> None:
-        self.foreground = foreground
+        self._looked_at = Anatomy(foreground)
         self.name = "histogram-matching" if foreground else "histogram-matching-all-pixels"
 
     def fit(self, reference: Iterable[Radiograph]) -> Self:
@@ -37,7 +38,7 @@ class HistogramMatching:
         IsotoneError
             E_DATA: no image.
         """
-        self.reference = GreyLevels.pooled(self._levels(radiograph) for radiograph in reference)
+        self.reference = GreyLevels.pooled(self._looked_at.learned(reference))
         return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
@@ -52,11 +53,8 @@ class HistogramMatching:
         """
         if not hasattr(self, "reference"):
             raise IsotoneError("E_USAGE", f"{self.name} is not fitted", next_step="Call fit(reference) first.")
-        levels = self._levels(radiograph)
+        levels = self._looked_at.of(radiograph)
         matched = np.interp(levels.cumulative, self.reference.cumulative, self.reference.values)
         x = np.concatenate([[-1e-9], levels.values, [1 + 1e-9]])
         y = np.concatenate([[0.0], matched, [1.0]])
         return radiograph.map_tone(lambda tone: np.interp(tone, x, y))
-
-    def _levels(self, radiograph: Radiograph) -> GreyLevels:
-        return foreground_of(radiograph) if self.foreground else GreyLevels.of(radiograph)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
-from isotone.normalizers.grey_levels import GreyLevels, foreground_of
+from isotone.normalizers.grey_levels import Anatomy
 
 Floats = NDArray[np.float64]
 
@@ -29,13 +29,14 @@ class Nyul:
     Parameters
     ----------
     foreground : bool
-        Landmarks of the foreground alone; False: of all pixels, padding excluded.
+        Landmarks of the anatomy alone, where most images of the reference show air beside it (the rule of the fit);
+        False: of all pixels, padding excluded.
     """
 
     name = "nyul"
 
     def __init__(self, *, foreground: bool = True) -> None:
-        self.foreground = foreground
+        self._looked_at = Anatomy(foreground)
 
     def fit(self, reference: Iterable[Radiograph]) -> Self:
         """Average the landmarks of the reference images.
@@ -45,7 +46,7 @@ class Nyul:
         IsotoneError
             E_DATA: no image.
         """
-        landmarks = np.array([self._landmarks(radiograph) for radiograph in reference])
+        landmarks = np.array([levels.percentiles(LANDMARKS) for levels in self._looked_at.learned(reference)])
         if not len(landmarks):
             raise IsotoneError("E_DATA", "no reference image to fit on")
         low, high = landmarks[:, :1], landmarks[:, -1:]
@@ -68,16 +69,12 @@ class Nyul:
         """
         if not hasattr(self, "standard"):
             raise IsotoneError("E_USAGE", "nyul is not fitted", next_step="Call fit(reference) first.")
-        x, index = np.unique(self._landmarks(radiograph), return_inverse=True)
+        x, index = np.unique(self._looked_at.of(radiograph).percentiles(LANDMARKS), return_inverse=True)
         # Landmarks that coincide (a large background) share the mean of their standard values.
         y = np.bincount(index, self.standard) / np.bincount(index)
         if len(x) < 2:
             x, y = np.append(x, x[0] + 1), np.append(y, y[0] + 1)
         return radiograph.map_tone(lambda tone: _lines(tone, x, y))
-
-    def _landmarks(self, radiograph: Radiograph) -> Floats:
-        levels = foreground_of(radiograph) if self.foreground else GreyLevels.of(radiograph)
-        return levels.percentiles(LANDMARKS)
 
 
 def _lines(values: Floats, x: Floats, y: Floats) -> Floats:

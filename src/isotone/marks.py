@@ -1,0 +1,141 @@
+"""What in an image is no picture: collimation, shutters, frames, labels and burnt-in marks.
+
+Two kinds are found, both by the order of grey levels and by place alone, so that every increasing response leaves the
+same pixels: plateaus of exactly one value that end abruptly, wherever they lie; and strips along the borders whose grey
+levels do not overlap with those of the rest, which noise and JPEG leave as they are. A picture's own plateaus, air or
+what a response clipped, run out into neighbouring grey levels, and stay.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+SMALLEST = 0.002
+"""Share of the image that the inside of a plateau (pixels whose eight neighbours have their value) has at least."""
+FEWEST = 6
+"""Pixels that it has at least."""
+ABRUPT = 0.15
+"""How far, in ranks of the picture from 0 to 1, a mark lies from what is beside it, in the median along its rim."""
+BETWEEN = 0.01
+"""Share of the picture whose grey levels lie between the two: air of few levels has none there."""
+HOLE = 0.05
+"""Share of the image up to which what a mark encloses (the letters on a label) is taken for part of it."""
+LEVELS = 128
+"""Thresholds that are tried for strips, evenly spaced in area."""
+FULL = 0.97
+"""Share of a row or column that lies beyond the threshold, where it is part of a strip."""
+LEAK = 0.01
+"""Share of the rest that may lie there too."""
+WIDEST = 0.6
+"""Share of a side that strips may take."""
+SQUARE = np.ones((3, 3), bool)
+
+
+def picture(pixels: NDArray[np.uint16], valid: Mask) -> Mask:
+    """What is left of an image without its marks.
+
+    Parameters
+    ----------
+    pixels : uint16 array of shape (h, w)
+    valid : bool array of shape (h, w)
+        False where the file declares padding.
+
+    Returns
+    -------
+    bool array of shape (h, w)
+        `valid` itself where nearly nothing would be left.
+    """
+    inside = valid & ~plateaus(pixels, valid)
+    inside &= within_strips(pixels, inside)
+    return inside if inside.sum() > 0.1 * valid.sum() else valid.copy()
+
+
+def plateaus(pixels: NDArray[np.uint16], valid: Mask) -> Mask:
+    """Pieces of exactly one value whose neighbours are far away in rank, and what they enclose."""
+    marks = np.zeros(pixels.shape, bool)
+    alike = ndimage.minimum_filter(pixels, 3, mode="nearest") == ndimage.maximum_filter(pixels, 3, mode="nearest")
+    cores, count = ndimage.label(alike & valid)
+    sizes = np.bincount(cores.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    large = np.flatnonzero(sizes >= max(FEWEST, SMALLEST * pixels.size))
+    if not len(large):
+        return marks
+    flat = ndimage.binary_dilation(np.isin(cores, large), SQUARE)
+    ordered = np.sort(pixels[valid & ~flat])
+    boxes = ndimage.find_objects(cores)
+    for number in large:
+        box = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in boxes[number - 1])
+        own = ndimage.binary_dilation(cores[box] == number, SQUARE)
+        rim = ndimage.binary_dilation(own, SQUARE) & ~own & valid[box]
+        if rim.any() and _abrupt(ordered, pixels[box][own][0], pixels[box][rim]):
+            alike = ndimage.label(pixels == pixels[box][own][0], SQUARE)[0]  # with its tips, too thin for an inside
+            marks |= alike == alike[box][own][0]
+    return _filled(marks) if marks.any() else marks
+
+
+def _abrupt(ordered: NDArray[np.uint16], level: np.uint16, beside: NDArray[np.uint16]) -> bool:
+    """Whether a plateau lies far from what is beside it: in rank, and not because pixels share few grey levels."""
+    if not len(ordered):
+        return True
+    low, high = np.minimum(beside, level), np.maximum(beside, level)
+    edges = [np.searchsorted(ordered, values, side) for values in (low, high) for side in ("left", "right")]
+    apart, between = (edges[2] + edges[3] - edges[0] - edges[1]) / 2, (edges[2] - edges[1]).clip(0)
+    return bool(np.median(apart) > ABRUPT * len(ordered) and np.median(between) > BETWEEN * len(ordered))
+
+
+def _filled(marks: Mask) -> Mask:
+    holes, count = ndimage.label(~marks)
+    sizes = np.bincount(holes.ravel(), minlength=count + 1)
+    small = sizes < HOLE * marks.size
+    small[0] = False
+    return np.asarray(marks | small[holes])
+
+
+def within_strips(pixels: NDArray[np.uint16], inside: Mask) -> Mask:
+    """True between the widest strips, on any of the four sides, darker or brighter than (nearly) all the rest."""
+    kept = np.ones(pixels.shape, bool)
+    if not inside.any():
+        return kept
+    cuts = np.unique(np.quantile(pixels[inside], np.arange(1, LEVELS) / LEVELS, method="lower"))
+    level = np.searchsorted(cuts, pixels)
+    boxes = [_clear_of_strips(side, inside) for side in (level, len(cuts) - level)]
+    box = min(boxes, key=lambda box: pixels[box].size)
+    kept[:] = False
+    kept[box] = True
+    return kept
+
+
+def _clear_of_strips(level: NDArray[np.intp], inside: Mask) -> tuple[slice, slice]:
+    """The smallest box between strips of low levels that are nowhere in it."""
+    height, width = level.shape
+    low = np.where(inside, level, -1)
+    rows = np.sort(low, axis=1)[:, int(FULL * (width - 1))]
+    columns = np.sort(low, axis=0)[int(FULL * (height - 1))]
+    reached = [np.maximum.accumulate(line) for line in (rows, rows[::-1], columns, columns[::-1])]
+    whole = best = (slice(0, height), slice(0, width))
+    smallest = level.size
+    for threshold in np.unique(np.concatenate(reached)):
+        top, bottom, left, right = (int(np.searchsorted(line, threshold, "right")) for line in reached)
+        if top + bottom > WIDEST * height or left + right > WIDEST * width:
+            break
+        box = (slice(top, height - bottom), slice(left, width - right))
+        if level[box].size < smallest and _apart(level, inside, box, int(threshold)):
+            best, smallest = box, level[box].size
+    return best if smallest < level.size else whole
+
+
+def _apart(level: NDArray[np.intp], inside: Mask, box: tuple[slice, slice], threshold: int) -> bool:
+    """Whether nearly nothing in the box is as low as the strips, not even where it begins."""
+    own = level[box][inside[box]]
+    if not len(own) or np.mean(own <= threshold) > LEAK:
+        return False
+    begins = np.ones(level[box].shape, bool)
+    sides = zip(box, level.shape, strict=True)
+    begins[tuple(slice(int(s.start > 0), s.stop - s.start - int(s.stop < n)) for s, n in sides)] = False
+    edge = level[box][begins & inside[box]]
+    return bool(len(edge)) and float(np.mean(own < np.median(edge))) > ABRUPT
