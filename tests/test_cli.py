@@ -134,6 +134,19 @@ def test_a_file_name_that_the_console_cannot_show_stops_no_command(
     assert len(pd.read_csv(tmp_path / "out" / "curves.csv")) == 2
 
 
+def test_what_is_noted_of_a_manifest_is_one_plain_line_in_every_command(
+    cohort: Path, harmonizer: Path, tmp_path: Path
+) -> None:
+    image = cohort.parent / "src" / "0.png"
+    (tmp_path / "m.csv").write_text(f"path,domain,Patient ID\n{image},src,p\n")
+    for arguments in (["inspect"], ["check", harmonizer], ["apply", harmonizer], ["restore"]):
+        output = ["-o", tmp_path / arguments[0]] if arguments[0] in ("apply", "restore") else []
+        command = [*COMMAND, *map(str, [*arguments, tmp_path / "m.csv", *output, "--quiet"])]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
+        assert said.count(f"isotone: {tmp_path / 'm.csv'}: column 'Patient ID' is read as 'patient_id'") == 1
+        assert all(line.startswith("isotone: ") for line in said)
+
+
 def test_files_without_header_need_a_domain(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
     folder = cohort.parent / "src"
     refused = run("apply", harmonizer, folder, "-o", tmp_path / "a", "--workers", 1)

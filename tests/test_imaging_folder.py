@@ -32,6 +32,23 @@ def test_a_dicom_file_is_found_whatever_its_name_and_its_header_is_read(tmp_path
     assert (row.domain, row.patient_id) == ("HOLOGIC, Inc. Selenia Dimensions", "P-1")
 
 
+@pytest.mark.parametrize("name", ["a.bmp", "a.JP2", "a.webp", "a.gif", "a.dcm.gz", "a.png.gz"])
+def test_an_image_of_a_format_that_is_not_read_is_refused_by_name_and_not_counted_as_none(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x1f\x8bBM" * 100)
+    (tmp_path / "table.csv.gz").write_bytes(b"\x1f\x8b" * 100)
+    write(radiograph(), tmp_path / "b.dcm")
+    left_out: list[Path] = []
+    refused, read = inspect([tmp_path], workers=0, left_out=left_out.append)
+    assert (refused.error.code, read.error) == ("E_NOT_DICOM", None)
+    assert [path.name for path in left_out] == ["table.csv.gz"]
+
+
+def test_a_dicom_file_that_is_called_gzipped_but_is_not_is_read(tmp_path):
+    write(radiograph(), tmp_path / "a.dcm.gz")
+    (finding,) = inspect([tmp_path], workers=0)
+    assert finding.error is None
+
+
 def test_what_is_no_image_by_name_and_content_is_left_alone(tmp_path):
     for name in ("notes.txt", "curves.csv", "1.2.3", "short.bin"):
         (tmp_path / name).write_bytes(b"no image" * (30 if name == "1.2.3" else 1))

@@ -15,7 +15,7 @@ def installing(extra: str) -> str:
 
 
 NEXT_STEP = {
-    "E_NOT_DICOM": "Check that the file is a DICOM file.",
+    "E_NOT_DICOM": "Give a DICOM file, or a greyscale PNG, TIFF or JPEG; unpack archives first.",
     "E_TRUNCATED": "Fetch the file again: it is incomplete.",
     "E_GEOMETRY": "Fetch the file again: its header and its pixel data disagree, or it is too large.",
     "E_BOMB": "Decompress the file with a tool you trust, if you trust its origin.",

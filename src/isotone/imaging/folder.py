@@ -13,8 +13,8 @@ from isotone.imaging.regular import open_regular
 
 SUFFIXES = {".dcm", ".dicom", ".ima", "", *RASTER_SUFFIXES}
 """What images are called, in lower case; DICOM files often have no suffix."""
-
-
+UNREAD_SUFFIXES = {".bmp", ".gif", ".webp", ".jp2", ".j2k", ".jxl", ".pgm"}
+"""Suffixes of images in formats that are not read: refused by name, so that none is missing in silence."""
 GIT = ".git"
 
 
@@ -32,11 +32,18 @@ def images_in(folder: Path, left_out: Callable[[Path], object] = lambda path: No
         subfolders[:] = sorted(name for name in subfolders if name != GIT)
         yield from (path for name in subfolders if _leads_out(path := Path(above, name), folder))
         for path in (Path(above, name) for name in sorted(names)):
-            if path.suffix.lower() in SUFFIXES or _is_dicom(path):
+            if path.suffix.lower() in SUFFIXES or is_unread_image(path) or _is_dicom(path):
                 yield path
             else:
                 left_out(path)
     yield from closed
+
+
+def is_unread_image(path: Path) -> bool:
+    """Whether a name says that a file is an image of a format that is not read, or one within gzip (``a.dcm.gz``)."""
+    suffix = path.suffix.lower()
+    packed = suffix == ".gz" and Path(path.stem).suffix.lower() in SUFFIXES - {""}
+    return packed or suffix in UNREAD_SUFFIXES
 
 
 def _leads_out(path: Path, folder: Path) -> bool:

@@ -3,7 +3,8 @@
 This is the one place that decides. By its name and first bytes: what no suffix calls an image and what does not begin
 as DICOM does; what macOS writes beside a file (``._IM1``). By its header: a DICOM object without pixel data whose SOP
 class is none of images (presentation states, structured reports, DICOMDIR, documents, plans). An object of an image's
-class without pixel data, a ``.dcm`` file that is not DICOM and a PNG that is not PNG are damaged images.
+class without pixel data, a ``.dcm`` file that is not DICOM and a PNG that is not PNG are damaged images; and what is
+named like an image of another format is refused too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
 from isotone.errors import IsotoneError
+from isotone.imaging.folder import is_unread_image
 from isotone.imaging.part10 import open_part10
 
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
@@ -33,7 +35,7 @@ def is_no_image(path: Path, error: IsotoneError) -> bool:
     if error.code in ("E_NOT_DICOM", "E_RASTER") and path.name.startswith("._"):
         return True
     if error.code == "E_NOT_DICOM":
-        return path.suffix.lower() not in DICOM_SUFFIXES
+        return path.suffix.lower() not in DICOM_SUFFIXES and not is_unread_image(path)
     return error.code == "E_NO_PIXELS" and _is_other_object(path)
 
 
