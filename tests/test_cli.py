@@ -134,6 +134,7 @@ def test_a_file_name_that_the_console_cannot_show_stops_no_command(
     assert len(pd.read_csv(tmp_path / "out" / "curves.csv")) == 2
 
 
+@pytest.mark.slow  # four processes
 def test_what_is_noted_of_a_manifest_is_one_plain_line_in_every_command(
     cohort: Path, harmonizer: Path, tmp_path: Path
 ) -> None:
