@@ -212,3 +212,30 @@ def test_numbers_and_types_that_go_in_come_out() -> None:
     assert isinstance(curve(0.25), float)
     assert curve(np.array([0, 1])).dtype == np.float64
     np.testing.assert_array_equal(curve(np.array([-1.0, 2.0])), [0, 1])
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        *[np.array([0, 200], dtype) for dtype in (np.uint8, np.uint16, np.int16, np.float32, np.float64)],
+        *[200, 200.0, -3, [0, 2], np.array([-1, 0]), np.array([0.5j]), np.array(["0.5"]), None],
+    ],
+)
+def test_values_on_another_scale_are_refused_and_not_clipped(levels: object) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        ToneCurve([0.4])(levels)  # type: ignore[type-var]
+
+
+def test_a_tensor_of_integers_is_refused() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        ToneCurve([0.4])(torch.tensor([0, 1]))
+    assert ToneCurve([0.4])(torch.tensor([0.5])).item() == pytest.approx(0.6)
+
+
+def test_black_and_white_may_be_integers_and_rounding_errors_are_clipped() -> None:
+    curve = ToneCurve([0.4])
+    assert curve(1) == 1.0
+    np.testing.assert_array_equal(curve(np.array([0, 1])), [0.0, 1.0])
+    np.testing.assert_array_equal(curve(np.array([-1e-9, 1 + 1e-9])), [0.0, 1.0])
+    assert curve(np.array([])).size == 0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isotone.errors import ModelError
-from isotone.stages import STAGES, Affine, Floats, InverseStep, Knots, Stage, Step, as_floating
+from isotone.stages import STAGES, Affine, Floats, InverseStep, Knots, Stage, Step, as_floating, refuse_other_scales
 
 A = TypeVar("A")
 
@@ -94,10 +94,16 @@ class ToneCurve:
         return tuple(s.alpha for s in self.stages if isinstance(s, Step | InverseStep))
 
     def __call__(self, x: A) -> A:
-        """Apply the curve to an array, tensor or number; what lies outside [0, 1] is clipped first.
+        """Apply the curve to an array, tensor or number; what lies a little outside [0, 1] is clipped first.
 
-        The type and the floating dtype that went in come out; integers become float64.
+        The type and the floating dtype that went in come out; the integers 0 and 1 become float64.
+
+        Raises
+        ------
+        ValueError
+            Other integers, or NumPy floats below -1 or above 2: stored values, or grey levels up to 255, perhaps.
         """
+        refuse_other_scales(x)
         y: Any = as_floating(x).clip(0, 1)
         for stage in self.stages:
             y = stage(y)

@@ -164,5 +164,24 @@ def as_floating(x: Any) -> Any:
     return x
 
 
+def refuse_other_scales(x: Any) -> None:
+    """Refuse what is not on the scale of a curve, 0 to 1, and would be clipped to it.
+
+    Raises
+    ------
+    ValueError
+        Integers other than 0 and 1, floats below -1 or above 2, a tensor of integers, or no real numbers.
+    """
+    tensor = getattr(x, "is_floating_point", None)
+    if callable(tensor) and hasattr(x, "device"):
+        fits = bool(tensor())
+    else:
+        array = np.asarray(x)
+        slack = 1 if array.dtype.kind == "f" else 0
+        fits = array.dtype.kind in "fiub" and not (array.size and (array.max() > 1 + slack or array.min() < -slack))
+    if not fits:
+        raise ValueError("a curve maps grey levels from 0 to 1: divide by the largest possible value first")
+
+
 def _ordered(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     return np.minimum(a, b), np.maximum(a, b)
