@@ -109,3 +109,15 @@ def test_pixel_data_that_do_not_tell_what_they_are_are_refused_with_advice(tmp_p
             read(path)
         assert refused.value.code == "E_CODEC"
         assert "TransferSyntaxUID" in refused.value.next_step
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+@pytest.mark.parametrize("name", ["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg-2000"])
+def test_a_frame_of_8_bits_in_an_image_of_more_is_read_as_it_is_and_said(tmp_path, name, bits):
+    ds = encoded(radiograph(bits=8), (LOSSLESS | LOSSY)[name])
+    right = read_radiograph(write(ds, tmp_path / "right.dcm")).stored
+    if bits > 8:
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, bits, bits - 1
+    path = write(ds, tmp_path / "a.dcm")
+    np.testing.assert_array_equal(read_radiograph(path).stored, right)
+    assert read_header(path).codes == (("W_PRECISION",) if bits > 8 else ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +105,7 @@ def read_layout(file: Part10File) -> Layout:
             "E_GEOMETRY", f"{bits} bits stored in {allocated}, high bit {high_bit}, is no greyscale image", file=path
         )
     layout = Layout(rows, columns, allocated, bits, high_bit, representation == 1, syntax)
+    _check_precision(file, layout)
     _check_length(file, layout, frames=_integer(header, "NumberOfFrames", path, default=1) or 1)
     return layout
 
@@ -156,6 +158,16 @@ def _integer(header: Dataset, keyword: str, path: Path, default: int | None = No
     except Exception:  # pydicom raises many types for malformed numbers
         step = f"Fetch the file again, or put the right {keyword} into its header."
         raise RadiographError("E_GEOMETRY", f"{keyword} is missing or no number", file=path, next_step=step) from None
+
+
+def _check_precision(file: Part10File, layout: Layout) -> None:
+    """Say that a frame of 8 bits is an image of more: it will be dark, and one of both is wrong."""
+    codec = CODECS.get(layout.syntax)
+    if codec is None or codec.size is None or not codec.marked or layout.bits <= 8:
+        return
+    with suppress(ValueError):  # what is damaged is refused when it is decoded
+        if codec.size(file.start_of_frame(HEADER)).precision <= 8:
+            file.codes.append("W_PRECISION")
 
 
 def _check_length(file: Part10File, layout: Layout, frames: int) -> None:

@@ -25,6 +25,7 @@ WARNINGS = {
     "W_PADDING": "PixelPaddingValue is not a possible stored value and was ignored",
     "W_POLARITY": "PresentationLUTShape contradicts the photometric interpretation and was followed",
     "W_PREAMBLE": "the preamble is that of a program or archive",
+    "W_PRECISION": "the compressed frame has 8 bits, though BitsStored says more; its values were read as they are",
     "W_RGB": "equal channels, or an opaque alpha channel, were read as one",
     "W_SIGN": "negative values lack the sign in their upper bits, and were read by the bits of BitsStored",
     "W_TABLE": "a VOI LUT states a depth that its entries do not have; its largest entry is shown white",
