@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from isotone.models.classifier import Classifier
 
 INTERRUPTED = 130
+RESUMED = ("apply", "restore", "train", "fit", "reproduce", "demo")
+"""Commands that keep what an interrupted run has done; of `fit`, the networks of gdce."""
 EXTRAS = {
     **dict.fromkeys(("torch", "safetensors", "sklearn", "skimage", "jinja2", "markupsafe", "pyarrow"), "train"),
     "tensorboard": "tensorboard",
@@ -85,7 +87,8 @@ class Commands(TyperGroup):
             complain(missing(package))
             raise typer.Exit(IsotoneError.exit_code) from None
         except KeyboardInterrupt as error:
-            print("isotone: interrupted; the same command goes on from here", file=sys.stderr)
+            again = "goes on from here" if ctx.invoked_subcommand in RESUMED else "begins anew"
+            print(f"isotone: interrupted; the same command {again}", file=sys.stderr)
             raise typer.Exit(getattr(error, "exit_code", INTERRUPTED)) from None
 
 
