@@ -25,6 +25,8 @@ LEVELS = 128
 """How many level sets of an image are looked at, evenly spaced in area."""
 CLEAR = 0.2
 """Clearness from which what is dark along the border may be air; docs/results_strangers.md has that of each anatomy."""
+SURE = 0.6
+"""Clearness from which air may be told by noise alone; noisy anatomy that fades towards the border has less."""
 SLACK = 1.25
 """How much longer than the best level set's boundary the one may be that is taken in the end."""
 CROWDED = 0.25
@@ -156,7 +158,7 @@ def _air(image: _Image, inside: Mask, slack: float, *, marked: bool = False) -> 
     clearness = _clearness(background, anatomy)
     if clearness < CLEAR:
         return replace(nothing, clearness=clearness)
-    if not _featureless(image.pixels, background, image.picture):
+    if not _featureless(image.pixels, background, image.picture, noise=clearness >= SURE):
         return nothing
     return Regions(anatomy, background, inside, clearness)
 
@@ -203,14 +205,16 @@ def _outline(background: Mask, anatomy: Mask) -> int:
     return int(sum(each.sum() for each in divided))
 
 
-def _featureless(pixels: NDArray[np.uint16], background: Mask, inside: Mask) -> bool:
-    """Whether it holds few of the picture's grey levels, or its ranks are noise."""
+def _featureless(pixels: NDArray[np.uint16], background: Mask, inside: Mask, *, noise: bool) -> bool:
+    """Whether it holds few of the picture's grey levels or, where that may count, its ranks are noise."""
     counts, present = (np.bincount(pixels[part], minlength=2**16) for part in (background, inside))
     up_to = np.cumsum(counts)
     size = int(up_to[-1])
     usual = (up_to > FRAYED * size) & (up_to - counts < (1 - FRAYED) * size)
     if np.count_nonzero(counts[usual]) <= FEATURELESS * np.count_nonzero(present):
         return True
+    if not noise:
+        return False
     ranks = ((up_to - counts / 2) / size)[pixels]
     near, far = (_step(ranks, background, lag) for lag in (1, max(3, max(pixels.shape) // DISTANT)))
     return far <= NOISE * near
