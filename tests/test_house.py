@@ -148,3 +148,9 @@ def test_help_loads_neither_torch_nor_numpy() -> None:
 def test_modules_are_short(name: str) -> None:
     """At most 400 lines: a longer one holds two ideas."""
     assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_the_map_of_the_house_names_every_file_of_the_root_and_of_the_rooms_that_read() -> None:
+    drawn = (SRC.parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
+    files = [path.name for folder in (SRC, SRC / "imaging", SRC / "data") for path in folder.glob("[a-z]*.py")]
+    assert [name for name in files if f"{name}`" not in drawn] == []
