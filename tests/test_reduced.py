@@ -16,11 +16,12 @@ from harmonizers import REFERENCE
 from isotone.apply import apply
 from isotone.data.manifest import Manifest
 from isotone.errors import RadiographError
-from isotone.export.plan import plan
+from isotone.export.plan import Inputs, plan
 from isotone.export.reduced import AGREED, FINER, TRIED, WORTH, Trial, agreed, to_try
 from isotone.gate import Gate
 from isotone.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom import read_dicom, read_dicom_reduced
+from isotone.journal import open_journal
 from isotone.look import SIZE
 from isotone.models.gdce import GDCE, gdce_curve
 from isotone.models.gdce_mapper import GDCEMapper
@@ -184,17 +185,22 @@ def test_images_that_were_read_reduced_are_not_compared_with_the_fit_and_that_is
     assert [line.split(" images")[0] for line in report.warnings] == [f"W_NO_LOOK: {WORTH * TRIED}"]
 
 
+def jobs_for(paths, output):
+    with open_journal(output, {}) as journal:
+        return plan(Inputs(Manifest.from_paths(paths), output), (REFERENCE,), "gsps", journal)
+
+
 def test_few_images_are_decoded_whole_without_a_trial(harmonizer, tmp_path):
     paths = write_many(tmp_path / "in", noise=0)
     paths.pop().unlink()
-    jobs = plan(Manifest.from_paths([tmp_path / "in"]), tmp_path / "out", (REFERENCE,), "gsps")
+    jobs = jobs_for([tmp_path / "in"], tmp_path / "out")
     assert to_try(harmonizer, jobs) == []
     assert len(to_try(harmonizer, [*jobs, jobs[0]])) == TRIED
 
 
 def test_the_smallest_image_is_read_at_which_all_that_were_tried_agree(harmonizer, tmp_path):
     paths = write_many(tmp_path / "in", noise=0)
-    first, second = plan(Manifest.from_paths(paths[:2]), tmp_path / "out", (REFERENCE,), "gsps")
+    first, second = jobs_for(paths[:2], tmp_path / "out")
     changes = Trial(harmonizer)(first)
     assert list(changes) == list(FINER)
     assert max(changes.values()) < AGREED

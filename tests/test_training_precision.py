@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from isotone.models import forward
 from isotone.models.classifier import Classifier
 from isotone.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.training.precision import Steps
@@ -35,14 +36,15 @@ def test_training_is_in_the_precision_asked_for_and_validation_in_full(
     monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     seen: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
-    plain = Classifier.logits
+    plain = forward._called
 
-    def spy(self: Classifier, grey: torch.Tensor) -> torch.Tensor:
-        logits = plain(self, grey)
-        seen[self.module.training].add(logits.dtype)
+    def spy(module: nn.Module, images: torch.Tensor) -> object:
+        logits = plain(module, images)
+        assert isinstance(logits, torch.Tensor)
+        seen[module.training].add(logits.dtype)
         return logits
 
-    monkeypatch.setattr(Classifier, "logits", spy)
+    monkeypatch.setattr(forward, "_called", spy)
     settings = SETTINGS.model_copy(update={"epochs": 1, "precision": precision})
     fit_classifier(draw_samples(40), draw_samples(20, seed=1), settings, quiet=True)
     assert seen == {True: {torch.bfloat16 if precision == "mixed" else torch.float32}, False: {torch.float32}}
