@@ -57,7 +57,7 @@ def main() -> None:
             "split": lambda: with_splits(manifest),
             "rows": lambda: list(manifest),
         }
-        times = {name: [] for name in jobs}
+        times: dict[str, list[float]] = {name: [] for name in jobs}
         for _ in range(given.rounds):
             for name, work in jobs.items():
                 times[name].append(seconds(work))

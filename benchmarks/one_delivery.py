@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def with_gate(harmonizer: ToneCurveHarmonizer, domain: str, path: Path) -> ToneC
 
 
 def main() -> None:
-    path, output, deliver = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    path, output = Path(sys.argv[1]), Path(sys.argv[2])
+    deliver: Any = sys.argv[3]
     output.mkdir(exist_ok=True)
     (output / JOURNAL).touch()
     delivery = Delivery(with_gate(scanner_harmonizer("any", curve=CURVE), "any", path), output, deliver)
