@@ -25,8 +25,9 @@ LEVELS = 128
 """How many level sets of an image are looked at, evenly spaced in area."""
 CLEAR = 0.2
 """Clearness from which what is dark along the border may be air; docs/results_strangers.md has that of each anatomy."""
-SURE = 0.6
-"""Clearness from which air may be told by noise alone; noisy anatomy that fades towards the border has less."""
+SURE = 0.5
+"""Clearness from which air may be told by noise alone: a disc in the image has 0.5. Noisy anatomy that fades towards
+the border has less."""
 SLACK = 1.25
 """How much longer than the best level set's boundary the one may be that is taken in the end."""
 CROWDED = 0.25
