@@ -222,7 +222,8 @@ def fitted(source: list[Sample], reference: list[Sample]) -> tuple[Any, dict[str
     theirs, ours = described(reference), described(source)
     odd = odd_images(ours.views_with(theirs.air), theirs, 0)
     if odd.any():
-        ours = described([s for s, out in zip(ours, odd, strict=True) if not out])
+        ours = ours.only(~odd)
+    ours, theirs = ours.comparable(theirs.air), theirs.comparable(theirs.air)
     level, settings = learned(theirs.views, 0), ScannerSettings(resamples=0)
     fit = fit_scanner(ours, theirs, level=level, settings=settings)
     presets = find_presets(ours, theirs, fit, level, None, settings, 0)

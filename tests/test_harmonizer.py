@@ -13,6 +13,8 @@ from PIL import Image
 
 from discs import Brightness
 from isotone.curves import ToneCurve
+from isotone.data.cohorts.phantom_anatomy import Anatomy, draw_breast
+from isotone.data.cohorts.phantom_scanners import reference_presentation
 from isotone.data.manifest import Manifest
 from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
 from isotone.harmonizer import ToneCurveHarmonizer
@@ -86,6 +88,23 @@ def test_an_odd_image_among_many_is_left_out_of_the_fit_and_that_is_said(
     assert [w.split()[0] for w in again.notes["src"]["warnings"] if w not in fitted.notes["src"]["warnings"]] == [
         "W_ODD"
     ]
+
+
+def test_images_without_air_beside_others_that_show_some_are_counted_and_left_out(tmp_path: Path) -> None:
+    rows = []
+    for number in range(16):
+        rng, domain = np.random.default_rng(number), "ref" if number < 8 else "src"
+        field = 70.0 if number in (6, 13, 14) else 240.0
+        shown = reference_presentation(draw_breast(rng, Anatomy.draw(rng, "C"), 64, field_mm=field))
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(np.rint(65535 * shown ** (1 + number // 8)).astype(np.uint16)).save(path)
+        rows.append({"path": str(path), "patient_id": f"p{number}", "domain": domain, "split": "train", "label": "C"})
+    said = ToneCurveHarmonizer("ref", "src").fit(Manifest(pd.DataFrame(rows)), workers=0).notes["src"]
+    assert [w.split(" show")[0] for w in said["warnings"] if w.startswith("W_AIR")] == [
+        "W_AIR 2 of 8 images of the source",
+        "W_AIR 1 of 8 images of the reference",
+    ]
+    assert (said["images"], said["reference_images"]) == (6, 7)
 
 
 def test_without_labels_no_source_label_matters(manifest: Path) -> None:

@@ -106,16 +106,19 @@ def fit_mappers(
         far = odd_images(source.views_with(reference.air), reference, seed)
         odd[domain] = int(far.sum())
         if far.any():
-            sources[domain] = described([s for s, out in zip(source, far, strict=True) if not out])
-    level = learned(reference.views, seed)
+            sources[domain] = source.only(~far)
+    # Grey levels are compared where air is told; what images look like, the gate learns of all of them.
+    comparable = reference.comparable(reference.air)
+    told = {domain: source.comparable(reference.air) for domain, source in sources.items()}
+    level = learned(comparable.views, seed)
     if method == "gdce":  # for the gates
         asked, chosen = None, ScannerSettings(resamples=0)
     else:
         asked, chosen = classifier, settings or ScannerSettings()
-    plain = _fit_scanners(sources, reference, asked, level, chosen, mix, seed)
+    plain = _fit_scanners(told, comparable, asked, level, chosen, mix, seed)
     presets = {
-        domain: find_presets(source, reference, plain[domain], level, asked, chosen, seed)
-        for domain, source in sources.items()
+        domain: find_presets(source, comparable, plain[domain], level, asked, chosen, seed)
+        for domain, source in told.items()
     }
     found: dict[str, Fit] = {}
     for number, (domain, source) in enumerate(sources.items()):
@@ -124,11 +127,14 @@ def fit_mappers(
             found[domain] = _fit_gdce(source, reference, classifier, settings, seed, device, quiet, run)
         else:
             adaptive = asked if method == "adaptive" else None
-            found[domain] = fit_mapper(source, reference, plain[domain], presets[domain], adaptive, seed)
+            found[domain] = fit_mapper(told[domain], comparable, plain[domain], presets[domain], adaptive, seed)
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {
-            domain: _warned(_with_odd(notes, odd.get(domain, 0)), said[domain])
+            domain: _warned(
+                _with_left_out(notes, odd.get(domain, 0), (sources[domain], told[domain]), (reference, comparable)),
+                said[domain],
+            )
             | {"refused": len(refused)}
             | ({} if classifier is None else _training(sources[domain], reference, record))
             for domain, (_, notes) in found.items()
@@ -139,7 +145,7 @@ def fit_mappers(
             for domain, own in presets.items()
         },
         {
-            domain: Drift.fit(sources[domain], reference, own.curves, own.deviation, own.level)
+            domain: Drift.fit(sources[domain], comparable, own.curves, own.deviation, own.level)
             for domain, own in presets.items()
             if own is not None
         },
@@ -230,9 +236,16 @@ def _warned(notes: dict[str, Any], said: Sequence[str]) -> dict[str, Any]:
     return notes | {"warnings": [*notes.get("warnings", ()), *said]} if said else notes
 
 
-def _with_odd(notes: dict[str, Any], odd: int) -> dict[str, Any]:
-    said = f"W_ODD {odd} images look like none of the reference's and were left out of the fit"
-    return _warned(notes, [said] if odd else [])
+def _with_left_out(notes: dict[str, Any], odd: int, *sides: tuple[Described, Described]) -> dict[str, Any]:
+    """Say how many images look like none of the reference's, and of how many of the source and the reference no air is
+    told, unlike most.
+    """
+    said = [f"W_ODD {odd} images look like none of the reference's and were left out of the fit"] if odd else []
+    for (given, kept), side in zip(sides, ("source", "reference"), strict=True):
+        if len(kept) < len(given):
+            airless = f"{len(given) - len(kept)} of {len(given)} images of the {side} show no air, unlike the others"
+            said.append(f"W_AIR {airless}, and were left out of the fit")
+    return _warned(notes, said)
 
 
 def _of_curves(presets: Presets) -> dict[str, Any]:

@@ -277,7 +277,7 @@ def _air_warnings(source: float, reference: float) -> list[str]:
         (reference, source, "most images of the reference show air and hardly any of the source"),
     ):
         if ours >= MOST and theirs < FEWEST:
-            return [f"W_AIR {said}: anatomy alone is matched as far as it can be told"]
+            return [f"W_AIR {said}: air may be matched with anatomy, and the curve be wrong by tenths of the range"]
     return []
 
 

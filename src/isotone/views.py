@@ -123,6 +123,22 @@ class Described(tuple[Sample, ...]):
         """
         return self.showing >= MOST
 
+    def only(self, kept: NDArray[np.bool_]) -> Described:
+        """Those of the images, shape (n,), that are kept; none is looked at again."""
+        if kept.all():
+            return self
+        chosen = Described(s for s, keep in zip(self, kept, strict=True) if keep)
+        chosen.parts = [part for part, keep in zip(self.parts, kept, strict=True) if keep]
+        return chosen
+
+    def comparable(self, air: bool) -> Described:
+        """Where air is told from anatomy, the images that show some; all of them where hardly any does.
+
+        Which pixels of the others are anatomy, nobody knows: air that was not told would be matched with anatomy.
+        """
+        shown = np.array([part.background.any() for part in self.parts], bool)
+        return self.only(shown) if air and shown.mean() >= FEWEST else self
+
     @cached_property
     def _taken(self) -> dict[bool, Views]:
         return {}

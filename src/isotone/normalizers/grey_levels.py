@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +13,10 @@ from isotone.data.sample import SIZE, TakeSample
 from isotone.errors import IsotoneError, RadiographError
 from isotone.foreground import regions
 from isotone.imaging.radiograph import Radiograph
-from isotone.views import MOST
+from isotone.views import FEWEST, MOST
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 GRID = 65536
 """Images are pooled on 16 bits, as fine as any radiograph is stored."""
@@ -109,24 +110,29 @@ class GreyLevels:
         return np.asarray(low + (rank - np.floor(rank)) * (high - low))
 
 
-class Anatomy:
-    """The grey levels that a baseline looks at in an image: those of the anatomy, by the air rule of the fit.
+class Anatomy(Generic[T]):
+    """What a baseline learns of the reference, like from like: anatomy from anatomy, or whole images from whole images.
 
-    Air is left out where most images of the reference show some (`isotone.views.MOST`), as in `isotone.scanner`; else,
-    and always without `foreground`, all pixels count, collimation and marks apart.
+    Air is told from anatomy where most images of the reference show some (`isotone.views.MOST`), as in
+    `isotone.scanner`. There an image that shows air is compared by its anatomy with the anatomy of the images that do;
+    an image in which none is told is compared, whole, with the reference's images in which none is told either, or,
+    where these are fewer than one in ten (`isotone.views.FEWEST`), with all of them as a whole. Elsewhere, and always
+    without `foreground`, all pixels count, collimation and marks apart.
 
     Parameters
     ----------
     foreground : bool
         False: all pixels but padding, whatever they show.
+    learn : callable
+        From the grey levels of reference images to what the baseline keeps of them.
     """
 
-    def __init__(self, foreground: bool) -> None:
+    def __init__(self, foreground: bool, learn: Callable[[Sequence[GreyLevels]], T]) -> None:
         self.foreground = foreground
-        self.air = False
+        self._learn = learn
 
-    def learned(self, reference: Iterable[Radiograph]) -> list[GreyLevels]:
-        """Decide by the images of the reference, and give theirs.
+    def fit(self, reference: Iterable[Radiograph]) -> None:
+        """Decide by the images of the reference, and learn from them.
 
         Raises
         ------
@@ -134,13 +140,19 @@ class Anatomy:
             E_EMPTY_IMAGE: fewer than two grey levels.
         """
         if not self.foreground:
-            return [GreyLevels.of(radiograph) for radiograph in reference]
+            self.air, self.whole = False, self._learn([GreyLevels.of(radiograph) for radiograph in reference])
+            return
         both = [_both(radiograph) for radiograph in reference]
-        self.air = bool(both) and float(np.mean([air for *_, air in both])) >= MOST
-        return [anatomy if self.air else picture for anatomy, picture, _ in both]
+        showing = float(np.mean([air for *_, air in both])) if both else 0.0
+        self.air = showing >= MOST
+        alone = [picture for _, picture, air in both if not (self.air and air)]
+        enough = len(alone) >= max(1, FEWEST * len(both))
+        self.whole = self._learn(alone if enough else [picture for _, picture, _ in both])
+        if self.air:
+            self.anatomy = self._learn([anatomy for anatomy, _, air in both if air])
 
-    def of(self, radiograph: Radiograph) -> GreyLevels:
-        """Those of an image to transform.
+    def of(self, radiograph: Radiograph) -> tuple[GreyLevels, T]:
+        """The grey levels of an image to transform, and what was learned of its like.
 
         Raises
         ------
@@ -148,9 +160,9 @@ class Anatomy:
             E_EMPTY_IMAGE: fewer than two grey levels.
         """
         if not self.foreground:
-            return GreyLevels.of(radiograph)
-        anatomy, picture, _ = _both(radiograph)
-        return anatomy if self.air else picture
+            return GreyLevels.of(radiograph), self.whole
+        anatomy, picture, air = _both(radiograph)
+        return (anatomy, self.anatomy) if self.air and air else (picture, self.whole)
 
 
 def _both(radiograph: Radiograph) -> tuple[GreyLevels, GreyLevels, bool]:

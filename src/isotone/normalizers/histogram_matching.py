@@ -22,12 +22,14 @@ class HistogramMatching:
     ----------
     foreground : bool
         Match the pixels of the anatomy alone, where most images of the reference show air beside it (the rule of the
-        fit); those outside go through the same curve, led straight to black and white beyond the anatomy's ends.
+        fit); those outside go through the same curve, led straight to black and white beyond the anatomy's ends. An
+        image in which no air is told is matched as a whole with whole images (`isotone.normalizers.grey_levels`).
         False: all pixels, padding excluded.
     """
 
     def __init__(self, *, foreground: bool = True) -> None:
-        self._looked_at = Anatomy(foreground)
+        self._looked_at = Anatomy(foreground, GreyLevels.pooled)
+        self.fitted = False
         self.name = "histogram-matching" if foreground else "histogram-matching-all-pixels"
 
     def fit(self, reference: Iterable[Radiograph]) -> Self:
@@ -38,7 +40,8 @@ class HistogramMatching:
         IsotoneError
             E_DATA: no image.
         """
-        self.reference = GreyLevels.pooled(self._looked_at.learned(reference))
+        self._looked_at.fit(reference)
+        self.fitted = True
         return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
@@ -51,10 +54,10 @@ class HistogramMatching:
         IsotoneError
             E_USAGE: not fitted.
         """
-        if not hasattr(self, "reference"):
+        if not self.fitted:
             raise IsotoneError("E_USAGE", f"{self.name} is not fitted", next_step="Call fit(reference) first.")
-        levels = self._looked_at.of(radiograph)
-        matched = np.interp(levels.cumulative, self.reference.cumulative, self.reference.values)
+        levels, reference = self._looked_at.of(radiograph)
+        matched = np.interp(levels.cumulative, reference.cumulative, reference.values)
         x = np.concatenate([[-1e-9], levels.values, [1 + 1e-9]])
         y = np.concatenate([[0.0], matched, [1.0]])
         return radiograph.map_tone(lambda tone: np.interp(tone, x, y))

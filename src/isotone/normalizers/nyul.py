@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
-from isotone.normalizers.grey_levels import Anatomy
+from isotone.normalizers.grey_levels import Anatomy, GreyLevels
 
 Floats = NDArray[np.float64]
 
@@ -30,13 +30,14 @@ class Nyul:
     ----------
     foreground : bool
         Landmarks of the anatomy alone, where most images of the reference show air beside it (the rule of the fit);
-        False: of all pixels, padding excluded.
+        those of an image in which no air is told go onto those of whole images. False: of all pixels, padding excluded.
     """
 
     name = "nyul"
 
     def __init__(self, *, foreground: bool = True) -> None:
-        self._looked_at = Anatomy(foreground)
+        self._looked_at = Anatomy(foreground, standard_landmarks)
+        self.fitted = False
 
     def fit(self, reference: Iterable[Radiograph]) -> Self:
         """Average the landmarks of the reference images.
@@ -46,15 +47,8 @@ class Nyul:
         IsotoneError
             E_DATA: no image.
         """
-        landmarks = np.array([levels.percentiles(LANDMARKS) for levels in self._looked_at.learned(reference)])
-        if not len(landmarks):
-            raise IsotoneError("E_DATA", "no reference image to fit on")
-        low, high = landmarks[:, :1], landmarks[:, -1:]
-        if (low == high).all():
-            raise IsotoneError("E_DATA", "the reference images show one grey level each")
-        keep = (high > low)[:, 0]
-        scaled = (landmarks - low)[keep] / (high - low)[keep]
-        self.standard: Floats = low.mean() + (high.mean() - low.mean()) * scaled.mean(0)
+        self._looked_at.fit(reference)
+        self.fitted = True
         return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
@@ -67,14 +61,28 @@ class Nyul:
         IsotoneError
             E_USAGE: not fitted.
         """
-        if not hasattr(self, "standard"):
+        if not self.fitted:
             raise IsotoneError("E_USAGE", "nyul is not fitted", next_step="Call fit(reference) first.")
-        x, index = np.unique(self._looked_at.of(radiograph).percentiles(LANDMARKS), return_inverse=True)
+        levels, standard = self._looked_at.of(radiograph)
+        x, index = np.unique(levels.percentiles(LANDMARKS), return_inverse=True)
         # Landmarks that coincide (a large background) share the mean of their standard values.
-        y = np.bincount(index, self.standard) / np.bincount(index)
+        y = np.bincount(index, standard) / np.bincount(index)
         if len(x) < 2:
             x, y = np.append(x, x[0] + 1), np.append(y, y[0] + 1)
         return radiograph.map_tone(lambda tone: _lines(tone, x, y))
+
+
+def standard_landmarks(reference: Sequence[GreyLevels]) -> Floats:
+    """The standard landmarks, shape (11,)."""
+    landmarks = np.array([levels.percentiles(LANDMARKS) for levels in reference])
+    if not len(landmarks):
+        raise IsotoneError("E_DATA", "no reference image to fit on")
+    low, high = landmarks[:, :1], landmarks[:, -1:]
+    if (low == high).all():
+        raise IsotoneError("E_DATA", "the reference images show one grey level each")
+    keep = (high > low)[:, 0]
+    scaled = (landmarks - low)[keep] / (high - low)[keep]
+    return np.asarray(low.mean() + (high.mean() - low.mean()) * scaled.mean(0))
 
 
 def _lines(values: Floats, x: Floats, y: Floats) -> Floats:
