@@ -18,14 +18,14 @@ import pydicom
 
 from dicoms import pixels, radiograph, write
 from harmonizers import scanner_harmonizer
-from isotone.curves import ToneCurve
-from isotone.export.deliver import Delivery, Job
-from isotone.export.derived_image import output_table
-from isotone.files import replace_file
-from isotone.imaging.gather import gather
+from isotone._runtime.files import replace_file
+from isotone.curves.stages import apply_steps
+from isotone.curves.tone_curve import ToneCurve
+from isotone.deployment.deliver import Delivery, Job
+from isotone.deployment.dicom_objects.derived_image import output_table
+from isotone.imaging.grey_levels.lookup import gather
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
-from isotone.stages import apply_steps
 from paired import medians
 
 CURVE = ToneCurve([0.5, -0.3, 0.4, 0.2, -0.1, 0.3, 0.1, -0.2])

@@ -33,17 +33,17 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
 from harmonizers import scanner_harmonizer
-from isotone.apply import apply
-from isotone.data.manifest import Manifest
-from isotone.export.deliver import Delivery, Job
-from isotone.export.deliver_states import Survey
-from isotone.export.reduced import Trial, agreed, read_for_curve
-from isotone.export.write import write_dicom
-from isotone.harmonizer import ToneCurveHarmonizer
-from isotone.imaging.dicom import read_dicom
-from isotone.journal import JOURNAL
-from isotone.models.gdce import GDCE
-from isotone.models.gdce_mapper import GDCEMapper
+from isotone._runtime.journal import JOURNAL
+from isotone.data.manifests.manifest import Manifest
+from isotone.deployment.apply import apply
+from isotone.deployment.deliver import Delivery, Job
+from isotone.deployment.deliver_states import Survey
+from isotone.deployment.dicom_objects.write import write_dicom
+from isotone.deployment.reduced_reading import Trial, agreed, read_for_curve
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.dicom.read_dicom import read_dicom
+from isotone.networks.gdce import GDCE
+from isotone.networks.gdce_mapper import GDCEMapper
 from one_delivery import CURVE, with_gate
 from paired import medians
 

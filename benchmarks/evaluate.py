@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 from discs import Brightness, Power, write_cohort
-from isotone.data.manifest import Manifest
+from isotone.baselines.by_name import BASELINES, baseline
+from isotone.data.manifests.manifest import Manifest
 from isotone.evaluation.evaluate import compare_methods
-from isotone.evaluation.one_pass import observe
+from isotone.evaluation.predict import observe
 from isotone.evaluation.report import write_report
-from isotone.normalizers import BASELINES, baseline
-from test_report import REFERENCE, scores
+from made_scores import REFERENCE, scores
 
 METHODS = ("none", "oracle", *(f"method {k}" for k in range(6)))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from isotone import Manifest, ToneCurveHarmonizer, TrainSettings, make_phantom, train_classifier
-from isotone.data.cohorts.phantom_scanners import ALDER, BIRCH
+from isotone.data.phantom.scanners import ALDER, BIRCH
 
 IMAGES = 800
 

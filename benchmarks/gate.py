@@ -22,18 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone import Manifest, make_phantom
-from isotone.brightness import learned
-from isotone.check import judge
-from isotone.curves import quantize
-from isotone.data.cohorts.phantom_scanners import ALDER, BIRCH, CEDAR
+from isotone.curves.tone_curve import quantize
+from isotone.data.descriptors.appearance import through
+from isotone.data.descriptors.image_set import Described, described
+from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR
 from isotone.data.sample import Sample, load_samples
-from isotone.drift import Drift
-from isotone.fitting import fit_gate
-from isotone.gate import BATCH
-from isotone.look import through
-from isotone.presets import find_presets
-from isotone.scanner import ScannerSettings, fit_scanner
-from isotone.views import Described, described
+from isotone.deployment.check import judge
+from isotone.estimation.acquisition_modes import find_presets
+from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
+from isotone.estimation.tone_model import learned
+from isotone.harmonizer.pipeline import fit_gate
+from isotone.monitoring.novelty import BATCH
+from isotone.monitoring.response_drift import Drift
 
 Floats = NDArray[np.float64]
 Tone = Callable[[Floats], Floats]

@@ -27,27 +27,27 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 import nih_table
 import residual_net
-from isotone.brightness import learned
-from isotone.data.manifest import Manifest
+from isotone._runtime.files import write_text
+from isotone.baselines.by_name import baseline
+from isotone.data.descriptors.image_set import Described, described
+from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
+from isotone.estimation.acquisition_modes import find_presets
+from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
+from isotone.estimation.tone_model import learned
 from isotone.evaluation.distance import grouped_auc
 from isotone.evaluation.metrics import auc
-from isotone.evaluation.one_pass import Observe
-from isotone.files import write_text
-from isotone.fitting import fit_mapper
+from isotone.evaluation.predict import Observe
+from isotone.harmonizer.mappers import Mapper
+from isotone.harmonizer.pipeline import fit_mapper
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
-from isotone.mapper import Mapper
-from isotone.models.classifier import Classifier
-from isotone.models.gdce_mapper import GDCEMapper
-from isotone.models.prepare import Prepare
-from isotone.normalizers import baseline
-from isotone.presets import find_presets
-from isotone.scanner import ScannerSettings, fit_scanner
-from isotone.training.fit_gdce import GDCESettings, fit_gdce
-from isotone.training.loop import seeded
-from isotone.training.train import TrainSettings, fit_classifier, fit_network
-from isotone.views import Described, described
+from isotone.networks.classifier import Classifier
+from isotone.networks.gdce_mapper import GDCEMapper
+from isotone.networks.prepare import Prepare
+from isotone.networks.training.fit_gdce import GDCESettings, fit_gdce
+from isotone.networks.training.loop import seeded
+from isotone.networks.training.train import TrainSettings, fit_classifier, fit_network
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / "shared" / "data" / "nih"

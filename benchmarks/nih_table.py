@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from isotone._runtime.files import write_text
 from isotone.evaluation import metrics
 from isotone.evaluation.bootstrap import DRAWS, holm, interval, p_value, patient_weights, verdict
-from isotone.files import write_text
 
 MARK = "<!-- Written by benchmarks/nih.py from here on; what stands above is kept. -->"
 BEGIN, END = "<!-- written by benchmarks/nih.py -->", "<!-- to here -->"

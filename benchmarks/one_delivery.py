@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from harmonizers import scanner_harmonizer
-from isotone.curves import ToneCurve
+from isotone._runtime.journal import JOURNAL
+from isotone.curves.tone_curve import ToneCurve
+from isotone.data.descriptors.appearance import look
 from isotone.data.sample import TakeSample
-from isotone.export.deliver import Delivery, Job
-from isotone.gate import Gate
-from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.deployment.deliver import Delivery, Job
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.read import read_radiograph
-from isotone.journal import JOURNAL
-from isotone.look import look
+from isotone.monitoring.novelty import Gate
 
 CURVE = ToneCurve([0.5, -0.3, 0.4, 0.2, -0.1, 0.3, 0.1, -0.2])
 

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isotone.models.enhancer import PixelEnhancer
-from isotone.models.gdce import GDCE
-from isotone.models.prepare import Prepare
-from isotone.training.fit_gdce import GDCESettings, fit_by_task
-from isotone.training.loop import seeded
-from isotone.training.run_files import NO_FILES
+from isotone.networks.enhancer import PixelEnhancer
+from isotone.networks.gdce import GDCE
+from isotone.networks.prepare import Prepare
+from isotone.networks.training.fit_gdce import GDCESettings, fit_by_task
+from isotone.networks.training.loop import seeded
+from isotone.networks.training.run_files import NO_FILES
 from responses import HERE, Bench, samples, set_up
 
 SETTINGS = GDCESettings.quick(perceptual="none", epochs=15, learning_rate=1e-3, batch_size=8)

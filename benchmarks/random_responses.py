@@ -25,7 +25,7 @@ from scipy.interpolate import PchipInterpolator
 
 import responses
 import responses_data
-from isotone.files import write_text
+from isotone._runtime.files import write_text
 from responses_table import table
 
 HERE = Path(__file__).resolve().parent

@@ -32,22 +32,22 @@ import numpy as np
 import torch
 
 import responses_table
-from isotone.brightness import Brightness, learned
+from isotone._runtime.files import replace_file
+from isotone.baselines.by_name import baseline
+from isotone.data.descriptors.image_set import Described, described
 from isotone.data.sample import Sample, TakeSample
-from isotone.files import replace_file
-from isotone.fitting import fit_mapper
+from isotone.estimation.acquisition_modes import find_presets
+from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
+from isotone.estimation.tone_model import Brightness, learned
+from isotone.evaluation.reproduction.curve_by_task_loss import fit_curve_by_task
+from isotone.harmonizer.mappers import ScannerMapper
+from isotone.harmonizer.pipeline import fit_mapper
 from isotone.imaging.radiograph import Radiograph
-from isotone.mapper import ScannerMapper
-from isotone.models.classifier import Classifier
-from isotone.models.gdce_mapper import GDCEMapper
-from isotone.models.prepare import Prepare
-from isotone.normalizers import baseline
-from isotone.presets import find_presets
-from isotone.scanner import ScannerSettings, fit_scanner
-from isotone.training.fit_curve import fit_curve_by_task
-from isotone.training.fit_gdce import GDCESettings, fit_gdce
-from isotone.training.train import TrainSettings, fit_classifier
-from isotone.views import Described, described
+from isotone.networks.classifier import Classifier
+from isotone.networks.gdce_mapper import GDCEMapper
+from isotone.networks.prepare import Prepare
+from isotone.networks.training.fit_gdce import GDCESettings, fit_gdce
+from isotone.networks.training.train import TrainSettings, fit_classifier
 from responses_data import (
     BEYOND,
     BY_IMAGE,

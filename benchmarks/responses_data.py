@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from isotone.data.cohorts.phantom_anatomy import CLASSES, FIELD_MM, Anatomy, draw_breast
-from isotone.data.cohorts.phantom_scanners import reference_presentation
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
+from isotone.data.phantom.anatomy import CLASSES, FIELD_MM, Anatomy, draw_breast
+from isotone.data.phantom.scanners import reference_presentation
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.read import read_radiograph
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from isotone._runtime.files import write_text
 from isotone.evaluation.metrics import macro_auc
-from isotone.files import write_text
 from responses_data import BEYOND, BY_IMAGE, CROSSED, RESPONSES, UNTARGETED
 
 OURS = ("scanner, labels", "scanner, no labels", "scanner, no classifier")

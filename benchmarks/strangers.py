@@ -32,16 +32,16 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from isotone.brightness import learned
-from isotone.data.cohorts.phantom_anatomy import CLASSES, FIELD_MM, Anatomy, draw_breast
-from isotone.data.cohorts.phantom_scanners import ALDER, BIRCH, CEDAR, Scanner, reference_presentation
+from isotone._runtime.files import write_text
+from isotone.data.descriptors.image_set import described
+from isotone.data.phantom.anatomy import CLASSES, FIELD_MM, Anatomy, draw_breast
+from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, Scanner, reference_presentation
 from isotone.data.sample import Sample
-from isotone.files import write_text
-from isotone.fitting import fit_mapper
-from isotone.matching import odd_images
-from isotone.presets import find_presets
-from isotone.scanner import ScannerSettings, fit_scanner
-from isotone.views import described
+from isotone.estimation.acquisition_modes import find_presets
+from isotone.estimation.matching import odd_images
+from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
+from isotone.estimation.tone_model import learned
+from isotone.harmonizer.pipeline import fit_mapper
 
 Floats = NDArray[np.float64]
 Rng = np.random.Generator
@@ -218,7 +218,7 @@ def samples(seed: int, side: str, scanner: Scanner, size: int, kind: str, every:
 
 
 def fitted(source: list[Sample], reference: list[Sample]) -> tuple[Any, dict[str, Any]]:
-    """As `isotone.fitting.fit_mappers` has it, for one source."""
+    """As `isotone.harmonizer.pipeline.fit_mappers` has it, for one source."""
     theirs, ours = described(reference), described(source)
     odd = odd_images(ours.views_with(theirs.air), theirs, 0)
     if odd.any():

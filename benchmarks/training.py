@@ -24,11 +24,11 @@ from torch import Tensor
 
 from isotone import Manifest, TrainSettings, make_phantom
 from isotone.data.images import map_images
-from isotone.data.manifest import Row
+from isotone.data.manifests.manifest import Row
 from isotone.data.sample import Sample, load_samples
-from isotone.models.prepare import Prepare
-from isotone.training.task import Labelled
-from isotone.training.train import fit_classifier
+from isotone.networks.prepare import Prepare
+from isotone.networks.training.task import Labelled
+from isotone.networks.training.train import fit_classifier
 from paired import medians
 
 SIZE, IMAGES, BATCH = 512, 120, 12

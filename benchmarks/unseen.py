@@ -21,8 +21,8 @@ import torch
 
 import responses
 import responses_data
+from isotone._runtime.files import write_text
 from isotone.evaluation.metrics import macro_auc
-from isotone.files import write_text
 from responses_table import table
 
 HERE = Path(__file__).resolve().parent

@@ -19,15 +19,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from isotone.brightness import learned
-from isotone.data.cohorts.phantom_anatomy import Anatomy, draw_breast
-from isotone.data.cohorts.phantom_scanners import ALDER, BIRCH, CEDAR, SCANNERS, Scanner
+from isotone.data.descriptors.image_set import described
+from isotone.data.phantom.anatomy import Anatomy, draw_breast
+from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, SCANNERS, Scanner
 from isotone.data.sample import Sample, TakeSample
-from isotone.fitting import fit_mapper
+from isotone.estimation.acquisition_modes import find_presets
+from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
+from isotone.estimation.tone_model import learned
+from isotone.harmonizer.pipeline import fit_mapper
 from isotone.imaging.radiograph import Header, Radiograph
-from isotone.presets import find_presets
-from isotone.scanner import ScannerSettings, fit_scanner
-from isotone.views import described
 from responses_data import BY_IMAGE, Image, make_world, radiograph
 
 QUICK = ScannerSettings(resamples=0)

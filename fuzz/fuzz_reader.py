@@ -19,25 +19,25 @@ import atheris
 from pydicom import dcmread
 
 with atheris.instrument_imports(include=["isotone", "pydicom", "PIL"]):
-    from isotone import curves, model_file
-    from isotone.data.manifest import Manifest
+    from isotone.curves.tone_curve import tone_curve as curves
+    from isotone.data.manifests.manifest import Manifest
+    from isotone.deployment.restore import Task, restore_file
     from isotone.errors import IsotoneError
     from isotone.evaluation.compare import compare
     from isotone.evaluation.results import Results
-    from isotone.export.restore import Task, restore_file
-    from isotone.fit_notes import fit_sentences
-    from isotone.harmonizer import ScannerMapper, ToneCurveHarmonizer
-    from isotone.imaging.dicom import read_dicom_reduced
-    from isotone.imaging.ours import CREATOR, GROUP
+    from isotone.harmonizer.fit_report import fit_sentences
+    from isotone.harmonizer.harmonizer import ScannerMapper, ToneCurveHarmonizer, model_file
+    from isotone.imaging.dicom.read_dicom import read_dicom_reduced
+    from isotone.imaging.own_files import CREATOR, GROUP
     from isotone.imaging.read import read_header, read_radiograph
-    from isotone.models.backbones import build
-    from isotone.models.classifier import Classifier
+    from isotone.networks.backbones import build
+    from isotone.networks.classifier import Classifier
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import bad_dicoms
 import dicoms
 import harmonizers
-from test_results import GOOD
+from made_scores import GOOD
 
 FOLDER: Path
 DELIVERED: bytes

@@ -10,7 +10,7 @@ from PIL import Image
 
 from isotone.errors import RadiographError
 from isotone.imaging.radiograph import Radiograph
-from isotone.models.prepare import Prepare
+from isotone.networks.prepare import Prepare
 
 CLASSES = ("dim", "grey", "bright")
 REFERENCE, SOURCE = "Ref One", "Src Two"
@@ -18,7 +18,7 @@ REFERENCE, SOURCE = "Ref One", "Src Two"
 
 @dataclass
 class Brightness:
-    """A classifier by mean brightness, with the interface of `isotone.models.classifier.Classifier`."""
+    """A classifier by mean brightness, with the interface of `isotone.networks.classifier.Classifier`."""
 
     classes: tuple[str, ...] = CLASSES
     reference_domains: tuple[str, ...] = (REFERENCE,)

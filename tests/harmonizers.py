@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from isotone.curves import ToneCurve
-from isotone.export.deliver import Delivery, Job, Outcome
-from isotone.harmonizer import ScannerMapper, ToneCurveHarmonizer
-from isotone.stages import Affine
+from isotone.curves.stages import Affine
+from isotone.curves.tone_curve import ToneCurve
+from isotone.deployment.deliver import Delivery, Job, Outcome
+from isotone.harmonizer.harmonizer import ScannerMapper, ToneCurveHarmonizer
 
 REFERENCE = "Reference Vendor One"
 CURVE = ToneCurve([0.5, -0.3, 0.6, -0.2])

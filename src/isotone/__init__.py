@@ -11,44 +11,44 @@ from typing import TYPE_CHECKING, Any
 from isotone._version import __version__
 
 if TYPE_CHECKING:
-    from isotone.curves import Certificate, ToneCurve
-    from isotone.data.cohorts.phantom import make_phantom
-    from isotone.data.manifest import Manifest
+    from isotone.baselines.by_name import DisplayWindow, FullRange, HistogramMatching, Nyul, ZScore
+    from isotone.curves.tone_curve import Certificate, ToneCurve
+    from isotone.data.manifests.manifest import Manifest
+    from isotone.data.phantom.make_phantom import make_phantom
+    from isotone.deployment.restore import restore
     from isotone.errors import IsotoneError
+    from isotone.estimation.scanner_curve import ScannerSettings
     from isotone.evaluation.evaluate import evaluate
-    from isotone.export.restore import restore
-    from isotone.harmonizer import ToneCurveHarmonizer
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
     from isotone.imaging.radiograph import Radiograph
     from isotone.imaging.read import read_radiograph
-    from isotone.models.classifier import Classifier
-    from isotone.models.gdce import GDCE
-    from isotone.normalizers import DisplayWindow, FullRange, HistogramMatching, Nyul, ZScore
-    from isotone.scanner import ScannerSettings
-    from isotone.training.fit_gdce import GDCESettings
-    from isotone.training.train import TrainSettings, train_classifier
+    from isotone.networks.classifier import Classifier
+    from isotone.networks.gdce import GDCE
+    from isotone.networks.training.fit_gdce import GDCESettings
+    from isotone.networks.training.train import TrainSettings, train_classifier
 
 _HOME = {
-    "Certificate": "curves",
-    "Classifier": "models.classifier",
-    "DisplayWindow": "normalizers",
-    "FullRange": "normalizers",
-    "GDCE": "models.gdce",
-    "GDCESettings": "training.fit_gdce",
-    "HistogramMatching": "normalizers",
+    "Certificate": "curves.tone_curve",
+    "Classifier": "networks.classifier",
+    "DisplayWindow": "baselines.by_name",
+    "FullRange": "baselines.by_name",
+    "GDCE": "networks.gdce",
+    "GDCESettings": "networks.training.fit_gdce",
+    "HistogramMatching": "baselines.by_name",
     "IsotoneError": "errors",
-    "Manifest": "data.manifest",
-    "Nyul": "normalizers",
+    "Manifest": "data.manifests.manifest",
+    "Nyul": "baselines.by_name",
     "Radiograph": "imaging.radiograph",
-    "ScannerSettings": "scanner",
-    "ToneCurve": "curves",
-    "ToneCurveHarmonizer": "harmonizer",
-    "TrainSettings": "training.train",
-    "ZScore": "normalizers",
+    "ScannerSettings": "estimation.scanner_curve",
+    "ToneCurve": "curves.tone_curve",
+    "ToneCurveHarmonizer": "harmonizer.harmonizer",
+    "TrainSettings": "networks.training.train",
+    "ZScore": "baselines.by_name",
     "evaluate": "evaluation.evaluate",
-    "make_phantom": "data.cohorts.phantom",
+    "make_phantom": "data.phantom.make_phantom",
     "read_radiograph": "imaging.read",
-    "restore": "export.restore",
-    "train_classifier": "training.train",
+    "restore": "deployment.restore",
+    "train_classifier": "networks.training.train",
 }
 
 __all__ = [

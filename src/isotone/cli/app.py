@@ -17,13 +17,13 @@ from typer.core import TyperGroup
 
 from isotone._version import __version__
 from isotone.errors import IsotoneError, UsageError, installing
-from isotone.guards import GUARDS
+from isotone.monitoring.guards import GUARDS
 from isotone.safe_text import printable, printable_lines
 
 # Only what --help needs is imported here: torch alone takes two seconds.
 if TYPE_CHECKING:
-    from isotone.data.manifest import Manifest
-    from isotone.models.classifier import Classifier
+    from isotone.data.manifests.manifest import Manifest
+    from isotone.networks.classifier import Classifier
 
 INTERRUPTED = 130
 RESUMED = ("apply", "restore", "train", "fit", "reproduce", "demo")
@@ -202,7 +202,7 @@ def say(*lines: object) -> None:
 
 
 def run_in(output: Path, force: bool, command: str, *inputs: Any) -> AbstractContextManager[Path]:
-    from isotone.files import run_folder
+    from isotone._runtime.files import run_folder
 
     return run_folder(output, {"command": command, "inputs": inputs, "version": __version__}, force=force)
 
@@ -227,7 +227,7 @@ class LeftOut:
 
 
 def read_manifest(path: Path) -> Manifest:
-    from isotone.data.manifest import Manifest
+    from isotone.data.manifests.manifest import Manifest
 
     return Manifest.read(path)
 
@@ -235,7 +235,7 @@ def read_manifest(path: Path) -> Manifest:
 def load_classifier(folder: Path, device: str, allow_code: str | None) -> Classifier:
     if not folder.exists():
         raise UsageError("no such classifier", code="E_READ", file=folder)
-    from isotone.models.classifier import Classifier
+    from isotone.networks.classifier import Classifier
 
     return Classifier.load(folder, device=device, allow_code=allow_code or ())
 
@@ -259,7 +259,7 @@ def print_table(lines: Any) -> None:
 
 
 def print_results(results: Any) -> None:
-    from isotone.evaluation.answer import headline, hurt, lines
+    from isotone.evaluation.headline import headline, hurt, lines
 
     print_table(results.table())
     said = (headline(results), *lines(results), hurt(results), *results.cautions, *results.notes)

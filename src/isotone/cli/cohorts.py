@@ -26,8 +26,8 @@ def phantom(
     quiet: Quiet = False,
 ) -> None:
     """Simulated mammograms of three invented vendors, with the truth known."""
-    from isotone.data.cohorts.phantom import make_phantom
     from isotone.data.cohorts.table import table_one
+    from isotone.data.phantom.make_phantom import make_phantom
 
     manifest = make_phantom(output, patients=patients, size=size, seed=seed, workers=workers, force=force, quiet=quiet)
     print_table(table_one(manifest))
@@ -86,8 +86,8 @@ def embed(
 
 
 def _write(found: Cohort, output: Path, force: bool) -> None:
+    from isotone._runtime.files import claim_folder
     from isotone.data.cohorts.table import table_one
-    from isotone.files import claim_folder
 
     with claim_folder(output, force=force):
         say("before sampling:")

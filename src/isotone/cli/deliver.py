@@ -46,7 +46,7 @@ def inspect(
     quiet: Quiet = False,
 ) -> None:
     """Domain, bit depth, window and polarity of images; what would be refused, and why."""
-    from isotone.data.domain_names import Naming
+    from isotone.data.manifests.domain_names import Naming
     from isotone.imaging.inspect import inspect as look
     from isotone.imaging.no_image import how_many
 
@@ -88,8 +88,8 @@ def apply(
     quiet: Quiet = False,
 ) -> None:
     """Harmonize images: derived DICOM for DICOM, 16-bit PNG for the rest. Again: those that are new or changed."""
-    from isotone.apply import apply as run
-    from isotone.harmonizer import ToneCurveHarmonizer
+    from isotone.deployment.apply import apply as run
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
     source = {"domain": domain, "inverted": inverted, "without_harmonized": "harmonized" not in (allow or ())}
     given = images_of(paths, domain_map, domain_by, workers=workers, **source)
@@ -131,8 +131,8 @@ def check(
 
     Exit codes: 0 alike; 3 drift; 4 no drift, but a scanner without a curve; 1 neither, but unreadable files.
     """
-    from isotone.check import check as run
-    from isotone.harmonizer import ToneCurveHarmonizer
+    from isotone.deployment.check import check as run
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
     given = images_of(paths, domain_map, domain_by, workers=workers, domain=domain, inverted=inverted)
     report = run(ToneCurveHarmonizer.load(harmonizer), given, workers=workers, quiet=quiet)
@@ -156,7 +156,7 @@ def check(
 @app.command()
 def restore(paths: Paths, output: Output, force: Force = False, quiet: Quiet = False) -> None:
     """Undo a delivery of pixels: the stored values of the source, wherever levels were kept."""
-    from isotone.export.restore import restore as run
+    from isotone.deployment.restore import restore as run
 
     report = run(paths, output, force=force, quiet=quiet)
     for error in report.refused:
@@ -167,7 +167,7 @@ def restore(paths: Paths, output: Output, force: Force = False, quiet: Quiet = F
 
 def listed(path: Path) -> list[Path | Listed]:
     """What a manifest lists, in the place of the manifest."""
-    from isotone.data.manifest_table import is_manifest
+    from isotone.data.manifests.table import is_manifest
     from isotone.imaging.inspect import Listed
 
     if not path.exists():

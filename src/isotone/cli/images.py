@@ -12,7 +12,7 @@ from isotone.cli.app import CPUS, Domain, Inverted, Workers, app, complain, say
 from isotone.errors import UsageError
 
 if TYPE_CHECKING:
-    from isotone.data.manifest import Manifest
+    from isotone.data.manifests.manifest import Manifest
 
 Images = Annotated[
     list[Path], typer.Argument(help="A manifest (CSV, TSV or Parquet), or folders and files.", metavar="PATH...")
@@ -44,7 +44,7 @@ def manifest(
     workers: Workers = CPUS,
 ) -> None:
     """List the images of folders with their scanners and patients, for you to add labels."""
-    from isotone.data.manifest import Manifest
+    from isotone.data.manifests.manifest import Manifest
 
     if output.exists():
         raise UsageError("there is such a file already", file=output, next_step="Name another -o, or remove it.")
@@ -76,7 +76,7 @@ def images_of(
     paths: list[Path], domain_map: list[str] | None, domain_by: list[str] | None, *, workers: int, **more: Any
 ) -> Manifest:
     """The images of one manifest, or of folders and files, whose other files are counted; without what isotone made."""
-    from isotone.data.manifest import Manifest
+    from isotone.data.manifests.manifest import Manifest
 
     options = naming(domain_map, domain_by) | {"workers": workers}
     if len(paths) == 1 and not paths[0].is_dir() and not more:
@@ -100,7 +100,7 @@ def naming(domain_map: list[str] | None, domain_by: list[str] | None) -> dict[st
     for given in domain_map or ():
         old, equals, new = given.partition("=")
         if Path(given).is_file():
-            from isotone.data.domain_names import read_map
+            from isotone.data.manifests.domain_names import read_map
 
             pairs = read_map(Path(given))
         elif not equals:

@@ -31,7 +31,7 @@ from isotone.cli.images import DomainBy, DomainMap, Images, images_of
 from isotone.errors import UsageError
 
 if TYPE_CHECKING:
-    from isotone.harmonizer import ToneCurveHarmonizer
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
 
 @app.command()
@@ -45,7 +45,7 @@ def demo(
 ) -> None:
     """The whole story on simulated mammograms of three vendors, ending with the path of the report."""
     need("torch", "safetensors", "sklearn", "skimage", "jinja2")
-    from isotone.demo import run_demo
+    from isotone.cli.demo import run_demo
 
     results = run_demo(output, seed=seed, device=device, workers=workers, force=force, quiet=quiet)
     print_results(results)
@@ -173,7 +173,7 @@ def compare(
 
 
 def _harmonizers(folders: Sequence[Path]) -> dict[str, ToneCurveHarmonizer]:
-    from isotone.harmonizer import ToneCurveHarmonizer
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
     loaded = [ToneCurveHarmonizer.load(folder) for folder in folders]
     named = {harmonizer.name: harmonizer for harmonizer in loaded}

@@ -58,7 +58,7 @@ def train(
     """Train the reference classifier."""
     need("torch", "safetensors", "sklearn")
     from isotone.data.splits import with_splits
-    from isotone.training.train import TrainSettings, train_classifier
+    from isotone.networks.training.train import TrainSettings, train_classifier
 
     chosen: dict[str, Any] = {
         "backbone": backbone,
@@ -95,7 +95,7 @@ def trained_on(
     quiet: Quiet = False,
 ) -> None:
     """Record what a classifier of your own was trained on, so that it is never counted as test."""
-    from isotone.data.manifest import Manifest
+    from isotone.data.manifests.manifest import Manifest
     from isotone.data.trained_on import FILE, TrainingRecord
 
     if not (classifier / "config.json").is_file():
@@ -141,9 +141,9 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fit a harmonizer: a curve for each source scanner."""
-    from isotone.fit_notes import training_sentences
-    from isotone.fitting import settings_of
-    from isotone.harmonizer import ToneCurveHarmonizer
+    from isotone.harmonizer.fit_report import training_sentences
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+    from isotone.harmonizer.pipeline import settings_of
 
     chosen: dict[str, Any] = {"perceptual": perceptual, "perceptual_weights": perceptual_weights}
     chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
@@ -189,9 +189,9 @@ def curve(
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into an SVG, PNG or PDF file.")] = None,
 ) -> None:
     """The curve, its numbers, its certificate, a plot."""
-    from isotone.curve_sheet import curves_of, draw, sheet
-    from isotone.fit_notes import fit_sentences
-    from isotone.harmonizer import ToneCurveHarmonizer
+    from isotone.harmonizer.curve_report import curves_of, draw, sheet
+    from isotone.harmonizer.fit_report import fit_sentences
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
     model = ToneCurveHarmonizer.load(harmonizer)
     curves = curves_of(model, image, domain)

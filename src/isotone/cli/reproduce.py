@@ -10,7 +10,7 @@ import typer
 from isotone.cli.app import CPUS, Force, Output, PlannedDevice, Quiet, Seed, Workers, app, need, say, usable_device
 
 if TYPE_CHECKING:
-    from isotone.experiments.plan import Plan
+    from isotone.evaluation.reproduction.plan import Plan
 
 Name = Literal["phantom", "nih", "embed", "rsna"]
 Preset = Literal["paper", "corrected"]
@@ -39,7 +39,7 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Every table and figure of the paper, and the ablations it lacks; resumes experiment by experiment."""
-    from isotone.experiments.plan import Plan
+    from isotone.evaluation.reproduction.plan import Plan
 
     plan = Plan(
         collection=collection,
@@ -54,7 +54,7 @@ def reproduce(
         print_plan(plan, output, device)
         return
     need("torch", "safetensors", "sklearn", "skimage", "jinja2")
-    from isotone.experiments.run import reproduce as run
+    from isotone.evaluation.reproduction.run import reproduce as run
 
     def tell(line: str) -> None:
         if not quiet:
@@ -64,7 +64,7 @@ def reproduce(
 
 
 def print_plan(plan: Plan, output: Path, device: str) -> None:
-    from isotone.experiments.study import Study
+    from isotone.evaluation.reproduction.study import Study
 
     study, total = Study(plan, output), 0.0
     for experiment in plan.experiments():

@@ -1,1 +1,1 @@
-"""Which images, with which labels, in which order."""
+"""Which images, in which order, and which numbers describe them? Imports `imaging` and below."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.files import replace_file
+from isotone._runtime.files import replace_file
 
 VOLUME = 2**28
 """Bytes at which a volume is written. Each one holds a file descriptor while it is used."""

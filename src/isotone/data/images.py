@@ -10,11 +10,11 @@ from typing import Generic, Protocol, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from isotone.data.manifest import Row
+from isotone._runtime.workers import map_isolated
+from isotone.data.manifests.manifest import Row
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
-from isotone.workers import map_isolated
 
 T = TypeVar("T")
 

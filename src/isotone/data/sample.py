@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone._runtime.workers import map_isolated
 from isotone._version import __version__
-from isotone.curves import quantize
+from isotone.curves.tone_curve import quantize
 from isotone.data.cache import ArrayCache, Entry
 from isotone.data.identity import pixel_identity
 from isotone.data.images import Reading, map_images, progress, time_limit
-from isotone.data.manifest import Row
+from isotone.data.manifests.manifest import Row
 from isotone.errors import IsotoneError, RadiographError
+from isotone.imaging.opening.regular_file import open_regular
 from isotone.imaging.radiograph import Header, Radiograph
-from isotone.imaging.regular import open_regular
-from isotone.workers import map_isolated
 
 SIZE = 256
 """Longest side of the decimated pixels."""

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError
 
 FOLDS = 5

@@ -10,11 +10,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
+from isotone._runtime.files import write_text
 from isotone.data.identity import pixel_identity
 from isotone.data.images import map_images
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError, ModelError
-from isotone.files import write_text
 
 FILE = "trained_on.json"
 """Name of the record in a classifier's folder."""

@@ -1,1 +1,1 @@
-"""Does it help? Metrics, intervals, distances and the report."""
+"""Does the curve help, and does it harm? Imports `harmonizer` and below, never `deployment`."""

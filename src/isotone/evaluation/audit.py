@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from isotone.data.domain_names import KnownDomains
 from isotone.data.images import map_images
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.domain_names import KnownDomains
+from isotone.data.manifests.manifest import Manifest
 from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grouped_auc
 from isotone.evaluation.robustness import Degradation, degrade
-from isotone.evaluation.training import Training
+from isotone.evaluation.training_overlap import Training
 from isotone.evaluation.traits import Traits, traits
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from isotone.evaluation.adapted import ADAPTATIONS
+from isotone.baselines.adapted_classifier import ADAPTATIONS
+from isotone.baselines.by_name import BASELINES
 from isotone.evaluation.results import FitNote, ResultRow, Results
 from isotone.evaluation.scores import NONE, ORACLE
-from isotone.fit_notes import fit_sentences
-from isotone.harmonizer import ToneCurveHarmonizer
-from isotone.normalizers import BASELINES
+from isotone.harmonizer.fit_report import fit_sentences
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
 ALL = 0.95
 """Share of the images of every class that get one and the same class: from here on a classifier counts as collapsed.

@@ -10,8 +10,8 @@ import numpy as np
 
 from isotone.errors import UsageError
 from isotone.evaluation.bootstrap import holm, verdict
+from isotone.evaluation.result_rows import METRICS, Comparison
 from isotone.evaluation.results import Results
-from isotone.evaluation.rows import METRICS, Comparison
 from isotone.evaluation.scores import Floats, Scores
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from isotone._version import __version__
-from isotone.data.manifest import Manifest
+from isotone.baselines.adapted_classifier import ADAPTATIONS, adapt_classifiers
+from isotone.baselines.fit import baseline_names, fit_baselines
+from isotone.data.manifests.manifest import Manifest
 from isotone.data.splits import with_splits
 from isotone.data.trained_on import VALIDATION
 from isotone.errors import IsotoneError, ModelError, UsageError
-from isotone.evaluation.adapted import ADAPTATIONS, adapt_classifiers
-from isotone.evaluation.baselines import baseline_names, fit_baselines
 from isotone.evaluation.cautions import cautions, fit_notes
-from isotone.evaluation.material import (
+from isotone.evaluation.observations import (
     Material,
     add_distances,
     add_label_probes,
@@ -27,14 +27,14 @@ from isotone.evaluation.material import (
     grey_statistics_auc,
     refuse_nothing,
 )
-from isotone.evaluation.one_pass import Transform, Unchanged
-from isotone.evaluation.paths import write_paths
+from isotone.evaluation.path_table import write_paths
+from isotone.evaluation.predict import Transform, Unchanged
 from isotone.evaluation.refit import refit_checks
 from isotone.evaluation.report import write_report
+from isotone.evaluation.result_rows import Comparison, frozen_thresholds
 from isotone.evaluation.results import Provenance, Results
-from isotone.evaluation.rows import Comparison, frozen_thresholds
 from isotone.evaluation.scores import NONE, ORACLE, Scores
-from isotone.evaluation.training import Training
+from isotone.evaluation.training_overlap import Training
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-image", "torch", "pydicom")
 
@@ -67,7 +67,7 @@ def evaluate(
     harmonizers : mapping of name to object with ``transform(radiograph)``
         An image that one refuses keeps its untouched score: all methods are judged on the same images.
     baselines : sequence of str
-        Names of `isotone.normalizers.BASELINES` or `ADAPTATIONS`, or "all"; fitted on train (and val) rows.
+        Names of `isotone.baselines.by_name.BASELINES` or `ADAPTATIONS`, or "all"; fitted on train (and val) rows.
     output : path
         Gets ``results.json``, ``scores.csv``, ``report.html`` and ``figures/``.
     with_images : bool

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.evaluation.material import Material, pooled_histogram
-from isotone.evaluation.one_pass import GRID
+from isotone._runtime.files import write_text
+from isotone.evaluation.observations import Material, pooled_histogram
+from isotone.evaluation.predict import GRID
 from isotone.evaluation.results import ResultRow, Results
 from isotone.evaluation.scores import NONE, ORACLE
 from isotone.evaluation.svg import Panel, picture, sheet, tag, words
-from isotone.files import write_text
 
 SHOWN = 60
 """Curves drawn at most in a fan; the others are like them."""

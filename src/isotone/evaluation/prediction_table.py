@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from isotone.data.manifest_cells import located
-from isotone.data.manifest_columns import KNOWN
-from isotone.data.manifest_table import TextTable, as_windows, letters, read_table
+from isotone.data.manifests.cells import located
+from isotone.data.manifests.columns import KNOWN
+from isotone.data.manifests.table import TextTable, as_windows, letters, read_table
 from isotone.errors import UsageError
 from isotone.evaluation.scores import NONE, Floats, named
 
@@ -59,7 +59,7 @@ def read_predictions(file: Path, labels: Collection[str]) -> Predictions:
     Parameters
     ----------
     file : path
-        As `isotone.data.manifest_table.read_table` reads it; paths in it are absolute or relative to it.
+        As `isotone.data.manifests.table.read_table` reads it; paths in it are absolute or relative to it.
     labels : collection of str
         Of the manifest.
 

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
 from isotone.data.splits import with_splits
 from isotone.errors import UsageError
 from isotone.evaluation.cautions import cautions
 from isotone.evaluation.evaluate import compare_methods
-from isotone.evaluation.paths import write_paths
+from isotone.evaluation.path_table import write_paths
 from isotone.evaluation.prediction_table import Predictions, read_predictions
 from isotone.evaluation.report import write_report
+from isotone.evaluation.result_rows import frozen_thresholds
 from isotone.evaluation.results import Results
-from isotone.evaluation.rows import frozen_thresholds
 from isotone.evaluation.scores import NONE, Floats, Scores, label_indices, named
-from isotone.evaluation.training import Training
+from isotone.evaluation.training_overlap import Training
 
 
 def evaluate_predictions(

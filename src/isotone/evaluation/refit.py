@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isotone.curves import ToneCurve
+from isotone.curves.tone_curve import ToneCurve
 from isotone.data.images import map_images
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError, UsageError
-from isotone.evaluation.material import gather
-from isotone.evaluation.one_pass import Transform
+from isotone.evaluation.observations import gather
+from isotone.evaluation.predict import Transform
+from isotone.evaluation.result_rows import Comparison, Estimate
 from isotone.evaluation.results import Leakage, LearningPoint
-from isotone.evaluation.rows import Comparison, Estimate
 from isotone.evaluation.scores import NONE, Scores
-from isotone.harmonizer import ToneCurveHarmonizer
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 
 SIZES = (5, 10, 25, 50, 100, 200)

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from isotone._runtime.files import write_text
+from isotone.baselines.adapted_classifier import ADAPTATIONS
+from isotone.baselines.by_name import BASELINES
 from isotone.data.class_order import ordinal_ranks
-from isotone.evaluation.adapted import ADAPTATIONS
-from isotone.evaluation.answer import headline, hurt, lines, primary_method
 from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
-from isotone.evaluation.material import Material
-from isotone.evaluation.one_pass import GRID, Transform
+from isotone.evaluation.headline import headline, hurt, lines, primary_method
+from isotone.evaluation.observations import Material
 from isotone.evaluation.page import content_policy, environment, template_text
+from isotone.evaluation.predict import GRID, Transform
 from isotone.evaluation.results import Results
 from isotone.evaluation.scores import NONE, ORACLE
 from isotone.evaluation.svg import STYLE, Panel
 from isotone.evaluation.viewer import payload
-from isotone.files import write_text
-from isotone.normalizers import BASELINES
 
 FAILURES = 3
 """Shown per source scanner."""

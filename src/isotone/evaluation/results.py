@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from isotone._runtime.files import write_text
 from isotone.errors import UsageError
-from isotone.evaluation.training import Training
-from isotone.files import write_text
+from isotone.evaluation.training_overlap import Training
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError
-from isotone.evaluation.material import gather, refuse_nothing
-from isotone.evaluation.rows import Comparison
+from isotone.evaluation.observations import gather, refuse_nothing
+from isotone.evaluation.result_rows import Comparison
 from isotone.evaluation.scores import NONE
-from isotone.evaluation.training import Training
+from isotone.evaluation.training_overlap import Training
 from isotone.imaging.radiograph import Radiograph
 
 Floats = NDArray[np.float64]

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from isotone.data.manifest_table import read_table
+from isotone._runtime.files import replace_file
+from isotone.data.manifests.table import read_table
 from isotone.errors import UsageError
-from isotone.files import replace_file
 from isotone.safe_text import from_inert, inert
 
 Floats = NDArray[np.float64]

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from isotone.baselines.grey_levels import GreyLevels
+from isotone.data.descriptors.foreground import regions
 from isotone.data.sample import SIZE, TakeSample
-from isotone.evaluation.one_pass import PERCENTILES
-from isotone.foreground import regions
+from isotone.evaluation.predict import PERCENTILES
 from isotone.imaging.radiograph import Radiograph
-from isotone.normalizers.grey_levels import GreyLevels
 
 Floats = NDArray[np.float64]
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isotone.curves import ToneCurve, quantize
+from isotone.curves.tone_curve import ToneCurve, quantize
 from isotone.data.images import map_images
 from isotone.errors import IsotoneError
-from isotone.evaluation.material import Material
-from isotone.evaluation.one_pass import Transform
+from isotone.evaluation.observations import Material
+from isotone.evaluation.predict import Transform
 from isotone.evaluation.scores import NONE
 from isotone.imaging.radiograph import Radiograph
 

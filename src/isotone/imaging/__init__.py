@@ -1,1 +1,1 @@
-"""Files of any kind become a `Radiograph`."""
+"""How does a file become a `Radiograph`? Imports `curves`, `_runtime` and below."""

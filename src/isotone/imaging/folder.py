@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from isotone.errors import RadiographError
-from isotone.imaging.first_bytes import START, first_element
-from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
-from isotone.imaging.regular import open_regular
+from isotone.imaging.opening.first_bytes import START, first_element
+from isotone.imaging.opening.regular_file import open_regular
+from isotone.imaging.raster.read_raster import SUFFIXES as RASTER_SUFFIXES
 
 SUFFIXES = {".dcm", ".dicom", ".ima", "", *RASTER_SUFFIXES}
 """What images are called, in lower case; DICOM files often have no suffix."""

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from pydicom.uid import UID
 
+from isotone._runtime.workers import map_isolated
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.folder import images_in
 from isotone.imaging.no_image import is_no_image
 from isotone.imaging.radiograph import Header
 from isotone.imaging.read import read_header, read_radiograph
 from isotone.safe_text import printable
-from isotone.workers import map_isolated
 
 SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
 """Time limit of one file."""

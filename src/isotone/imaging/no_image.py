@@ -15,8 +15,8 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
 from isotone.errors import IsotoneError
+from isotone.imaging.dicom.part10 import open_part10
 from isotone.imaging.folder import is_unread_image
-from isotone.imaging.part10 import open_part10
 
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
 OF_AN_IMAGE = ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.curves import quantize
+from isotone.curves.tone_curve import quantize
 
 Floats = NDArray[np.float64]
 Stored = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int16]
@@ -34,7 +34,7 @@ class Header:
     domain : str or None
         Manufacturer and model in one string (DICOM), or what the user said.
     version : str or None
-        The software version that stood in the model's name (`isotone.imaging.scanner_name`).
+        The software version that stood in the model's name (`isotone.imaging.dicom.scanner_name`).
     bits_stored : int
         Bits that carry the value, 1 to 16.
     signed : bool
@@ -48,7 +48,7 @@ class Header:
     explanation : str or None
         What the file calls that window or table, such as NORMAL (a code, as below).
     modality, body_part, view, laterality : str or None
-        Codes; what is not one is replaced by a mark (`isotone.imaging.coded`).
+        Codes; what is not one is replaced by a mark (`isotone.imaging.dicom.header_values`).
     intent : str or None
         "FOR PRESENTATION" or "FOR PROCESSING", by the SOP class or PresentationIntentType (DX, MG).
     lossy : bool

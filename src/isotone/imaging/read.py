@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isotone.imaging.dicom import read_dicom, read_dicom_header
+from isotone.imaging.dicom.read_dicom import read_dicom, read_dicom_header
 from isotone.imaging.radiograph import Header, Radiograph
-from isotone.imaging.raster import SUFFIXES as RASTER_SUFFIXES
-from isotone.imaging.raster import read_raster, read_raster_header
+from isotone.imaging.raster.read_raster import SUFFIXES as RASTER_SUFFIXES
+from isotone.imaging.raster.read_raster import read_raster, read_raster_header
 
 
 def read_header(path: str | Path, *, domain: str | None = None, inverted: bool | None = None) -> Header:

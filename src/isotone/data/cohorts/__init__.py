@@ -1,1 +1,1 @@
-"""Published collections, each from its own layout to a `Manifest`."""
+"""How do published collections become a `Manifest`?"""

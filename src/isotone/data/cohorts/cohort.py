@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
 from isotone.data.splits import with_splits
 from isotone.errors import IsotoneError, UsageError
 

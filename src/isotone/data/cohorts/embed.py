@@ -8,7 +8,7 @@ import pandas as pd
 
 from isotone.data.cohorts.cohort import Cohort, read_published, sample
 from isotone.errors import IsotoneError
-from isotone.imaging.part10 import open_part10
+from isotone.imaging.dicom.part10 import open_part10
 
 ORIGIN = "Request it at https://registry.opendata.aws/emory-breast-imaging-dataset-embed/."
 

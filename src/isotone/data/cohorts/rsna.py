@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from isotone._runtime.workers import map_isolated
 from isotone.data.cohorts.cohort import Cohort, read_published, sample
 from isotone.data.images import progress
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError, UsageError
-from isotone.imaging.part10 import open_part10
-from isotone.workers import map_isolated
+from isotone.imaging.dicom.part10 import open_part10
 
 ORIGIN = "Download it from https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data."
 

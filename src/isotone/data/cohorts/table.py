@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from isotone.data.class_order import class_order
-from isotone.data.manifest import Manifest
+from isotone.data.manifests.manifest import Manifest
 
 
 def table_one(manifest: Manifest) -> Table:

@@ -1,0 +1,193 @@
+"""Work on files in processes of their own: a crash, a hang or a huge allocation costs one file alone.
+
+The pool of `concurrent.futures` breaks when one worker dies and cannot stop a task that hangs; pebble's
+survives both. Anybody's executor (Dask, for many machines) can take its place, with its own isolation.
+"""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from isotone.errors import IsotoneError, RadiographError
+
+X = TypeVar("X")
+T = TypeVar("T")
+
+MEMORY = 4 * 2**30
+"""Bytes of address space that a worker may take beyond what its imports hold."""
+WINDOW = 8
+"""Tasks under way for each worker: results wait for their turn, and a million must not sit in memory."""
+REPORT = "Leave the file out; if other programs read it, report this line."
+
+_function: Callable[[Any], Any]
+
+
+def map_isolated(
+    function: Callable[[X], T],
+    items: Iterable[X],
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    seconds: Callable[[X], float] | None = None,
+) -> Generator[tuple[X, T | IsotoneError], None, None]:
+    """Call a function on every item in crash-isolated processes; yield in the order of the items.
+
+    Parameters
+    ----------
+    function : callable
+        Picklable; sent to each worker once.
+    items : iterable
+        Picklable; drawn as there is room.
+    workers : int
+        Number of processes; 0: in this process, with neither isolation nor time limit.
+    executor : concurrent.futures.Executor, optional
+        Runs the calls in place of the pool; `workers` then says how many it has.
+    seconds : callable, optional
+        Time limit of an item, counted from when a worker takes it.
+
+    Yields
+    ------
+    item, result or IsotoneError
+        What the function refused, and E_DECODE (it raised anything else), E_BOMB (out of memory), E_TIMEOUT,
+        or E_CRASH (the process died on it twice).
+    """
+    if workers == 0 and executor is None:
+        for item in items:
+            yield item, _guarded(function, item)
+        return
+    with ExitStack() as stack:
+        if executor is None:
+            pool = ProcessPool(max(workers, 1), initializer=_start, initargs=(function,), context=_context())
+            stack.callback(pool.join)
+            stack.callback(pool.stop)  # called first, on Ctrl-C too: stops the workers where they are
+
+            def submit(item: X) -> Future[Any]:
+                return pool.schedule(_run, (item,), timeout=seconds(item) if seconds else None)
+        else:
+
+            def submit(item: X) -> Future[Any]:
+                return executor.submit(_guarded, function, item)
+
+        waiting: deque[tuple[X, Future[Any]]] = deque()
+        stack.callback(lambda: [future.cancel() for _, future in waiting])
+        for item in items:
+            waiting.append((item, submit(item)))
+            if len(waiting) >= WINDOW * max(workers, 1):
+                yield _collect(*waiting.popleft(), submit)
+        while waiting:
+            yield _collect(*waiting.popleft(), submit)
+
+
+def _collect(item: X, future: Future[Any], submit: Callable[[X], Future[Any]], *, retry: bool = True) -> tuple[X, Any]:
+    try:
+        return item, future.result()
+    except TimeoutError:
+        return item, _refusal("E_TIMEOUT", "took longer than its time limit", item)
+    except (ProcessExpired, BrokenExecutor):
+        if retry:  # it may have been the out-of-memory killer's choice, or another task's fault
+            with suppress(RuntimeError):  # an executor that is broken for good
+                return _collect(item, submit(item), submit, retry=False)
+        return item, _refusal("E_CRASH", "the process that worked on it died", item)
+
+
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+"""Workers start from a clean process: forking one that has threads (torch, pebble) can deadlock."""
+_Process: Any = multiprocessing.get_context(METHOD).Process  # type: ignore[attr-defined]
+
+
+class Worker(_Process):  # type: ignore[misc]
+    """A process that does not run the caller's script again, as multiprocessing would have it do.
+
+    Nothing in it is needed, and a script without ``if __name__ == "__main__"`` would start itself in every worker.
+    """
+
+    @staticmethod
+    def _Popen(process: Any) -> Any:
+        main = sys.modules["__main__"]
+        kept = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+        try:
+            for name in kept:
+                setattr(main, name, None)
+            return _Process._Popen(process)
+        finally:
+            for name, value in kept.items():
+                setattr(main, name, value)
+
+
+def _context() -> Any:
+    context: Any = copy.copy(multiprocessing.get_context(METHOD))
+    context.Process = Worker
+    if METHOD == "forkserver":
+        context.set_forkserver_preload(["isotone._runtime.worker_start", "isotone.data.images"])
+    return context
+
+
+def _start(function: Callable[[Any], Any]) -> None:
+    global _function
+    _function = function
+    # A codec that hangs never comes back to Python, where a handler would run: die at once instead.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        import resource
+
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        limit = held + MEMORY if hard == resource.RLIM_INFINITY else min(held + MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)  # the processes share the cores already
+
+
+def _run(item: Any) -> Any:
+    try:
+        return _guarded(_function, item)
+    except SystemExit:
+        os._exit(1)  # pebble would carry it over and end the caller
+
+
+def _guarded(function: Callable[[X], T], item: X) -> T | IsotoneError:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's and highdicom's quote values of the header
+            return function(item)
+    except IsotoneError as error:
+        error.file = error.file or _path(item)
+        return error
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except MemoryError:
+        return _refusal("E_BOMB", "needs more memory than a worker may take", item)
+    except BaseException as error:  # a panic of a codec written in Rust is no Exception
+        return _refusal("E_DECODE", f"unexpected {type(error).__name__} in {_where(error)}", item, REPORT)
+
+
+def _where(error: BaseException) -> str:
+    """The innermost place, and never the message: that may quote a header."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "an unknown place"
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}, line {trace.tb_lineno}"
+
+
+def _refusal(code: str, what: str, item: Any, next_step: str | None = None) -> RadiographError:
+    return RadiographError(code, what, file=_path(item), next_step=next_step)
+
+
+def _path(item: Any) -> str | None:
+    path = getattr(item, "path", None)
+    return None if path is None else str(path)

@@ -1,0 +1,1 @@
+"""What must a tone curve beat? Imports `estimation`, `networks` and below."""

@@ -1,0 +1,86 @@
+"""Statistical baselines: what a tone curve has to beat.
+
+A normalizer has a `name`, learns from reference images in `fit` and returns a new image from `transform`.
+All but `Clahe` only rewrite the image's tone table. A baseline of your own is a class like this one, added to
+`BASELINES`:
+
+>>> class Gamma:
+...     name = "gamma"
+...
+...     def fit(self, reference):
+...         return self
+...
+...     def transform(self, radiograph):
+...         return radiograph.map_tone(lambda x: x**0.5)
+>>> BASELINES["gamma"] = Gamma
+>>> baseline("gamma").name
+'gamma'
+>>> del BASELINES["gamma"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol, Self
+
+from isotone.baselines.clahe import Clahe
+from isotone.baselines.histogram_matching import HistogramMatching
+from isotone.baselines.nyul import Nyul
+from isotone.baselines.rescaling import DisplayWindow, FullRange, MinMax, Percentile, ZScore
+from isotone.errors import UsageError
+from isotone.imaging.radiograph import Radiograph
+
+
+class Normalizer(Protocol):
+    """What every baseline does."""
+
+    name: str
+
+    def fit(self, reference: Iterable[Radiograph]) -> Self:
+        """Learn from images of the reference domain."""
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """Return the normalized image."""
+
+
+BASELINES: dict[str, Callable[[], Normalizer]] = {
+    "full-range": FullRange,
+    "display-window": DisplayWindow,
+    "min-max": MinMax,
+    "percentile": Percentile,
+    "z-score": ZScore,
+    "histogram-matching": HistogramMatching,
+    "histogram-matching-all-pixels": partial(HistogramMatching, foreground=False),
+    "nyul": Nyul,
+    "clahe": Clahe,
+}
+"""The names that ``evaluate --baseline`` takes."""
+
+
+def baseline(name: str) -> Normalizer:
+    """An unfitted baseline by its name.
+
+    Raises
+    ------
+    UsageError
+        No such baseline.
+    """
+    if name not in BASELINES:
+        raise UsageError(f"no baseline {name!r}", next_step=f"Name one of: {', '.join(BASELINES)}, all.")
+    return BASELINES[name]()
+
+
+__all__ = [
+    "BASELINES",
+    "Clahe",
+    "DisplayWindow",
+    "FullRange",
+    "HistogramMatching",
+    "MinMax",
+    "Normalizer",
+    "Nyul",
+    "Percentile",
+    "ZScore",
+    "baseline",
+]

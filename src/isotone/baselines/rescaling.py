@@ -1,0 +1,134 @@
+"""Straight-line baselines: the grey levels are shifted and stretched, and clipped to [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+from isotone.baselines.grey_levels import GreyLevels
+from isotone.errors import IsotoneError
+from isotone.imaging.radiograph import Radiograph
+
+
+class FullRange:
+    """All possible stored values onto [0, 1]: the image as it is read, the paper's first baseline."""
+
+    name = "full-range"
+
+    def fit(self, reference: Iterable[Radiograph]) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """The same image."""
+        return radiograph
+
+
+class DisplayWindow:
+    """The image through the display window or VOI LUT of its file, the paper's second baseline."""
+
+    name = "display-window"
+
+    def fit(self, reference: Iterable[Radiograph]) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """The image as a viewer would show it first; unchanged where the file has no window."""
+        return radiograph.displayed()
+
+
+class MinMax:
+    """Each image's own smallest and largest grey level, padding excluded, onto 0 and 1."""
+
+    name = "min-max"
+
+    def fit(self, reference: Iterable[Radiograph]) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """The image stretched to [0, 1]; padding is clipped to it.
+
+        Raises
+        ------
+        RadiographError
+            E_EMPTY_IMAGE: fewer than two grey levels.
+        """
+        levels = GreyLevels.of(radiograph)
+        return _stretched(radiograph, float(levels.values[0]), float(levels.values[-1]))
+
+
+class Percentile:
+    """Two percentiles of each image, padding excluded, onto 0 and 1.
+
+    Parameters
+    ----------
+    low, high : float
+        Percentages; by default 1 and 99.
+    """
+
+    name = "percentile"
+
+    def __init__(self, low: float = 1.0, high: float = 99.0) -> None:
+        self.low, self.high = low, high
+
+    def fit(self, reference: Iterable[Radiograph]) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """The image stretched between its percentiles (its ends, where the percentiles agree) and clipped.
+
+        Raises
+        ------
+        RadiographError
+            E_EMPTY_IMAGE: fewer than two grey levels.
+        """
+        levels = GreyLevels.of(radiograph)
+        low, high = levels.percentiles([self.low, self.high])
+        if low == high:
+            low, high = levels.values[[0, -1]]
+        return _stretched(radiograph, float(low), float(high))
+
+
+class ZScore:
+    """Each image's mean and standard deviation onto those of the pooled reference.
+
+    The paper's z-score leaves [0, 1], for which its classifier was not trained; standardising and then giving
+    back the mean and deviation of the reference is the same straight line in the units of that classifier.
+    """
+
+    name = "z-score"
+
+    def fit(self, reference: Iterable[Radiograph]) -> Self:
+        """Learn the mean and standard deviation of all reference pixels, padding excluded.
+
+        Raises
+        ------
+        IsotoneError
+            E_DATA: no image.
+        """
+        pool = GreyLevels.pooled(GreyLevels.of(radiograph) for radiograph in reference)
+        self.mean, self.std = pool.mean, pool.std
+        return self
+
+    def transform(self, radiograph: Radiograph) -> Radiograph:
+        """The standardised image, clipped to [0, 1].
+
+        Raises
+        ------
+        RadiographError
+            E_EMPTY_IMAGE: fewer than two grey levels.
+        IsotoneError
+            E_USAGE: not fitted.
+        """
+        if not hasattr(self, "mean"):
+            raise IsotoneError("E_USAGE", "z-score is not fitted", next_step="Call fit(reference) first.")
+        levels = GreyLevels.of(radiograph)
+        gain = self.std / levels.std
+        return radiograph.map_tone(lambda x: self.mean + gain * (x - levels.mean))
+
+
+def _stretched(radiograph: Radiograph, low: float, high: float) -> Radiograph:
+    return radiograph.map_tone(lambda x: (x - low) / (high - low))

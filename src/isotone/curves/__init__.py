@@ -1,0 +1,1 @@
+"""What is a tone curve? Imports `errors` and `_runtime`."""

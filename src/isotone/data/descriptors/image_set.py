@@ -1,0 +1,201 @@
+"""A scanner's images as a fit compares them: regions, structure and quantiles, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from isotone.data.descriptors.appearance import look
+from isotone.data.descriptors.foreground import Mask, Regions, regions
+from isotone.data.descriptors.marks import SQUARE
+from isotone.data.descriptors.structure import GRID, structure
+from isotone.data.sample import Sample
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (np.arange(128) + 0.5) / 128
+"""Of the anatomy."""
+AIR = (np.arange(32) + 0.5) / 32
+"""Quantiles of the air."""
+WRITTEN = 2e-4
+"""Share of a picture that bright pieces in its air take, from which on they are letters; clean air has none."""
+RIM = 0.01
+"""Width of what is left out of air along its outline (blur, compression), as a share of the longer side."""
+FEWEST = 0.1
+"""Share of a scanner's images that show air, below which it has none to be matched."""
+MOST = 0.5
+"""Share of the images that show air, from which on it is told from anatomy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """A scanner's images: structure, grey levels, and whose they are.
+
+    Attributes
+    ----------
+    structure : float64 array of shape (n, d)
+        NaN where collimation or a mark hides what a number tells.
+    quantiles : float64 array of shape (n, k)
+        Of the anatomy, in [0, 1].
+    air : float64 array of shape (n, a)
+        Quantiles of the air; NaN in rows of images that show none.
+    labels : array of shape (n,) of str
+        "" where unknown.
+    patients : integer array of shape (n,)
+    """
+
+    structure: Floats
+    quantiles: Floats
+    air: Floats
+    labels: NDArray[np.str_]
+    patients: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.structure)
+
+
+def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -> Views:
+    """Describe a scanner's images; without `air` all pixels of the picture are anatomy."""
+    rows = []
+    for sample, part in zip(samples, parts, strict=True):
+        split = part.split(air)
+        fore, back = (sample.pixels[part] for part in _apart(split))
+        rows.append(
+            (
+                structure(sample.pixels, split.foreground, split.background),
+                _quantiles(fore, QUANTILES) if len(fore) else np.zeros(len(QUANTILES)),
+                _quantiles(back, AIR) if len(back) else np.full(len(AIR), np.nan),
+            )
+        )
+    described, quantiles, air_quantiles = (np.stack(column) for column in zip(*rows, strict=True))
+    return Views(
+        structure=described,
+        quantiles=quantiles,
+        air=air_quantiles,
+        labels=np.array([s.label or "" for s in samples]),
+        patients=np.unique([s.patient for s in samples], return_inverse=True)[1].astype(np.intp),
+    )
+
+
+def _apart(parts: Regions) -> tuple[Mask, Mask]:
+    """Anatomy without what is too thin for any (letters across the skin), air without what lies beside anatomy."""
+    if not parts.background.any():
+        return parts.foreground, parts.background
+    width = max(1, round(RIM * max(parts.picture.shape)))
+    anatomy = ndimage.binary_opening(parts.foreground, SQUARE, width + 1)
+    air = parts.background & ~ndimage.binary_dilation(parts.picture & ~parts.background, SQUARE, width)
+    return anatomy if anatomy.any() else parts.foreground, air if air.any() else parts.background
+
+
+def _quantiles(values: NDArray[np.uint16], shares: Floats) -> Floats:
+    """As np.quantile has them, in [0, 1]; integers are sorted several times faster."""
+    return np.interp(shares * (len(values) - 1), np.arange(len(values)), np.sort(values)) / 65535
+
+
+class Described(tuple[Sample, ...]):
+    """A scanner's images, each looked at once however many fits they serve."""
+
+    @cached_property
+    def parts(self) -> list[Regions]:
+        """Anatomy and air of each image."""
+        return [regions(s) for s in self]
+
+    @cached_property
+    def showing(self) -> float:
+        """Share of the images that show air."""
+        return float(np.mean([part.background.any() for part in self.parts]))
+
+    @cached_property
+    def written(self) -> float:
+        """Share of the images in whose air letters, markers or labels stand."""
+        return float(np.mean([part.marks > WRITTEN for part in self.parts]))
+
+    @property
+    def air(self) -> bool:
+        """Whether air is told from anatomy: where most images show some (breasts do, chests do not).
+
+        The reference decides for all scanners.
+        """
+        return self.showing >= MOST
+
+    def only(self, kept: NDArray[np.bool_]) -> Described:
+        """Those of the images, shape (n,), that are kept; none is looked at again."""
+        if kept.all():
+            return self
+        chosen = Described(s for s, keep in zip(self, kept, strict=True) if keep)
+        chosen.parts = [part for part, keep in zip(self.parts, kept, strict=True) if keep]
+        return chosen
+
+    def comparable(self, air: bool) -> Described:
+        """Where air is told from anatomy, the images that show some; all of them where hardly any does.
+
+        Which pixels of the others are anatomy, nobody knows: air that was not told would be matched with anatomy.
+        """
+        shown = np.array([part.background.any() for part in self.parts], bool)
+        return self.only(shown) if air and shown.mean() >= FEWEST else self
+
+    @cached_property
+    def _taken(self) -> dict[bool, Views]:
+        return {}
+
+    def views_with(self, air: bool) -> Views:
+        """Of the whole images, as `take_views` has them with or without air."""
+        if air not in self._taken:
+            self._taken[air] = take_views(self, self.parts, air)
+        return self._taken[air]
+
+    def looks_with(self, air: bool) -> Floats:
+        """What the gate knows images by, shape (n, `isotone.data.descriptors.appearance.SIZE` + 1)."""
+        return np.stack([look(s, parts.split(air)) for s, parts in zip(self, self.parts, strict=True)])
+
+    @property
+    def views(self) -> Views:
+        """Of the whole images."""
+        return self.views_with(self.air)
+
+
+def described(samples: Sequence[Sample]) -> Described:
+    """The samples themselves where they are described already."""
+    return samples if isinstance(samples, Described) else Described(samples)
+
+
+def air_share(ours: Views, reference: Views) -> float:
+    """Share of either pool that air gets: that of the reference's layout which it fills; 0 where a side shows none."""
+    if min(np.mean(~np.isnan(views.air[:, 0])) for views in (ours, reference)) < FEWEST:
+        return 0.0
+    return float(np.clip(1 - np.nanmean(reference.structure[:, -GRID * GRID // 2 :]), 0.02, 0.9))
+
+
+Place = tuple[float, float]
+"""Of a window, along the rows and along the columns: from 0, the middle of the anatomy, to 1, that of the image."""
+
+
+def cropped(sample: Sample, part: Regions, share: float, place: Place) -> Sample:
+    """The window of `share` of each side whose middle is nearest to a place."""
+    inside = part.picture
+    spans = []
+    for axis, towards in enumerate(place):
+        extent = np.flatnonzero(inside.any(1 - axis))
+        first, last = (int(extent[0]), int(extent[-1]) + 1) if len(extent) else (0, inside.shape[axis])
+        length = max(8, round(share * (last - first)))
+        profile: NDArray[np.intp] = part.foreground.sum(1 - axis)
+        of_image = (first + last) / 2
+        of_anatomy = float(np.average(np.arange(len(profile)), weights=profile)) if profile.any() else of_image
+        middle = int(of_anatomy + towards * (of_image - of_anatomy))
+        start = int(np.clip(middle - length // 2, first, max(first, last - length)))
+        spans.append(slice(start, start + length))
+    window = tuple(spans)
+    return replace(sample, pixels=sample.pixels[window], valid=part.picture[window])
+
+
+def windowed(
+    samples: Sequence[Sample], parts: Sequence[Regions], shares: Sequence[float], place: Place, air: bool
+) -> Views:
+    """The views of images seen through a smaller field, of `shares` of their sides."""
+    smaller = [cropped(s, p, share, place) for s, p, share in zip(samples, parts, shares, strict=True)]
+    return take_views(smaller, [regions(s) for s in smaller], air)

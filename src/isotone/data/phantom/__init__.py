@@ -1,0 +1,1 @@
+"""How is the embedded cohort drawn, with its true curves?"""

@@ -1,0 +1,288 @@
+"""Do today's images still look like those of the fit? For whoever watches a model in use.
+
+What it can tell: that grey levels changed in a way that neither the class mix nor the anatomy in view explains
+(another response), that the layout changed (another view, field of view, processing or population), that single
+images do not belong here, and that a header names what the fit did not meet. What it cannot: a change that is small
+beside the spread between images, one that looks exactly like another mix of the reference's classes, or its cause.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from isotone.data.descriptors.appearance import SIZE
+from isotone.data.images import map_images
+from isotone.data.manifests.manifest import Manifest
+from isotone.errors import IsotoneError, RadiographError, UsageError
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.radiograph import Radiograph
+from isotone.monitoring.header_novelty import refuse_other_data
+from isotone.monitoring.novelty import BATCH, LAYOUT_LIMIT, Gate
+from isotone.monitoring.response_drift import Drift
+
+Floats = NDArray[np.float64]
+
+OUTSIDE = 0.05
+"""Share of images outside the limit that is still ordinary."""
+CHANCE = 0.01
+"""That so many lie outside by accident, below which a batch differs."""
+TONE_CHANCE = 0.05
+"""That a batch of the same response deviates so far in tone, below which it differs."""
+
+
+Outcome = Literal["alike", "drift", "unknown", "unreadable"]
+EXIT_CODES: dict[Outcome, int] = {"alike": 0, "unreadable": 1, "drift": 3, "unknown": 4}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of the images of one domain.
+
+    Attributes
+    ----------
+    domain : str
+    images, outside : int
+        Compared; of these, unlike the fit one by one.
+    layout, chance : float or None
+        Of the rest as a batch: how far its layout is from that of the fit (`isotone.monitoring.novelty`), and the
+        probability that the same response makes it deviate so far in tone (`isotone.monitoring.response_drift`). None:
+        too few images, or nothing to compare them with.
+    differences : tuple of str
+        In plain words; empty where nothing differs.
+    """
+
+    domain: str
+    images: int
+    outside: int
+    layout: float | None = None
+    chance: float | None = None
+    differences: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """One line for people."""
+        batch = f"no batch test below {BATCH} images"
+        if self.layout is not None:
+            tone = "not compared" if self.chance is None else f"chance {self.chance:.2g}, limit {TONE_CHANCE}"
+            batch = f"tone {tone}, layout {self.layout:.1f} of {LAYOUT_LIMIT}"
+        verdict = f"DIFFERENT: {'; '.join(self.differences)}" if self.differences else "as in the fit"
+        return f"{self.domain}: {verdict} ({self.images} images, {self.outside} outside, {batch})"
+
+    def to_json(self) -> dict[str, object]:
+        """The fields of a verdict in the output for programs (``docs/json.md``)."""
+        return {
+            "domain": self.domain,
+            "status": "different" if self.differences else "alike",
+            "images": self.images,
+            "outside": self.outside,
+            "tone_chance": self.chance,
+            "tone_limit": TONE_CHANCE,
+            "layout": self.layout,
+            "layout_limit": LAYOUT_LIMIT,
+            "differences": list(self.differences),
+        }
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found.
+
+    Attributes
+    ----------
+    verdicts : list of Verdict
+        One for each source domain.
+    refused : list of IsotoneError
+        The images that `apply` would refuse.
+    images, reference : int
+        How many came, and how many more of the reference, which are not compared.
+    """
+
+    verdicts: list[Verdict]
+    refused: list[IsotoneError]
+    images: int = 0
+    reference: int = 0
+
+    @property
+    def unknown(self) -> int:
+        """How many images are of a scanner without a curve."""
+        return sum(error.code == "E_DOMAIN" for error in self.refused)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst that was found; single images that look odd are left to chance.
+
+        "drift": a scanner's images differ. "unknown": else, images of scanners without a curve. "unreadable": else,
+        files that could not be compared. "alike": none of these.
+        """
+        if any(v.differences for v in self.verdicts) or any(e.code == "E_INTENT" for e in self.refused):
+            return "drift"
+        if self.unknown:
+            return "unknown"
+        return "unreadable" if any(e.code != "E_OOD" for e in self.refused) else "alike"
+
+    @property
+    def exit_code(self) -> int:
+        """0 alike, 1 unreadable, 3 drift, 4 unknown."""
+        return EXIT_CODES[self.outcome]
+
+    def to_json(self) -> dict[str, object]:
+        """The fields of the summary in the output for programs (``docs/json.md``)."""
+        return {
+            "command": "check",
+            "outcome": self.outcome,
+            "images": self.images,
+            "reference": self.reference,
+            "refused": len(self.refused),
+            "unknown": self.unknown,
+            "exit_code": self.exit_code,
+        }
+
+
+def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int = 1, quiet: bool = False) -> CheckReport:
+    """Compare images with those that a harmonizer was fitted on; reference images are left out.
+
+    Parameters
+    ----------
+    harmonizer : ToneCurveHarmonizer
+    manifest : Manifest
+    workers : int
+        Processes that read images; 0: this one.
+    quiet : bool
+        No progress bar.
+
+    Raises
+    ------
+    UsageError
+        Nothing but reference images.
+    """
+    manifest = manifest.called(harmonizer.known, workers=workers)
+    rows = [row for row in manifest if row.domain not in harmonizer.reference_domains]
+    if not rows:
+        raise UsageError("there is no image of a source domain to check")
+    watch = Watch(harmonizer)
+    refused: list[IsotoneError] = []
+    for row, seen in map_images(rows, _Glance(harmonizer), workers=workers, label="checking", quiet=quiet):
+        if isinstance(seen, IsotoneError):
+            watch.refuse(row.domain, seen)
+            refused.append(seen)
+            continue
+        if seen.refusal is not None:
+            watch.refuse(seen.domain, seen.refusal)
+            refused.append(seen.refusal)
+            continue
+        watch.add(seen.domain, seen.look, seen.warnings)
+        complaint = None if seen.look is None else harmonizer.gates[seen.domain].complaint(seen.look)
+        if complaint is not None:
+            refused.append(RadiographError("E_OOD", complaint, file=row.path))
+    return CheckReport(watch.verdicts(), refused, len(rows), len(manifest) - len(rows))
+
+
+class Watch:
+    """Collects what is seen of each source domain, one image after the other."""
+
+    def __init__(self, harmonizer: ToneCurveHarmonizer) -> None:
+        self._harmonizer = harmonizer
+        self._looks: dict[str | None, list[Floats]] = {}
+        self._facts: dict[str | None, Counter[str]] = {}
+        self._outside: Counter[str | None] = Counter()
+
+    def add(self, domain: str | None, look: Floats | None, warnings: Sequence[str] = ()) -> None:
+        """Note an image: its look, and the codes of what its header has new."""
+        self._looks.setdefault(domain, []).extend([] if look is None else [look])
+        self._facts.setdefault(domain, Counter()).update(warnings)
+
+    def refuse(self, domain: str | None, error: IsotoneError) -> None:
+        """Note a refusal; it counts where it says that the image is unlike the fit."""
+        if error.code in ("E_OOD", "E_INTENT"):
+            self._outside[domain] += 1
+
+    def verdicts(self) -> list[Verdict]:
+        """A verdict for each source domain of which an image was met."""
+        return [
+            judge(
+                domain,
+                self._harmonizer.gates.get(domain),
+                self._harmonizer.drifts.get(domain),
+                self._looks.get(domain, []),
+                refused=self._outside[domain],
+                facts=[f"{n} images with {code}" for code, n in sorted(self._facts.get(domain, Counter()).items())],
+            )
+            for domain in self._harmonizer.source_domains
+            if domain in self._looks or self._outside[domain]
+        ]
+
+
+def judge(
+    domain: str,
+    gate: Gate | None,
+    drift: Drift | None,
+    looks: Sequence[Floats],
+    *,
+    refused: int = 0,
+    facts: Sequence[str] = (),
+) -> Verdict:
+    """Compare the looks of a domain's images with those of its fit.
+
+    Parameters
+    ----------
+    domain : str
+    gate : Gate or None
+        None: the facts alone are judged.
+    drift : Drift or None
+        None: tone is not compared.
+    looks : sequence of float64 arrays
+        As `ToneCurveHarmonizer.look` gives them.
+    refused : int
+        Images known to be unlike the fit, whose looks are not among `looks`.
+    facts : sequence of str
+        Further differences.
+    """
+    if gate is None:
+        return Verdict(domain, len(looks), refused, differences=tuple(facts))
+    inside = [look for look in looks if gate.complaint(look) is None]
+    images = len(looks) + refused
+    outside = images - len(inside)
+    differences = list(facts)
+    if special.bdtrc(outside - 1, images, OUTSIDE) < CHANCE:
+        differences.insert(0, f"{outside} of {images} images look unlike those of the fit")
+    if images < BATCH or len(inside) < BATCH // 2:
+        return Verdict(domain, images, outside, differences=tuple(differences))
+    batch = np.stack(inside)
+    layout = gate.layout(batch)
+    if layout > LAYOUT_LIMIT:
+        differences.insert(0, "another anatomy, view, field of view or processing")
+    chance = None if drift is None else drift.chance(batch[:, SIZE + 1 :])
+    if chance is not None and chance < TONE_CHANCE:
+        differences.insert(0, "another response")
+    return Verdict(domain, images, outside, layout, chance, tuple(differences))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    domain: str
+    look: Floats | None = None
+    warnings: tuple[str, ...] = ()
+    refusal: IsotoneError | None = None
+
+
+@dataclass(frozen=True)
+class _Glance:
+    harmonizer: ToneCurveHarmonizer
+
+    def __call__(self, radiograph: Radiograph) -> _Seen:
+        header = radiograph.header
+        self.harmonizer.mapper(header)  # refuses unknown scanners
+        domain = self.harmonizer.domain_of(header) or ""
+        self.harmonizer.refuse_other_rule(domain)
+        try:
+            refuse_other_data(header, self.harmonizer.seen.get(domain, {}))
+        except IsotoneError as error:  # with the domain, which the row need not name
+            return _Seen(domain, refusal=error)
+        return _Seen(domain, self.harmonizer.look(radiograph), self.harmonizer.warnings(header))

@@ -1,0 +1,286 @@
+"""One image → one file, in whichever process it runs: read, harmonize, write, note it in the journal."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone.curves.tone_curve import ToneCurve
+from isotone.deployment.dicom_objects.derived_image import output_table, write_derived_dicom, write_derived_png
+from isotone.deployment.dicom_objects.voi_lut import write_voi_lut_image
+from isotone.deployment.dicom_objects.write import copy_file
+from isotone.deployment.record import Deliver, Record, Table, digest_of_values
+from isotone.errors import RadiographError
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.dicom.read_dicom import read_dicom
+from isotone.imaging.dicom.warning_codes import caught_warnings
+from isotone.imaging.radiograph import Header, Radiograph
+from isotone.imaging.raster.read_raster import SUFFIXES, read_raster
+from isotone.imaging.read import read_header
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to deliver.
+
+    Attributes
+    ----------
+    path : Path
+        As the user gave it.
+    domain : str or None
+        From the manifest; it goes before the header's.
+    target : str
+        Path of the output file, relative to the output folder.
+    key : str
+        Digest of the file's state and of what is to be done with it, for the journal.
+    inverted : bool, optional
+        Polarity as the user states it.
+    source : str
+        Digest of which file it is, for the journal.
+    """
+
+    path: Path
+    domain: str | None
+    target: str
+    key: str
+    inverted: bool | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done with one image: a line of ``curves.csv``.
+
+    Attributes
+    ----------
+    status : str
+        "harmonized"; "reference": passed through as it is; or "refused".
+    curve : ToneCurve or None
+    min_slope, max_slope : float
+        Bounds over the full range.
+    levels_kept : int
+        Distinct delivered values of all possible stored values.
+    clipped_share : float
+        Share of the pixels (padding apart) that an affine stage clips; 0 where no pixel was read.
+    instance : str or None
+        SHA-256 of the SOP Instance UID, the first 128 bits.
+    warnings : tuple of str
+        Codes.
+    look : tuple of float or None
+        What the gate looked at (`isotone.data.descriptors.appearance`).
+    code : str
+        Why it is refused.
+    """
+
+    status: str
+    curve: ToneCurve | None = None
+    min_slope: float = 1.0
+    max_slope: float = 1.0
+    levels_kept: int | None = None
+    clipped_share: float = 0.0
+    instance: str | None = None
+    warnings: tuple[str, ...] = ()
+    look: tuple[float, ...] | None = None
+    code: str = ""
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> Self:
+        """The outcome that the journal holds.
+
+        Raises
+        ------
+        ModelError
+            The curve was changed.
+        """
+        curve, look = entry.get("curve"), entry.get("look")
+        read = {
+            "curve": None if curve is None else ToneCurve.from_json(curve),
+            "warnings": tuple(entry.get("warnings", ())),
+            "look": None if look is None else tuple(look),
+            "instance": (entry.get("instance") or "")[:32] or None,  # an older journal has the whole hash
+        }
+        return cls(**{**entry, **read})
+
+    def to_entry(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What `from_entry` reads: what is this image's own, and what the images with its curve have alike."""
+        said = {name: value for name, value in vars(self).items() if value != self.__dataclass_fields__[name].default}
+        alike: dict[str, Any] = {name: said.pop(name) for name in ("min_slope", "max_slope") if name in said}
+        if self.curve is not None:
+            alike["curve"] = said.pop("curve").to_json()
+        return said, alike
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Delivers one image as pixels or VOI LUT.
+
+    Attributes
+    ----------
+    harmonizer : ToneCurveHarmonizer
+    output : Path
+    deliver : str
+        "pixels" or "voi-lut".
+    allow : collection of str
+        Guards to overrule (`isotone.monitoring.guards`).
+    """
+
+    harmonizer: ToneCurveHarmonizer
+    output: Path
+    deliver: Deliver
+    allow: Collection[str] = ()
+
+    def writes(self, outcome: Outcome) -> bool:
+        """Whether an image has a file in the output: reference images only among pixels, which replace the input."""
+        return self.deliver == "pixels" or outcome.status != "reference"
+
+    def __call__(self, job: Job) -> Outcome:
+        """Write the file.
+
+        Raises
+        ------
+        IsotoneError
+            The image is refused, or cannot be written; no output file is left.
+        """
+        with caught_warnings():
+            return self._deliver(job)
+
+    def _deliver(self, job: Job) -> Outcome:
+        target = safe_target(self.output, job.target)
+        if job.domain in self.harmonizer.reference_domains:
+            return self._pass_through(job, read_header(job.path, inverted=job.inverted), target)
+        dataset = None
+        if job.path.suffix.lower() in SUFFIXES:
+            radiograph = read_raster(job.path, inverted=job.inverted)
+        else:
+            radiograph, dataset = read_dicom(job.path, inverted=job.inverted)
+        domain = self.harmonizer.domain_of(radiograph.with_domain(job.domain or radiograph.header.domain).header)
+        radiograph = radiograph.with_domain(domain)
+        if domain in self.harmonizer.reference_domains:
+            return self._pass_through(job, radiograph.header, target)
+        refuse_ours(radiograph.header, self.allow)
+        seen = self.harmonizer.look(radiograph)
+        curve = self.harmonizer.curve(radiograph, allow=self.allow, seen=seen)
+        table = output_table(radiograph.map_tone(curve))
+        if dataset is None:
+            if self.deliver != "pixels":
+                raise RadiographError(
+                    "E_UNSUPPORTED", "only DICOM images carry a look-up table", next_step="Use --deliver pixels."
+                )
+            write_derived_png(radiograph, record_of(self.harmonizer, curve, "pixels", table, domain), target)
+        elif self.deliver == "pixels":
+            record = record_of(self.harmonizer, curve, "pixels", table, domain)
+            write_derived_dicom(dataset, radiograph, record, target)
+        else:
+            record = record_of(self.harmonizer, curve, "voi-lut", domain=domain)
+            record = replace(record, untouched=digest_of_values(radiograph.stored))
+            write_voi_lut_image(dataset, radiograph.header, table, record, target)
+        return outcome_of(self.harmonizer, curve, radiograph, table, seen)
+
+    def _pass_through(self, job: Job, header: Header, target: Path) -> Outcome:
+        outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
+        if self.writes(outcome):
+            _refuse_other_polarity(job, header)
+            copy_file(job.path, target)
+        return outcome
+
+
+def _refuse_other_polarity(job: Job, header: Header) -> None:
+    """Refuse to copy an image whose header denies the polarity that the user states."""
+    if job.inverted is not None and header.format == "dicom" and read_header(job.path).inverted != job.inverted:
+        raise RadiographError(
+            "E_UNSUPPORTED",
+            "images of the reference are copied as they are, and its header denies the polarity that was stated",
+            next_step="Correct PhotometricInterpretation and PresentationLUTShape in the source.",
+        )
+
+
+def record_of(
+    harmonizer: ToneCurveHarmonizer,
+    curve: ToneCurve,
+    deliver: Deliver,
+    table: Table | None = None,
+    domain: str | None = None,
+) -> Record:
+    """The record of a delivery."""
+    return Record(curve, harmonizer.name, harmonizer.digest, deliver, table, domain)
+
+
+def outcome_of(
+    harmonizer: ToneCurveHarmonizer,
+    curve: ToneCurve,
+    radiograph: Radiograph,
+    table: Table,
+    seen: NDArray[np.float64] | None,
+) -> Outcome:
+    """The numbers of one harmonized image."""
+    low, high, unclipped = _facts(curve)
+    return Outcome(
+        "harmonized",
+        curve,
+        low,
+        high,
+        levels_kept=int(np.count_nonzero(np.diff(np.sort(table)))) + 1,
+        clipped_share=_clipped_share(radiograph, unclipped),
+        instance=instance_of(radiograph.header),
+        warnings=radiograph.header.codes + harmonizer.warnings(radiograph.header),
+        look=None if seen is None else tuple(np.round(seen, 6).tolist()),
+    )
+
+
+def instance_of(header: Header) -> str | None:
+    """SHA-256 of the SOP Instance UID, cut to 128 bits: enough to find duplicates, and no patient data."""
+    uid = header.instance_uid
+    return None if uid is None else hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+def refuse_ours(header: Header, allow: Collection[str] = ()) -> None:
+    """Refuse an image that isotone made, unless `allow` holds "harmonized".
+
+    Raises
+    ------
+    RadiographError
+        E_ALREADY.
+    """
+    if "harmonized" not in allow and "W_HARMONIZED" in header.codes:
+        raise RadiographError("E_ALREADY", "isotone made this image")
+
+
+def safe_target(output: Path, relative: str) -> Path:
+    """The path of an output file, which no link leads to.
+
+    Raises
+    ------
+    RadiographError
+        E_WRITE: a link stands in the output folder, there or on the way, or a folder in the place of the file.
+    """
+    path = output
+    for part in Path(relative).parts:
+        path = path / part
+        if part == ".." or path.is_symlink():
+            raise RadiographError(
+                "E_WRITE", "a link stands in the output folder", next_step="Remove the link, or name another -o."
+            )
+    if path.is_dir():
+        raise RadiographError(
+            "E_WRITE", "a folder stands in the place of its output", next_step="Remove it, or name another -o."
+        )
+    return path
+
+
+@lru_cache(maxsize=64)
+def _facts(curve: ToneCurve) -> tuple[float, float, tuple[float, float]]:
+    return *curve.slope_bounds(), curve.unclipped()
+
+
+def _clipped_share(radiograph: Radiograph, unclipped: tuple[float, float]) -> float:
+    clipped = (radiograph.tone < unclipped[0]) | (radiograph.tone > unclipped[1])
+    if not clipped.any():
+        return 0.0
+    return float(clipped[radiograph.stored][radiograph.valid].mean())

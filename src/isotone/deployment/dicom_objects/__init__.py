@@ -1,0 +1,1 @@
+"""Which DICOM objects are written, and how are they read back?"""

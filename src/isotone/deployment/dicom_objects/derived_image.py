@@ -1,0 +1,170 @@
+"""`--deliver pixels`: the curve burned into new pixels, 16 bits each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import ExplicitVRLittleEndian
+
+from isotone._runtime.files import replace_file
+from isotone.curves.tone_curve import quantize
+from isotone.deployment.dicom_objects.encapsulate import EXTENDED
+from isotone.deployment.dicom_objects.functional_groups import regrouped
+from isotone.deployment.dicom_objects.lossy_compression import lossy_elements
+from isotone.deployment.dicom_objects.pixel_value import Mapped
+from isotone.deployment.dicom_objects.polarity import polarity_of
+from isotone.deployment.dicom_objects.provenance import derived_type, stamp
+from isotone.deployment.dicom_objects.read_back import confirm_png
+from isotone.deployment.dicom_objects.write import write_dicom
+from isotone.deployment.record import Record, Table
+from isotone.imaging.grey_levels.lookup import gather
+from isotone.imaging.own_files import NAME
+from isotone.imaging.radiograph import Radiograph
+
+BITS = 16
+"""Twelve bits in and out would lose half the levels of a moderate curve."""
+GREY_STAGES = [
+    Tag(keyword)
+    for keyword in (
+        "ModalityLUTSequence",
+        "VOILUTSequence",
+        "VOILUTFunction",
+        "WindowCenter",
+        "WindowWidth",
+        "WindowCenterWidthExplanation",
+        "PixelIntensityRelationshipLUTSequence",
+        "RealWorldValueMappingSequence",
+    )
+]
+"""What the source says of the meaning of its stored values: not true of the new ones."""
+RESCALE = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
+PIXEL_FACTS = [
+    Tag(keyword)
+    for keyword in (
+        "SmallestImagePixelValue",
+        "LargestImagePixelValue",
+        "SmallestPixelValueInSeries",
+        "LargestPixelValueInSeries",
+        "PixelPaddingValue",
+        "PixelPaddingRangeLimit",
+    )
+]
+ENCODED = (*EXTENDED, "PixelData")
+ALTERED = {
+    "W_HIGHBIT": "values lie where HighBit says, which they did not",
+    "W_SIGN": "negative values have their sign in the upper bits too, which they had not",
+    "W_HIGHBITS": "bits outside BitsStored are gone",
+    "W_OVERSHOOT": "values beyond BitsStored were clipped",
+}
+"""Warnings of a source whose pixel words are not all in its stored values, and what is to be said of it."""
+
+
+def output_table(harmonized: Radiograph) -> Table:
+    """Delivered value of each stored value: the tone, in the polarity of the source.
+
+    For MONOCHROME1 that is ``1 − f(1 − x)`` (f the curve, x the stored grey level), and the copy of an image in the
+    other polarity gets exactly equal presentation values. A raster file cannot say its polarity: 0 becomes black.
+
+    Returns
+    -------
+    uint16 array of shape (2**bits_stored,)
+    """
+    table = quantize(harmonized.tone, BITS).astype(np.uint16)
+    header = harmonized.header
+    return np.uint16(2**BITS - 1) - table if header.inverted and header.format == "dicom" else table
+
+
+def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, target: Path) -> None:
+    """Write the derived image (PS3.3 C.7.6.1.1.2) as Explicit VR Little Endian.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        As read, pixel data included; it becomes the derived object.
+    source : Radiograph
+        The same image, before any curve.
+    record : Record
+        With its table.
+    target : Path
+
+    Raises
+    ------
+    RadiographError
+        E_UNSUPPORTED, E_WRITTEN.
+    IsotoneError
+        E_WRITE.
+    """
+    table = _table(record)
+    altered = [clause for code, clause in ALTERED.items() if code in source.header.codes]
+    said = lossy_elements(dataset, source.header)
+    if said:  # not undone: the compressed frame had told it, and a restored image has none
+        dataset.update(said)
+        altered.append("that it was compressed with loss is said now")
+    changes, removed = _grey_stages(dataset, source), [*GREY_STAGES, *PIXEL_FACTS, *overlays_in_pixels(dataset)]
+    changes.BitsAllocated = changes.BitsStored = BITS
+    changes.HighBit = BITS - 1
+    changes.PixelRepresentation = 0
+    if source.padding is not None:
+        low, high = sorted(int(table[i]) for i in source.padding)
+        ends = (high, low) if source.header.inverted else (low, high)  # PS3.3 C.7.5.1.1.2
+        changes.add_new("PixelPaddingValue", "US", ends[0])
+        if low < high:
+            changes.add_new("PixelPaddingRangeLimit", "US", ends[1])
+    changes.ImageType = derived_type(dataset)
+    changes.update(regrouped(dataset, changes, pixels=True))
+    changes.update(polarity_of(dataset, source.header))
+    for keyword in ENCODED:
+        dataset.pop(keyword, None)
+    stamp(dataset, replace(record, altered=tuple(altered)), table, changes, removed)
+    pixels = Mapped(table.astype("<u2"), source.stored)
+    values = [element.tag for element in changes if element.VR != "SQ"]
+    write_dicom(dataset, ExplicitVRLittleEndian, target, pixels, values)
+
+
+def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:
+    """Write a PNG of 16 bits, 0 black whatever the source, with the record as text.
+
+    Raises
+    ------
+    RadiographError
+        E_WRITTEN.
+    IsotoneError
+        E_WRITE.
+    """
+    text = PngInfo()
+    text.add_text(NAME, record.to_json())
+    pixels = gather(_table(record), source.stored)
+    with replace_file(target) as temporary:
+        # Level 1: higher ones take several times as long for a few per cent of noise.
+        Image.fromarray(pixels).save(temporary, "PNG", pnginfo=text, compress_level=1)
+        confirm_png(temporary, pixels)
+
+
+def _table(record: Record) -> Table:
+    if record.table is None:
+        raise ValueError("a record of derived pixels has a table")
+    return record.table
+
+
+def _grey_stages(dataset: Dataset, source: Radiograph) -> Dataset:
+    """All stages before the presentation LUT as identity."""
+    stages = Dataset()
+    if any(keyword in dataset for keyword in RESCALE):
+        stages.RescaleIntercept, stages.RescaleSlope, stages.RescaleType = "0", "1", "US"
+    if source.header.intent != "FOR PROCESSING":  # which shall have no VOI LUT (PS3.3 A.26, A.27)
+        # Over n-bit data this window is the identity (PS3.3 C.11.2.1.2, note 4).
+        stages.WindowCenter, stages.WindowWidth = str(2 ** (BITS - 1)), str(2**BITS)
+    return stages
+
+
+def overlays_in_pixels(dataset: Dataset) -> list[BaseTag]:
+    """Overlays that lie in unused bits of the pixel data, which no image made of the stored values has."""
+    groups = {tag.group for tag in list(dataset.keys()) if 0x6000 <= tag.group <= 0x60FF}
+    gone = {group for group in groups if (group, 0x3000) not in dataset}
+    return [tag for tag in list(dataset.keys()) if tag.group in gone]

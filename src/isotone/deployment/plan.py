@@ -1,0 +1,153 @@
+"""Which image goes to which file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from isotone._runtime.files import TEMPORARY
+from isotone._runtime.journal import NAMES, Entry, Journal
+from isotone.data.manifests.manifest import Manifest, Row
+from isotone.deployment.curves_table import CURVES
+from isotone.deployment.deliver import Job
+from isotone.deployment.record import Deliver
+from isotone.errors import UsageError
+from isotone.imaging.raster.read_raster import SUFFIXES
+
+
+class Inputs:
+    """The images to work on, none of which lies in the output folder; and which files on the disk these are.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Images that lie in `output`, under whatever name (links, mounts, letter case), are left out: they came from an
+        earlier run.
+    output : Path
+
+    Raises
+    ------
+    UsageError
+        No image lies outside the output folder, or the images have no folder in common.
+    """
+
+    def __init__(self, manifest: Manifest, output: Path) -> None:
+        inside = _Inside(output)
+        rows = [(row, os.path.abspath(row.path)) for row in manifest]
+        self.rows = [(row, path) for row, path in rows if os.path.dirname(path) not in inside]
+        self.output = output
+        if not self.rows:
+            raise UsageError(
+                "every image lies in the output folder", file=output, next_step="Name an output folder of its own."
+            )
+        folders = {os.path.dirname(path) for _, path in self.rows}
+        if "root" in manifest.table:
+            folders |= {os.path.abspath(root) for root in manifest.table["root"].unique()}
+        try:
+            self.common = os.path.commonpath(folders)
+        except ValueError:  # drives of Windows
+            raise UsageError("the images have no folder in common", next_step="Apply to one drive at a time.") from None
+
+
+def plan(inputs: Inputs, reference_domains: Collection[str], deliver: Deliver, journal: Journal) -> list[Job]:
+    """One job for each image, in the order of the manifest.
+
+    The output mirrors the input tree from the deepest folder that holds every image and every folder that the user
+    named (column `root`). An image keeps the file that an earlier run gave it, and takes no other's.
+
+    Raises
+    ------
+    UsageError
+        An output would take the place of an input.
+    """
+    taken = {CURVES, *NAMES}
+    sources: set[tuple[int, int]] = set()
+    jobs = []
+    for row, path in inputs.rows:
+        version, identity = _state(path)
+        if identity is not None:
+            sources.add(identity)
+        as_png = deliver == "pixels" and row.domain not in reference_domains and Path(path).suffix.lower() in SUFFIXES
+        target = _named(os.path.relpath(path, inputs.common), as_png)
+        source = _digest(path)
+        before = journal.find(source) or _adopted(source, path, version, target, row, journal)
+        if deliver != "gsps":  # whose files hold many images
+            target = _free(target, before, taken, partial(journal.holder, but=source))
+        taken.add(target)
+        key = _key(path, version, target, row)
+        jobs.append(Job(row.path, row.domain, target, key, row.inverted, source))
+    _refuse_overwriting(jobs, sources, inputs.output)
+    return jobs
+
+
+def _adopted(source: str, path: str, version: str, target: str, row: Row, journal: Journal) -> Entry | None:
+    """The entry of an older build, which took a polarity that nobody states for one that is not inverted."""
+    old = _key(path, version, target, replace(row, inverted=bool(row.inverted)))
+    return journal.adopt(source, old, _key(path, version, target, row))
+
+
+def _named(relative: str, as_png: bool) -> str:
+    """The usual output file of an input; none is called like what a run keeps in its folder while it lasts."""
+    parts = [part[1:] if part.startswith(TEMPORARY) else part for part in Path(relative).parts]
+    target = Path(*parts)
+    return str(target.with_suffix(".png") if as_png else target)
+
+
+def _free(target: str, before: Entry | None, taken: Collection[str], held: Callable[[str], bool]) -> str:
+    """The file that the image has already, or one that no other image has: a.jpg may lie beside a.png."""
+    suffix = Path(target).suffix
+    if before is not None and before.target not in (None, *taken) and Path(str(before.target)).suffix == suffix:
+        return str(before.target)
+    while target in taken or held(target):
+        target += suffix or "_"
+    return target
+
+
+def _refuse_overwriting(jobs: Collection[Job], sources: Collection[tuple[int, int]], output: Path) -> None:
+    """By what the files are, not by their names: a folder may have several, through links, mounts and letter case."""
+    for job in jobs:
+        if _state(output / job.target)[1] in sources:
+            raise UsageError(
+                "the output would take the place of an input",
+                file=output / job.target,
+                next_step="Name an output folder of its own.",
+            )
+
+
+class _Inside:
+    """Which folders lie in the output folder."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = _state(output)[1]
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, folder: str) -> bool:
+        if self._output is None:  # it does not exist yet
+            return False
+        if folder not in self._known:
+            real = os.path.realpath(folder)
+            above = [Path(real), *Path(real).parents]
+            self._known[folder] = any(_state(one)[1] == self._output for one in above)
+        return self._known[folder]
+
+
+def _state(path: str | Path) -> tuple[str, tuple[int, int] | None]:
+    """Size and time of a file, in words; and device and inode, None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a NUL in the path
+        return "gone", None
+    return f"{status.st_size}|{status.st_mtime_ns}", (status.st_dev, status.st_ino)
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _key(path: str, version: str, target: str, row: Row) -> str:
+    """A file that is changed, or that goes elsewhere, is another piece of work."""
+    return _digest(f"{path}|{version}|{target}|{row.domain}|{row.inverted}")

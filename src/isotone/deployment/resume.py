@@ -1,0 +1,147 @@
+"""Many images, each to its file: what an earlier run did is kept, what is new or changed is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from isotone._runtime.journal import Entry, Journal
+from isotone.data.images import time_limit
+from isotone.deployment.deliver import Delivery, Job, Outcome, safe_target
+from isotone.errors import IsotoneError, RadiographError
+from isotone.imaging.inspect import duplicate
+
+Run = Callable[..., Generator[tuple[Any, Any], None, None]]
+"""Calls a function on items in processes: (function, items, label, time limit) → pairs of item and result."""
+PASSING = ("E_READ", "E_WRITE")
+"""Refusals that say nothing of the image: what an earlier run made of it stays."""
+FRESH, DELIVERED, TWICE = 0, 1, 2
+"""To be done; done by an earlier run; found to be another image's duplicate by an earlier run."""
+
+
+class Result(NamedTuple):
+    """What became of one image, in which file, and whether by an earlier run."""
+
+    job: Job
+    outcome: Outcome | IsotoneError
+    target: str = ""
+    resumed: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """The fields of an image in the output for programs (``docs/json.md``)."""
+        outcome, path = self.outcome, str(self.job.path)
+        if isinstance(outcome, IsotoneError):
+            return outcome.to_json() | {"path": path, "domain": self.job.domain}
+        fine = {"path": path, "status": outcome.status, "code": None, "message": None, "next_step": None}
+        return fine | {
+            "domain": self.job.domain,
+            "resumed": self.resumed,
+            "output": self.target or None,
+            "coefficients": None if outcome.curve is None else outcome.curve.coefficients,
+            "levels_kept": outcome.levels_kept,
+            "clipped_share": outcome.clipped_share,
+            "warnings": list(outcome.warnings),
+        }
+
+
+Results = Generator[Result, None, None]
+
+
+def deliver_files(delivery: Delivery, jobs: list[Job], journal: Journal, run: Run) -> Results:
+    """One file for each image, in the order of the jobs."""
+    known, owned = _done_before(jobs, journal, delivery.output)
+    todo = [job for job, state in zip(jobs, known, strict=True) if state == FRESH]
+    with closing(run(delivery, todo, "harmonizing", time_limit)) as fresh:
+        for job, state in zip(jobs, known, strict=True):
+            if state == FRESH:
+                yield _noted(job, next(fresh)[1], owned, delivery, journal)
+                continue
+            journal.see(job.source)
+            entry = journal.find(job.source)
+            outcome = outcome_in(entry)
+            if state == TWICE or entry is None or outcome is None:
+                yield Result(job, duplicate(job.path))
+            else:
+                yield Result(job, outcome, entry.target or "", True)
+
+
+def outcome_in(entry: Entry | None) -> Outcome | None:
+    """The outcome of an entry; None where there is none that can be read."""
+    if entry is None:
+        return None
+    try:
+        return Outcome.from_entry(entry.body)
+    except (IsotoneError, TypeError, ValueError, AttributeError):  # somebody changed it
+        return None
+
+
+def is_written(output: Path, target: str | None) -> bool:
+    """Whether an output file is there, and no link in its place."""
+    with suppress(RadiographError):
+        return target is not None and safe_target(output, target).exists()
+    return False
+
+
+def take_away(output: Path, target: str | None) -> None:
+    """Take away a file that an earlier run wrote, if it is there."""
+    if target is not None:
+        with suppress(OSError, RadiographError):  # open in a viewer (Windows), or a link by now
+            safe_target(output, target).unlink(missing_ok=True)
+
+
+def note_refusal(job: Job, error: IsotoneError, journal: Journal, *, instance: str | None = None) -> str | None:
+    """Note that an image is refused; the file that it had until now, which is to be taken away.
+
+    A passing trouble changes nothing of what the journal has.
+    """
+    entry = journal.find(job.source)
+    before = outcome_in(entry)
+    if error.code in PASSING and before is not None and before.status != "refused":
+        journal.see(job.source)
+        return None
+    said, _ = Outcome("refused", instance=instance, code=error.code).to_entry()
+    journal.note(job.source, job.key, job.path, said)
+    return None if entry is None else entry.target
+
+
+def _done_before(jobs: list[Job], journal: Journal, output: Path) -> tuple[bytearray, set[str]]:
+    """What is known of each image, and the instances (`Outcome.instance`) that have a file."""
+    known, owned = bytearray(len(jobs)), set[str]()
+    twice: dict[int, str] = {}
+    for number, job in enumerate(jobs):
+        entry = journal.find(job.source)
+        outcome = outcome_in(entry)
+        if entry is None or outcome is None or not entry.has(job.key):
+            continue
+        if outcome.code == "E_DUPLICATE" and outcome.instance is not None:
+            twice[number] = outcome.instance
+        elif outcome.status != "refused" and (entry.target is None or is_written(output, entry.target)):
+            known[number] = DELIVERED
+            owned |= {outcome.instance} - {None}  # type: ignore[arg-type]
+    for number, instance in twice.items():
+        known[number] = TWICE if instance in owned else FRESH
+    return known, owned
+
+
+def _noted(job: Job, outcome: Outcome | IsotoneError, owned: set[str], delivery: Delivery, journal: Journal) -> Result:
+    """Note what was done now, after the file of an earlier run that it replaces was taken away."""
+    output = delivery.output
+    if isinstance(outcome, IsotoneError):
+        take_away(output, note_refusal(job, outcome, journal))
+        return Result(job, outcome)
+    if outcome.instance is not None and outcome.instance in owned:
+        take_away(output, job.target)
+        again = duplicate(job.path)
+        take_away(output, note_refusal(job, again, journal, instance=outcome.instance))
+        return Result(job, again)
+    if outcome.instance is not None:
+        owned.add(outcome.instance)
+    target = job.target if delivery.writes(outcome) else None
+    before = journal.find(job.source)
+    if before is not None and before.target != target:
+        take_away(output, before.target)
+    said, alike = outcome.to_entry()
+    journal.note(job.source, job.key, job.path, said, target=target, shared=alike)
+    return Result(job, outcome, target or "")

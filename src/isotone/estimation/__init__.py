@@ -1,0 +1,1 @@
+"""How do two described populations give a tone curve? Imports `data` and below; reads no file and loads no torch."""

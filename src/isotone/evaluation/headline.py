@@ -1,0 +1,224 @@
+"""The answer in sentences that say what the intervals support, and no more.
+
+The rule, for the paired difference of a method from "none" on one scanner:
+
+* it **helps** where the verdict on worst-group accuracy or AUC is "better" (interval above zero, and Holm-adjusted
+  p below 0.05), and neither is "worse"; it **harms** where one is "worse" and neither "better";
+* it **makes no difference** where both intervals lie within ±`MARGIN`;
+* all else is **undecided**, and is said with its interval;
+* a recall **fell** where the interval of its change lies below zero, and **may have fallen** where it is lower by
+  `FALL` or more. Neither is adjusted for the number of classes: an alarm too many does less harm than one too few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isotone.baselines.adapted_classifier import ADAPTATIONS
+from isotone.baselines.by_name import BASELINES
+from isotone.evaluation.bootstrap import MARGIN
+from isotone.evaluation.results import Gain, ResultRow, Results, Shift
+from isotone.evaluation.scores import NONE, ORACLE
+
+FALL = 0.05
+"""By so much, or more, a recall is lower that "may have fallen". Raised, losses of small classes go unsaid. Chosen
+here, as what no class may lose on average (docs/results.md)."""
+NAMES = {"auc": "AUC", "worst_group_accuracy": "worst-group accuracy"}
+FEW = " without an interval"
+"""Of fewer than five patients, or where a metric is undefined in many resamples."""
+Interval = tuple[float, float] | None
+
+
+def primary_method(results: Results) -> str | None:
+    """The method that the report is about: the first that is no baseline, else the first; None with "none" alone.
+
+    The first named, not the best found: choosing on the test rows would flatter it.
+    """
+    judged = [m for m in results.methods if m not in (NONE, ORACLE)]
+    return next((m for m in judged if m not in BASELINES and m not in ADAPTATIONS), judged[0] if judged else None)
+
+
+def headline(results: Results) -> str:
+    """One sentence: what the first method does to every source scanner, and to the reference."""
+    method, sources = primary_method(results), results.source_domains
+    if not sources:
+        return "No test image of a source scanner was scored: there are figures of the reference alone."
+    if method is None:
+        return hurt(results)
+    rows = [r for r in results.rows if r.method == method and not r.reference]
+    if not rows:
+        return f"“{method}” has no curve for {_which(sources, sources)}{_on_reference(results, method)}."
+    said: list[str] = []
+    for kind, clause in SAID.items():
+        group = [r for r in rows if outcome(r) == kind]
+        if group:
+            who = "it" if said else f"“{method}”"
+            said.append(clause.format(who=who, where=_which([r.domain for r in group], sources)) + _support(group))
+    joined = ", but" if any(outcome(r) == "helps" for r in rows) else ", and"
+    whole = f"{'; '.join(said)}{_falls(results, method, joined)}{_on_reference(results, method)}."
+    return whole[0].upper() + whole[1:]
+
+
+SAID = {
+    "helps": "{who} helps on {where}",
+    "harms": "{who} harms on {where}",
+    "helps and harms": "{who} gains by one measure and loses by the other on {where}",
+    "no difference": f"{{who}} makes no difference above {MARGIN} on {{where}}",
+    "undecided": "whether {who} helps on {where} is undecided",
+}
+
+
+def outcome(row: ResultRow) -> str:
+    """A key of `SAID`, by the rule above."""
+    gains = (row.worst_group_accuracy_gain, row.auc_gain)
+    found = {g.verdict for g in gains}
+    if found >= {"better", "worse"}:
+        return "helps and harms"
+    if "better" in found or "worse" in found:
+        return "helps" if "better" in found else "harms"
+    if all(g.ci and max(map(abs, g.ci)) <= MARGIN for g in gains):
+        return "no difference"
+    return "undecided"
+
+
+def hurt(results: Results) -> str:
+    """What the classifier loses on untouched source images against the reference."""
+    known = [s for s in results.shifts if s.difference is not None]
+    if not known:
+        return "Whether the shift hurts cannot be said: the reference was not scored."
+    lost: list[Shift] = []
+    open_: list[Shift] = []
+    for domain in dict.fromkeys(s.domain for s in known):
+        mine = sorted((s for s in known if s.domain == domain), key=lambda s: s.metric, reverse=True)
+        losses = [s for s in mine if _below_zero(s.ci)]
+        (lost if losses else open_).append((losses or mine)[0])
+    said = []
+    if lost:
+        said.append(f"The shift hurts, untouched images against the reference: {_each(lost)}.")
+    if open_:
+        said.append(f"The shift is not shown to hurt{' elsewhere' if lost else ''}: {_each(open_)}.")
+    return " ".join(said)
+
+
+def lines(results: Results) -> list[str]:
+    """One line per source scanner: before, after, gain, recalls that fell; and per reference scanner that changed."""
+    method = primary_method(results) or NONE
+    found = []
+    for row in sorted((r for r in results.rows if r.method == method != NONE), key=lambda r: r.reference):
+        before = results.row(row.domain, NONE)
+        if before is None or (row.reference and _unchanged(row)):
+            continue
+        found.append(
+            f"{row.domain}: {outcome(row)}. Worst-group accuracy {_number(before.worst_group_accuracy)} → "
+            f"{_number(row.worst_group_accuracy)} ({_gained(row.worst_group_accuracy_gain)}); "
+            f"AUC {_number(before.auc)} → {_number(row.auc)} ({_gained(row.auc_gain)}).{_recalls(row)}"
+            f"{_uncertain(results, row)}"
+        )
+    return found
+
+
+def _gained(gain: Gain) -> str:
+    said = f"{_signed(gain.difference)}{_interval(gain.ci)}"
+    if gain.ci is None:
+        said += FEW
+    elif gain.verdict == "undecided" and gain.p is not None and (gain.ci[0] > 0 or gain.ci[1] < 0):
+        said += f", undecided: p {gain.p:.2f} once adjusted for all comparisons"
+    if gain.recovered_share is not None:
+        said += f", {100 * gain.recovered_share:.0f}\u00a0% of the oracle's gain"
+    return said
+
+
+def _recalls(row: ResultRow) -> str:
+    said = ""
+    for name, change in row.accuracy_per_class_change.items():
+        verb = "fell" if _below_zero(change.ci) else "may have fallen"
+        if verb == "fell" or (change.difference is not None and change.difference <= -FALL):
+            said += (
+                f" The recall of {name} {verb}: {_signed(change.difference)}{_interval(change.ci)}, "
+                f"{change.lost} images became wrong and {change.gained} right."
+            )
+    return said
+
+
+def _uncertain(results: Results, row: ResultRow) -> str:
+    fits = (f for f in results.fits if (f.domain, f.method) == (row.domain, row.method))
+    share = next((f.uncertain_share for f in fits), None)
+    if share is None:
+        return ""
+    said = f"The class of {100 * share:.0f}\u00a0% of the images that the fit looked at is uncertain"
+    return f" {said}: it changes within the curve's 95\u00a0% band."
+
+
+def _falls(results: Results, method: str, joined: str) -> str:
+    """Recalls that fell, on any scanner."""
+    fallen = [
+        f"the recall of {name} fell on {r.domain} ({_signed(c.difference)}{_interval(c.ci)})"
+        for r in results.rows
+        if r.method == method
+        for name, c in r.accuracy_per_class_change.items()
+        if _below_zero(c.ci)
+    ]
+    if not fallen:
+        return ""
+    return f"{joined} {' and '.join(fallen) if len(fallen) <= 2 else f'{len(fallen)} recalls fell (see below)'}"
+
+
+def _on_reference(results: Results, method: str) -> str:
+    rows = [r for r in results.rows if r.method == method and r.reference]
+    if not rows:
+        return "; on the reference it was not scored"
+    harmed = [r for r in rows if "worse" in _verdicts(r)]
+    if harmed:
+        return f"; it harms the reference{_support(harmed)}"
+    if all(_unchanged(r) for r in rows):
+        return "; images of the reference pass unchanged"
+    if all(v in ("not worse", "better") for r in rows for v in _verdicts(r)):
+        return f"; on the reference a loss above {MARGIN} is excluded"
+    return f"; harm on the reference is not excluded{_support(rows)}"
+
+
+def _support(rows: Sequence[ResultRow]) -> str:
+    """The differences that a verdict rests on, for one scanner; those of several stand in their lines."""
+    if len(rows) != 1:
+        return ""
+    gains = {"worst-group accuracy": rows[0].worst_group_accuracy_gain, "AUC": rows[0].auc_gain}
+    decided = {name: g for name, g in gains.items() if g.verdict in ("better", "worse")}
+    said = [f"{n} {_signed(g.difference)}{_interval(g.ci) or FEW}" for n, g in (decided or gains).items()]
+    return f" ({', '.join(said)})"
+
+
+def _unchanged(row: ResultRow) -> bool:
+    """Whether every score is as it was: the one case in which a difference of zero is certain."""
+    return all(g.difference == 0 and g.ci == (0, 0) for g in (row.auc_gain, row.worst_group_accuracy_gain))
+
+
+def _verdicts(row: ResultRow) -> tuple[str | None, str | None]:
+    return row.worst_group_accuracy_gain.verdict, row.auc_gain.verdict
+
+
+def _below_zero(ci: Interval) -> bool:
+    return ci is not None and ci[1] < 0
+
+
+def _each(shifts: Sequence[Shift]) -> str:
+    return "; ".join(f"{NAMES[s.metric]} {_signed(s.difference)}{_interval(s.ci) or FEW} on {s.domain}" for s in shifts)
+
+
+def _which(some: Sequence[str], all_: Sequence[str]) -> str:
+    if len(some) <= 2:
+        return " and ".join(some)
+    return (
+        f"all {len(all_)} source scanners" if len(some) == len(all_) else f"{len(some)} of {len(all_)} source scanners"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
+
+
+def _signed(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:+.2f}".replace("-", "−")
+
+
+def _interval(ci: Interval) -> str:
+    return "" if ci is None else f" [{_signed(ci[0])}, {_signed(ci[1])}]"

@@ -1,0 +1,1 @@
+"""Does the paper hold? Imports the rest of `evaluation` and below."""

@@ -1,1 +1,0 @@
-"""Harmonized images as files: derived images, look-up tables, presentation states, and the way back."""

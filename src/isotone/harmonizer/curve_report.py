@@ -1,0 +1,116 @@
+"""One curve on one page: its formula, its numbers, its certificate, a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isotone._runtime.files import replace_file
+from isotone.curves.stages import Affine, InverseStep, Knots, Stage, Step
+from isotone.curves.tone_curve import ToneCurve
+from isotone.errors import UsageError
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.harmonizer.mappers import AdaptiveMapper, Mapper, ScannerMapper
+from isotone.imaging.read import read_radiograph
+from isotone.safe_text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def curves_of(
+    harmonizer: ToneCurveHarmonizer, image: Path | None, domain: str | None
+) -> dict[str, dict[str, ToneCurve]]:
+    """The curves to show, by title: that of the image, or by scanner those of all (or of `domain` alone).
+
+    A scanner of whose images each has a curve of its own has none to show.
+
+    Raises
+    ------
+    UsageError
+        No image is given, and no scanner has a curve to show; or the domain is unknown.
+    RadiographError
+        The image is refused.
+    """
+    if image is not None:
+        radiograph = read_radiograph(image, domain=domain)
+        if domain is not None:
+            radiograph = radiograph.with_domain(domain)
+        return {str(image): {str(image): harmonizer.curve(radiograph)}}
+    if domain not in (None, *harmonizer.mappers):
+        raise UsageError("no curve for this domain", next_step=f"Use one of: {', '.join(harmonizer.mappers)}.")
+    curves = {name: _shared(name, m) for name, m in harmonizer.mappers.items() if domain in (None, name)}
+    if not any(curves.values()):
+        raise UsageError("each image has a curve of its own", next_step="Name an IMAGE.")
+    return curves
+
+
+def _shared(name: str, mapper: Mapper) -> dict[str, ToneCurve]:
+    """Curves that a scanner's images share."""
+    if isinstance(mapper, ScannerMapper):
+        return {name: mapper.scanner_curve}
+    if isinstance(mapper, AdaptiveMapper) and not mapper.deviation.strength:
+        return {f"{name}, preset {number}": curve for number, curve in enumerate(mapper.curves, 1)}
+    return {}
+
+
+def sheet(name: str, curve: ToneCurve, bits: int) -> str:
+    """Plain text: the stages from first to last, and the certificate for images of `bits` bits."""
+    proof = curve.certificate(bits_in=bits)
+    lines = [
+        printable(name),
+        *(f"  {_formula(stage)}" for stage in curve.stages or (Affine(1.0, 0.0),)),
+        f"  strictly monotone: {'yes' if proof.strictly_monotone else 'no'}",
+        f"  slope: {proof.min_slope:.4g} to {proof.max_slope:.4g}",
+        f"  levels kept: {proof.levels_kept} of {2**bits} ({bits} bits in, {proof.bits_out} out)",
+        f"  undone within: {proof.inverse_error_levels:.2g} of {2**bits} levels",
+        f"  not clipped: {proof.unclipped[0]:.4f} to {proof.unclipped[1]:.4f}",
+    ]
+    return "\n".join(lines)
+
+
+def draw(curves: Mapping[str, Mapping[str, ToneCurve]], path: Path, notes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Plot what `curves_of` gives, with the bands that the fits' notes know; the file's suffix names the format."""
+    from matplotlib.figure import Figure  # half a second, and only here
+
+    figure = Figure(figsize=(5, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    plot_curves(axes, {title: curve for own in curves.values() for title, curve in own.items()})
+    fits = [notes.get(name, {}) for name, own in curves.items() if own]
+    known = [each for fit in fits for each in fit.get("presets", [fit])]
+    for fit, line in zip(known, axes.lines[1:], strict=True):
+        if band := fit.get("band"):
+            axes.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.3, linewidth=0)
+    if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
+        raise UsageError(
+            f"cannot draw {path.suffix or 'without a suffix'}", file=path, next_step="Name a .svg, .png or .pdf."
+        )
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:])
+
+
+def plot_curves(axes: Axes, curves: Mapping[str, ToneCurve]) -> None:
+    """Draw curves over the identity into existing axes."""
+    x = np.linspace(0, 1, 513)
+    axes.plot(x, x, color="0.7", linewidth=1, linestyle="--", label="identity")
+    for name, curve in curves.items():
+        axes.plot(x, curve(x), linewidth=2, label=name)
+    axes.set(
+        xlabel="grey level in (0 black, 1 white)", ylabel="grey level out", xlim=(0, 1), ylim=(0, 1), aspect="equal"
+    )
+    axes.legend(loc="upper left", frameon=False, fontsize="small")
+
+
+def _formula(stage: Stage) -> str:
+    match stage:
+        case Step(alpha):
+            return f"x ← x {alpha:+.6f} · x · (1 − x)"
+        case InverseStep(alpha):
+            return f"x ← the x′ with x = x′ {alpha:+.6f} · x′ · (1 − x′)"
+        case Affine(gain, offset):
+            return f"x ← {gain:.6f} · x {offset:+.6f}, clipped to [0, 1]" if (gain, offset) != (1, 0) else "x ← x"
+        case Knots(x, _):
+            return f"straight lines through {len(x)} points"

@@ -1,0 +1,1 @@
+"""How is a DICOM file parsed, and its header read?"""

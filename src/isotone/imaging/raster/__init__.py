@@ -1,0 +1,1 @@
+"""How are PNG, TIFF and JPEG files read?"""

@@ -1,0 +1,171 @@
+"""Is a batch of images still behind the response of the fit? Their mean deviation from what structure lets expect.
+
+Structure (`isotone.data.descriptors.structure`), which no response changes, says how bright an image ought to be on the
+reference. The mean of what is left, image by image behind the curve of its preset, is the same in every batch of the
+scanner, up to chance and up to the class mix: structure does not explain classes wholly, so any mix of the reference's
+classes is allowed for. What remains is another response. It is looked for twice: in all directions, and among smooth
+changes of tone, which most responses are, with fewer directions for chance to hide them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from isotone.curves.tone_curve import ToneCurve
+from isotone.data.descriptors.foreground import Regions
+from isotone.data.descriptors.image_set import Described, take_views
+from isotone.data.sample import Sample
+from isotone.errors import ModelError
+from isotone.estimation.class_prior import nearest_mix
+from isotone.estimation.tone_model import Brightness
+from isotone.estimation.tone_regression import DAMAGED, finite, positive_definite
+from isotone.estimation.tone_residual import Deviation
+from isotone.estimation.variance_ratio import covariance
+
+Floats = NDArray[np.float64]
+
+SMOOTH = 0.8
+"""Share of the false alarms that the search among smooth changes may raise."""
+ERROR, SMOOTH_ERROR = 0.02, 0.05
+"""Standard error, in grey levels of [0, 1], of a curve that is fitted on one patient: any error, and a smooth one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """What the deviations of one source domain's images are like.
+
+    Attributes
+    ----------
+    deviation : Deviation
+        Centred on the source's images.
+    curves : sequence of ToneCurve
+        The scanner's, one for each of its presets: behind the nearest of them each image deviates.
+    centres : float64 array of shape (c, k)
+        Mean deviation of each class of the reference, shifted so that the nearest mix of them is the source's mean.
+    spread : float64 array of shape (k, k)
+        Covariance of the source's deviations, leaning on the reference's where its images are few.
+    patients, per_patient : float
+        Of the source, and images of each; they count for one.
+    """
+
+    deviation: Deviation
+    curves: Sequence[ToneCurve]
+    centres: Floats
+    spread: Floats
+    patients: float
+    per_patient: float
+
+    @classmethod
+    def fit(
+        cls,
+        source: Described,
+        reference: Described,
+        curves: Sequence[ToneCurve],
+        deviation: Deviation,
+        level: Brightness,
+    ) -> Self:
+        """Describe a source domain.
+
+        Parameters
+        ----------
+        source, reference : Described
+        curves : sequence of ToneCurve
+            Source → reference, one for each preset.
+        deviation : Deviation
+            Centred on the source's images, each behind its curve.
+        level : Brightness
+            Of the reference.
+        """
+        theirs = reference.views
+        ours = source.views_with(reference.air)
+        found = deviation.of(ours, deviation.behind(ours, curves))
+        group = np.unique(theirs.labels, return_inverse=True)[1]
+        centres = np.stack([level.residuals[group == g].mean(0) for g in range(group.max() + 1)])
+        within = level.residuals - centres[group]
+        share = len(found) / (len(found) + 2 * found.shape[1])
+        lent = within.T @ within / max(len(within) - len(centres), 1)
+        spread = share * covariance(found) + (1 - share) * lent
+        patients = len(np.unique(ours.patients))
+        # Images of one class behind several presets are several kinds, of which any mix is no difference.
+        preset = deviation.nearest(ours, curves)
+        centres = np.concatenate([centres + found[preset == k].mean(0) for k in np.unique(preset)])
+        mix = nearest_mix(centres, deviation.offset, np.linalg.cholesky(spread))
+        # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
+        centres, spread = np.round(centres - mix @ centres, 9), np.round(spread, 12)
+        return cls(deviation, curves, centres, spread, patients, len(found) / patients)
+
+    def of(self, sample: Sample, parts: Regions) -> Floats:
+        """Deviation of one image, shape (k,)."""
+        views = take_views([sample], [parts], self.deviation.air)
+        return np.asarray(self.deviation.of(views, self.deviation.behind(views, self.curves))[0])
+
+    def chance(self, deviations: Floats) -> float:
+        """Probability, at most, that images behind the same response, of any class mix, deviate so far in the mean.
+
+        Hotelling's two-sample test (Anderson 2003, 5.3.4) of what no mix explains, in all directions; and in those of
+        cubic changes of tone. The curve's own error is allowed for, which is smooth for the most part. The smaller
+        of the two, corrected for its being one of two (Bonferroni), smooth changes being the likelier ones.
+
+        Parameters
+        ----------
+        deviations : float64 array of shape (n, k)
+        """
+        patients = len(deviations) / self.per_patient
+        spread = self.spread * (1 / patients + 1 / self.patients)
+        mean: Floats = deviations.mean(0)
+        expectation = self.deviation.expectation
+        k, q = expectation.axes.shape
+        grey = expectation.mean
+        cubic = expectation.axes @ np.stack([grey, grey**2, grey**3], 1)
+        error = q / k / self.patients * np.eye(k)
+        freedom = self.patients + patients - 2
+        anything = self._chance(mean, spread + ERROR**2 * error, np.eye(k), freedom)
+        smooth = self._chance(mean, spread + SMOOTH_ERROR**2 * error, cubic, freedom)
+        return min(anything / (1 - SMOOTH), smooth / SMOOTH, 1.0)
+
+    def _chance(self, mean: Floats, spread: Floats, directions: Floats, freedom: float) -> float:
+        """Hotelling's test of a mean deviation in the span of some directions, shape (k, d)."""
+        factor = np.asarray(np.linalg.cholesky(spread), np.float64)
+        rest = mean - nearest_mix(self.centres, mean, factor) @ self.centres
+        basis = np.linalg.qr(np.linalg.solve(factor, directions))[0]
+        found = basis.T @ np.linalg.solve(factor, rest)
+        d = len(found)
+        if freedom < d:
+            return 1.0
+        statistic = float(found @ found) * (freedom - d + 1) / (freedom * d)
+        return float(special.fdtrc(d, freedom - d + 1, statistic))
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers for JSON; no image can be made of them."""
+        return {
+            "deviation": self.deviation.to_dict(),
+            "curves": [curve.to_json() for curve in self.curves],
+            "centres": self.centres.tolist(),
+            "spread": self.spread.tolist(),
+            "patients": self.patients,
+            "per_patient": self.per_patient,
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        ModelError, KeyError, TypeError
+            The numbers are not those of a drift.
+        """
+        deviation, curves = Deviation.from_dict(entry["deviation"]), [ToneCurve.from_json(c) for c in entry["curves"]]
+        arrays = finite(entry, ("centres", "spread", "patients", "per_patient"))
+        centres, spread, patients, per_patient = arrays.values()
+        k = len(deviation.offset)
+        shapes = centres.shape[1:], spread.shape, patients.shape, per_patient.shape
+        if not curves or not len(centres) or shapes != ((k,), (k, k), (), ()) or min(patients, per_patient) <= 0:
+            raise ModelError("E_MODEL", DAMAGED)
+        return cls(deviation, curves, centres, positive_definite(spread), float(patients), float(per_patient))

@@ -1,0 +1,214 @@
+"""How the paper's network learns: from a frozen classifier and a perceptual network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from isotone.data.sample import Sample
+from isotone.data.sampling import paired_batches
+from isotone.networks.classifier import Classifier
+from isotone.networks.enhancer import PixelEnhancer
+from isotone.networks.gdce import GDCE
+from isotone.networks.losses import Features, LossForm, total_loss
+from isotone.networks.training.checkpoint import fingerprint
+from isotone.networks.training.loop import Row, Schedule, run_epochs, seeded
+from isotone.networks.training.precision import Precision, Steps
+from isotone.networks.training.run_files import NO_FILES, RunFiles
+from isotone.networks.training.task import Labelled, losses, validation
+from isotone.networks.vgg import load_vgg16
+
+
+class GDCESettings(BaseModel):
+    """How the network is fitted; the defaults are the paper's, `quick` is for a CPU."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    num_layers: int = Field(5, ge=1, le=9)
+    """L, convolutions of the network."""
+    num_iterations: int = Field(8, ge=1)
+    """N, steps of Eq. 1."""
+    input_size: int = Field(256, ge=8, le=2048)
+    """Side in pixels of what the network sees."""
+    loss: LossForm = "weighted"
+    """"sum" (Eq. 4) or "weighted" (what the authors ran)."""
+    weight: float = Field(0.95, ge=0, le=1)
+    """λ of the weighted loss: 0.95 on EMBED, 0.5 on RSNA."""
+    perceptual: Literal["vgg16", "classifier", "none"] = "vgg16"
+    """Perceptual network: VGG-16 up to conv2_2, the frozen classifier's first stage, or none."""
+    perceptual_weights: Path | None = None
+    """Weights of VGG-16; None: the cache or a download."""
+    batch_size: int = Field(12, ge=2)
+    """Images from the source, and as many from the reference, balanced over the classes."""
+    reshuffle: bool = False
+    """Whether each epoch draws new batches; the authors' never did."""
+    epochs: int = Field(25, ge=1)
+    """All are run; the one with the best worst-group accuracy on the source's validation images is kept, the
+    later one of equals."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Of Adam, constant."""
+    precision: Precision = "float32"
+    """"mixed": bfloat16, or float16 on a GPU without it, where that loses nothing; validation stays float32."""
+
+    @classmethod
+    def quick(cls, **changes: Any) -> Self:
+        """Settings with which a CPU is done in a minute; `changes` replace single ones."""
+        defaults: dict[str, Any] = {
+            "input_size": 64,
+            "loss": "sum",
+            "perceptual": "classifier",
+            "epochs": 20,
+            "learning_rate": 1e-3,
+            "reshuffle": True,
+        }
+        return cls(**defaults | changes)
+
+
+def fit_gdce(
+    source: Sequence[Sample],
+    reference: Sequence[Sample],
+    val: Sequence[Sample],
+    classifier: Classifier,
+    settings: GDCESettings | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    quiet: bool = False,
+    files: RunFiles = NO_FILES,
+) -> tuple[GDCE, list[Row]]:
+    """Fit the paper's network.
+
+    Parameters
+    ----------
+    source, reference : sequence of Sample
+        Training images of the two domains, with `label` and `prepared`. Both pass through the network.
+    val : sequence of Sample
+        Validation images of the source domain.
+    classifier : Classifier
+        Frozen; on `device`.
+    settings : GDCESettings, optional
+        Default: the paper's.
+    seed : int
+    device : str
+    quiet : bool
+        No progress bar.
+    files : RunFiles
+        Where the checkpoint and the log are kept.
+
+    Returns
+    -------
+    network : GDCE
+        In evaluation mode, with the weights of the epoch that was kept.
+    rows : list of dict
+        One per epoch: losses, ``worst_group_accuracy`` on `val`, and whether it was kept.
+
+    Raises
+    ------
+    IsotoneError
+        E_DATA: a domain without labelled images, or a label that the classifier does not know; E_WEIGHTS: no
+        perceptual network.
+    """
+    settings = settings or GDCESettings()
+    with seeded(seed, 0):
+        network = GDCE(settings.num_layers, settings.num_iterations, settings.input_size).to(device)
+    rows = fit_by_task(
+        network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet, files=files
+    )
+    return network.eval(), rows
+
+
+def fit_enhancer(
+    source: Sequence[Sample],
+    reference: Sequence[Sample],
+    val: Sequence[Sample],
+    classifier: Classifier,
+    settings: GDCESettings | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    quiet: bool = False,
+    files: RunFiles = NO_FILES,
+) -> tuple[PixelEnhancer, list[Row]]:
+    """Fit the pixel-wise control by the same loss and schedule; parameters and errors as in `fit_gdce`.
+
+    What `settings` say of the network itself (`num_layers`, `num_iterations`, `input_size`) is not read.
+    """
+    settings = settings or GDCESettings()
+    with seeded(seed, 0):
+        network = PixelEnhancer().to(device)
+    rows = fit_by_task(
+        network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet, files=files
+    )
+    return network.eval(), rows
+
+
+def fit_by_task(
+    network: nn.Module,
+    source: Sequence[Sample],
+    reference: Sequence[Sample],
+    val: Sequence[Sample],
+    classifier: Classifier,
+    settings: GDCESettings,
+    *,
+    seed: int,
+    device: str,
+    quiet: bool,
+    files: RunFiles,
+) -> list[Row]:
+    """Fit any network that maps images to images as `fit_gdce` fits GDCE."""
+    classes = classifier.config.classes
+    ours = Labelled.of(source, classes, "the source domain's train split")
+    theirs = Labelled.of(reference, classes, "the reference domain's train split")
+    unseen = Labelled.of(val, classes, "the source domain's val split")
+    features = _features(settings, classifier, device)
+    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    step = Steps(optimizer, classifier.device, settings.precision)
+    first = paired_batches(ours.names, theirs.names, settings.batch_size, np.random.default_rng(seed))
+
+    def train(rng: np.random.Generator) -> Row:
+        batches = paired_batches(ours.names, theirs.names, settings.batch_size, rng) if settings.reshuffle else first
+        log = []
+        for s, r in batches:
+            images = ours.batch(s, classifier.device), theirs.batch(r, classifier.device)
+            with step.autocast():
+                perceptual, task = losses(network, classifier, features, *images)
+                loss = total_loss(perceptual, task, settings.loss, settings.weight)
+            step(loss)
+            log.append((perceptual.item(), task.item()))
+        means = np.mean(log, axis=0)
+        return {"perceptual_loss": float(means[0]), "task_loss": float(means[1])}
+
+    identity = ""
+    if files.folder is not None:
+        frozen = [classifier.module, *([features] if isinstance(features, nn.Module) else [])]
+        identity = fingerprint(network, *frozen, classifier.config, settings, seed, ours, theirs, unseen)
+    return run_epochs(
+        network,
+        optimizer,
+        Schedule(settings.epochs),
+        train,
+        lambda: validation(network, classifier, unseen),
+        lambda row: (row["worst_group_accuracy"], row["epoch"]),
+        seed=seed,
+        label="fitting by the classifier",
+        quiet=quiet,
+        files=files,
+        identity=identity,
+        scaler=step.scaler,
+    )
+
+
+def _features(settings: GDCESettings, classifier: Classifier, device: str) -> Features | None:
+    match settings.perceptual:
+        case "vgg16":
+            return load_vgg16(settings.perceptual_weights).to(device)
+        case "classifier":
+            return classifier.stage
+        case "none":
+            return None

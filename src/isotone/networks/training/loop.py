@@ -1,0 +1,170 @@
+"""Epochs, and which of them is kept.
+
+Every epoch draws its random numbers from (seed, epoch) alone, and the schedule follows from the rows written
+so far: weights, optimizer and rows are the whole state of a run, which `Checkpoint` keeps.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from isotone.data.images import progress
+from isotone.errors import IsotoneError
+from isotone.networks.training.checkpoint import Checkpoint, Weights
+from isotone.networks.training.log import open_log
+from isotone.networks.training.run_files import NO_FILES, RunFiles
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a run slows down and when it ends.
+
+    Attributes
+    ----------
+    epochs : int
+        At most.
+    reduce_after, stop_after : int or None
+        Epochs without a better ``worst_group_accuracy`` after which the learning rate is divided by 10, and
+        after which training stops; None: never.
+    """
+
+    epochs: int
+    reduce_after: int | None = None
+    stop_after: int | None = None
+
+
+def run_epochs(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    train: Callable[[np.random.Generator], Row],
+    validate: Callable[[], Row],
+    rank: Callable[[Row], Any],
+    *,
+    seed: int,
+    label: str,
+    quiet: bool = False,
+    files: RunFiles = NO_FILES,
+    identity: str = "",
+    scaler: torch.amp.GradScaler | None = None,
+) -> list[Row]:
+    """Train, and leave `module` with the weights of the epoch that ranks highest.
+
+    Parameters
+    ----------
+    module : nn.Module
+    optimizer : torch.optim.Optimizer
+        Of its weights.
+    schedule : Schedule
+    train : callable
+        One epoch, `module` being in training mode; random choices by the generator given. Returns numbers to
+        log.
+    validate : callable
+        `module` being in evaluation mode and without gradients; returns numbers to log, among them
+        ``worst_group_accuracy``.
+    rank : callable
+        The logged numbers of an epoch → what is compared; of two equal ones the earlier epoch is kept.
+    seed : int
+    label : str
+        For the progress bar.
+    quiet : bool
+        No progress bar.
+    files : RunFiles
+        Where the log is written, and the checkpoint from which an interrupted run goes on.
+    identity : str
+        `fingerprint` of what the run depends on.
+    scaler : torch.amp.GradScaler, optional
+        Belongs to the state of a run in mixed precision.
+
+    Returns
+    -------
+    list of dict
+        For each epoch: ``epoch``, ``learning_rate``, what `train` and `validate` returned, and ``kept`` (1
+        for the epoch whose weights `module` has now).
+
+    Raises
+    ------
+    IsotoneError
+        E_DATA: the loss is not finite.
+    """
+    checkpoint = Checkpoint(files.checkpoint, identity, module, optimizer, scaler)
+    rows, best = checkpoint.load()
+    with open_log(files, len(rows)) as log:
+        todo = range(len(rows), schedule.epochs)
+        for epoch in progress(todo, len(todo), label=label, quiet=quiet):
+            if schedule.stop_after and rows and epochs_without_better(rows) >= schedule.stop_after:
+                break
+            row: Row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
+            rows.append(row | _one_epoch(module, train, validate, seed, epoch))
+            best = _after(rows, best, module, optimizer, schedule, rank)
+            checkpoint.save(rows, best)
+            log(rows)
+        module.load_state_dict(best)
+        for row in rows:
+            row["kept"] = 0.0
+        max(rows, key=rank)["kept"] = 1.0
+        log(rows)
+    return rows
+
+
+def _one_epoch(
+    module: nn.Module,
+    train: Callable[[np.random.Generator], Row],
+    validate: Callable[[], Row],
+    seed: int,
+    epoch: int,
+) -> Row:
+    with seeded(seed, epoch + 1) as rng:
+        module.train()
+        row = train(rng)
+        module.eval()
+        with torch.no_grad():
+            row |= validate()
+    if not all(np.isfinite(value) for value in row.values()):
+        raise IsotoneError("E_DATA", f"the loss is not finite in epoch {epoch}", next_step="Lower the learning rate.")
+    return row
+
+
+def _after(
+    rows: list[Row],
+    best: Weights,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    rank: Callable[[Row], Any],
+) -> Weights:
+    """Slow down where it is time, and return the weights of the best epoch so far."""
+    waited = epochs_without_better(rows)
+    if waited and schedule.reduce_after and waited % schedule.reduce_after == 0:
+        for group in optimizer.param_groups:
+            group["lr"] /= 10
+    better = all(rank(rows[-1]) > rank(row) for row in rows[:-1])
+    return copy.deepcopy(module.state_dict()) if better else best
+
+
+def epochs_without_better(rows: list[Row]) -> int:
+    """Epochs since the ``worst_group_accuracy`` was last better than ever before."""
+    scores = [row["worst_group_accuracy"] for row in rows]
+    return len(scores) - 1 - scores.index(max(scores))
+
+
+@contextmanager
+def seeded(seed: int, step: int) -> Iterator[np.random.Generator]:
+    """Random numbers of one step of a run: 0 is the start of the weights, 1 the first epoch.
+
+    Torch's own state (start, dropout) is set for it and put back afterwards.
+    """
+    rng = np.random.default_rng([seed, step])
+    with torch.random.fork_rng():
+        torch.manual_seed(int(rng.integers(2**62)))
+        yield rng

@@ -1,1 +1,0 @@
-"""How a classifier and a harmonizer learn."""

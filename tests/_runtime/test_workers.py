@@ -1,0 +1,154 @@
+"""Crash-isolated work: one bad item costs one item."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from isotone._runtime.workers import WINDOW, map_isolated
+from isotone.errors import IsotoneError, RadiographError
+from processes import start
+
+
+class Panic(BaseException):
+    """What a codec written in Rust raises is no Exception."""
+
+
+def misbehave(item: str) -> str:
+    match item:
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "hang":
+            time.sleep(600)
+        case "panic":
+            raise Panic("PLANTED^NAME")
+        case "allocate":
+            bytearray(64 * 2**30)
+        case "exit":
+            sys.exit(3)
+        case "refuse":
+            raise RadiographError("E_RESCALE", "slope 0")
+    return item.upper()
+
+
+def crash_once(marker: str) -> str:
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "second time"
+
+
+def code(result: object) -> object:
+    return result.code if isinstance(result, IsotoneError) else result
+
+
+EXPECTED = {
+    "a": "A",
+    "segfault": "E_CRASH",
+    "hang": "E_TIMEOUT",
+    "panic": "E_DECODE",
+    "allocate": "E_BOMB",
+    "exit": "E_CRASH",
+    "refuse": "E_RESCALE",
+    "b": "B",
+}
+
+
+def test_a_crash_a_hang_or_a_huge_allocation_costs_one_item_and_the_order_is_kept():
+    items = list(EXPECTED)
+    results = list(map_isolated(misbehave, items, workers=2, seconds=lambda item: 3.0))
+    assert [item for item, _ in results] == items
+    assert {item: code(result) for item, result in results} == EXPECTED
+
+
+def test_the_message_of_an_unexpected_exception_is_not_repeated():
+    [(_, refusal)] = map_isolated(misbehave, ["panic"], workers=1)
+    assert "PLANTED" not in str(refusal)
+    assert "Panic" in str(refusal)
+
+
+def test_what_crashes_once_is_tried_again(tmp_path):
+    [(_, result)] = map_isolated(crash_once, [str(tmp_path / "marker")], workers=1)
+    assert result == "second time"
+
+
+def test_without_processes_the_same_results_come(tmp_path):
+    items = ["a", "panic", "refuse", "b"]
+    results = [code(result) for _, result in map_isolated(misbehave, items, workers=0)]
+    assert results == ["A", "E_DECODE", "E_RESCALE", "B"]
+
+
+def test_any_executor_can_do_the_work():
+    with ThreadPoolExecutor(2) as executor:
+        results = list(map_isolated(misbehave, ["a", "refuse", "b"], workers=2, executor=executor))
+    assert [code(result) for _, result in results] == ["A", "E_RESCALE", "B"]
+
+
+def test_items_are_drawn_as_results_are_taken():
+    drawn = []
+
+    def items():
+        for number in range(1000):
+            drawn.append(number)
+            yield str(number)
+
+    with ThreadPoolExecutor(2) as executor:
+        results = map_isolated(misbehave, items(), workers=2, executor=executor)
+        for _ in range(10):
+            next(results)
+        assert len(drawn) <= 10 + 2 * WINDOW
+        results.close()
+
+
+def test_ctrl_c_stops_at_once_and_leaves_no_process_behind(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            sys.path.insert(0, {str(Path(__file__).parent)!r})
+            from test_workers import misbehave
+            from isotone._runtime.workers import map_isolated
+            if __name__ == "__main__":
+                try:
+                    for item, result in map_isolated(misbehave, ["a", "hang", "hang"], workers=2):
+                        print(result, flush=True)
+                except KeyboardInterrupt:
+                    print("interrupted", flush=True)
+            """
+        )
+    )
+    process = start([sys.executable, script], stderr=None)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "A\n"
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    assert process.communicate(timeout=30)[0] == "interrupted\n"
+    deadline = time.monotonic() + 20
+    while _alive(process.pid) and time.monotonic() < deadline:  # the forkserver notices that its parent is gone
+        time.sleep(0.1)
+    assert not _alive(process.pid)
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_script_without_a_main_guard_does_not_start_itself_again(tmp_path: Path) -> None:
+    """Researchers' scripts rarely have one; multiprocessing would run the script anew in every worker."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from isotone._runtime.workers import map_isolated\nprint('ran')\n"
+        "print(list(map_isolated(abs, [-1, -2], workers=2)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["ran", "[(-1, 1), (-2, 2)]"], done.stderr

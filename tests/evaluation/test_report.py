@@ -1,0 +1,227 @@
+"""The page: what it says, that it is alone and safe, and that it invents nothing."""
+
+import base64
+import hashlib
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isotone.evaluation.evaluate import compare_methods
+from isotone.evaluation.headline import headline, hurt, lines, primary_method
+from isotone.evaluation.report import write_report
+from isotone.evaluation.results import FitNote
+from isotone.evaluation.scores import Scores
+from made_scores import HELPS, REFERENCE, SOURCE, results, scores
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp("report")
+    write_report(results(HELPS), folder)
+    return (folder / "report.html").read_text(encoding="utf-8"), folder
+
+
+def test_the_answer_is_by_the_first_method_that_is_no_baseline() -> None:
+    found = results(HELPS)
+    assert primary_method(found) == "curve"
+    pattern = (
+        rf"“curve” helps on {SOURCE} \(worst-group accuracy \+0\.\d\d \[\+0\.\d\d, \+0\.\d\d\], "
+        r"AUC \+0\.\d\d \[\+0\.\d\d, \+0\.\d\d\]\); images of the reference pass unchanged\."
+    )
+    assert re.fullmatch(pattern, headline(found))
+    assert hurt(found).startswith("The shift hurts, untouched images against the reference: worst-group accuracy −")
+    assert "of the oracle's gain" in lines(found)[0]
+
+
+def undecided(quality: dict[tuple[str, str], float], domain: str) -> Scores:
+    """There the curve is as good as nothing, with other noise."""
+    made, other = scores(quality), scores(quality, seed=1)
+    inside = made.domain == domain
+    made.probabilities["curve"][inside] = other.probabilities["none"][inside]
+    return made
+
+
+def test_a_gain_whose_interval_holds_zero_is_undecided() -> None:
+    pattern = rf"Whether “curve” helps on {SOURCE} is undecided \(worst-.* \[−0\.\d\d, \+0\.\d\d\], AUC "
+    made = undecided(HELPS | {(SOURCE, "none"): 0.3}, SOURCE)
+    assert re.match(pattern, headline(compare_methods(made, [REFERENCE], {}, seed=0)))
+
+
+def test_a_difference_within_the_margin_is_none() -> None:
+    found = results(HELPS)
+    row = found.row(SOURCE, "curve")
+    for gain in (row.auc_gain, row.worst_group_accuracy_gain):
+        gain.difference, gain.ci, gain.verdict = 0.0, (-0.01, 0.01), "not worse"
+    assert headline(found).startswith(f"“curve” makes no difference above 0.02 on {SOURCE}")
+
+
+def test_every_scanner_gets_its_own_verdict() -> None:
+    others = {("Src 2", "none"): 0.8, ("Src 2", "curve"): 0.1, ("Src 3", "none"): 0.3, ("Src 3", "curve"): 0.3}
+    found = headline(compare_methods(undecided(HELPS | others, "Src 3"), [REFERENCE], {}, seed=0))
+    assert found.startswith(f"“curve” helps on {SOURCE} (")
+    assert "; it harms on Src 2 (worst-group accuracy −" in found
+    assert "; whether it helps on Src 3 is undecided (" in found
+
+
+def test_a_recall_that_fell_is_named_with_its_interval() -> None:
+    """The worst-group accuracy gains, and still class C is lost."""
+    made = scores({(REFERENCE, "none"): 0.8, (SOURCE, "none"): 0.9, (SOURCE, "curve"): 0.9})
+    made.probabilities["none"][(made.domain == SOURCE) & (made.label == 0)] = [0.2, 0.4, 0.4]
+    lost = np.flatnonzero((made.domain == SOURCE) & (made.label == 2))[::2]
+    made.probabilities["curve"][lost] = [0.35, 0.34, 0.31]
+    found = compare_methods(made, [REFERENCE], {}, seed=0)
+    assert re.search(
+        rf"helps on .*, but the recall of C fell on {SOURCE} \(−0\.\d\d \[−0\.\d\d, −0\.\d\d\]\)", headline(found)
+    )
+    assert re.search(r"The recall of C fell: −0\.\d\d \[−.*\], \d+ images became wrong and 0 right", lines(found)[0])
+    assert "recall of A" not in lines(found)[0]
+
+
+def test_a_recall_that_may_have_fallen_is_named_too() -> None:
+    made = scores({(REFERENCE, "none"): 0.8, (SOURCE, "none"): 0.9, (SOURCE, "curve"): 0.9})
+    lost = np.flatnonzero((made.domain == SOURCE) & (made.label == 2))[:2]
+    made.probabilities["curve"][lost] = [1, 0, 0]
+    found = compare_methods(made, [REFERENCE], {}, seed=0)
+    assert "The recall of C may have fallen: −0.10 [−0." in lines(found)[0]
+    assert "fell" not in headline(found)
+
+
+def test_uncertain_images_are_said_beside_the_gain() -> None:
+    found = results(HELPS)
+    found.fits = [FitNote(domain=SOURCE, method="curve", sentences=["."], uncertain_share=0.034)]
+    said = "The class of 3\u00a0% of the images that the fit looked at is uncertain: it changes within the curve's"
+    assert said in lines(found)[0]
+
+
+def test_each_scanner_s_line_begins_with_its_verdict() -> None:
+    others = {("Src 2", "none"): 0.8, ("Src 2", "curve"): 0.1, ("Src 3", "none"): 0.1, ("Src 3", "curve"): 0.8}
+    found = results(HELPS | others)
+    assert [line.partition(". ")[0] for line in lines(found)] == ["Src 2: harms", "Src 3: helps", f"{SOURCE}: helps"]
+
+
+def test_too_few_patients_are_undecided_without_an_interval() -> None:
+    said = headline(results(HELPS, patients=3))
+    assert said.startswith(f"Whether “curve” helps on {SOURCE} is undecided (worst-group accuracy")
+    assert "without an interval" in said
+
+
+def test_harm_is_said() -> None:
+    assert "it harms the reference (worst-group accuracy −" in headline(results(HELPS | {(REFERENCE, "curve"): 0.1}))
+    assert "harms on" in headline(results(HELPS | {(SOURCE, "none"): 0.8, (SOURCE, "curve"): 0.1}))
+
+
+def test_harm_on_the_reference_that_is_not_excluded_is_said() -> None:
+    assert "harm on the reference is not excluded (" in headline(results(HELPS | {(REFERENCE, "curve"): 0.79}))
+
+
+def test_what_was_not_scored_is_said() -> None:
+    assert "of the reference alone" in headline(results({(REFERENCE, "none"): 0.5}))
+    assert "has no curve for" in headline(results({k: v for k, v in HELPS.items() if k != (SOURCE, "curve")}))
+    assert "cannot be said" in hurt(results({(SOURCE, "none"): 0.5}))
+    assert headline(results({(SOURCE, "none"): 0.1, (REFERENCE, "none"): 0.9})).startswith("The shift hurts")
+
+
+def test_each_scanner_is_said_to_be_hurt_or_not() -> None:
+    assert hurt(results(HELPS | {(SOURCE, "none"): 0.8})).startswith("The shift is not shown to hurt: worst-group")
+    said = hurt(results(HELPS | {("Src 2", "none"): 0.8}))
+    assert re.match(
+        rf"The shift hurts, .* on {SOURCE}\. The shift is not shown to hurt elsewhere: .* on Src 2\.$", said
+    )
+
+
+def test_the_policy_allows_this_style_and_script_alone(page: tuple[str, Path]) -> None:
+    text, _ = page
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy is not None
+    allowed = policy[1].replace("&#39;", "'")
+    assert allowed.startswith("default-src 'none';")
+    assert "unsafe" not in allowed
+    for tag in ("style", "script"):
+        bodies = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert len(bodies) == 1
+        digest = base64.b64encode(hashlib.sha256(bodies[0].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in allowed
+
+
+def test_the_page_refers_to_nothing_outside(page: tuple[str, Path]) -> None:
+    text = page[0].replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?://|//cdn|@import|url\(", text)
+    assert not re.search(r'\b(?:src|action)="', text)
+    assert set(re.findall(r'href="([^"#]*)', text)) <= {"", "data:,"}
+    assert " style=" not in text
+    assert " onclick" not in text
+
+
+def test_names_from_a_header_are_escaped(page: tuple[str, Path]) -> None:
+    assert SOURCE not in page[0]
+    assert "Src &lt;Two&gt; &amp; Sons" in page[0]
+
+
+def test_what_a_committee_needs_is_on_the_page(page: tuple[str, Path]) -> None:
+    text = page[0]
+    for words in ("not for diagnostic reading", "not a medical device", "Not tested here", "seed 0", "oracle", "Holm"):
+        assert words in text
+
+
+def test_figures_are_files_of_fixed_names_and_well_formed(page: tuple[str, Path]) -> None:
+    names = {"performance.svg", "confusion.svg", "reliability.svg"}
+    assert {p.name for p in (page[1] / "figures").iterdir()} == names
+    for name in names:
+        root = ET.parse(page[1] / "figures" / name).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "Src <Two> & Sons" in "".join(root.itertext())
+
+
+def test_undefined_metrics_are_called_so(tmp_path: Path) -> None:
+    made = scores({(REFERENCE, "none"): 0.5, (SOURCE, "none"): 0.5}, patients=3, classes=3)
+    keep = made.label == 0
+    one = Scores(
+        made.classes,
+        made.image[keep],
+        made.patient[keep],
+        made.domain[keep],
+        made.view[keep],
+        made.label[keep],
+        {"none": made.probabilities["none"][keep]},
+    )
+    found = compare_methods(one, [REFERENCE], {}, seed=0)
+    write_report(found, tmp_path)
+    assert found.row(SOURCE, "none").auc is None
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "undefined" in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_scores_survive_a_round_trip(tmp_path: Path) -> None:
+    made = scores(HELPS)
+    made.write(tmp_path / "scores.csv")
+    read = Scores.read(tmp_path / "scores.csv")
+    assert read.classes == made.classes
+    np.testing.assert_array_equal(read.label, made.label)
+    np.testing.assert_array_equal(read.domain, made.domain)
+    for method, table in made.probabilities.items():
+        np.testing.assert_allclose(read.probabilities[method], table, atol=1e-8)
+
+
+def test_results_hold_no_number_that_is_not_finite() -> None:
+    body = json.loads(results(HELPS).model_dump_json(by_alias=True))
+    assert json.loads(json.dumps(body, allow_nan=False)) == body
+
+
+def test_a_loss_of_auc_alone_hurts_too() -> None:
+    """One class is never predicted, so the worst-group accuracy is 0 before and after."""
+    made = scores({(REFERENCE, "none"): 0.8, (SOURCE, "none"): 0.2}, patients=120)
+    made.probabilities["none"][:, 0] *= 1e-6
+    assert hurt(compare_methods(made, [REFERENCE], {}, seed=0)).startswith(
+        "The shift hurts, untouched images against the reference: AUC"
+    )
+
+
+def test_equal_scores_of_few_patients_are_not_undecided() -> None:
+    made = scores({(REFERENCE, m): 0.8 for m in ("none", "curve")} | {(SOURCE, "none"): 0.1}, patients=3)
+    gain = compare_methods(made, [REFERENCE], {}, seed=0).row(REFERENCE, "curve").auc_gain
+    assert (gain.difference, gain.ci, gain.verdict) == (0.0, (0.0, 0.0), "not worse")
