@@ -112,7 +112,7 @@ def test_ctrl_c_stops_at_once_and_leaves_no_process_behind(tmp_path):
         textwrap.dedent(
             f"""
             import sys
-            sys.path.insert(0, {str(Path(__file__).parent)!r})
+            sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
             from test_workers import misbehave
             from isotone._runtime.workers import map_isolated
             if __name__ == "__main__":
