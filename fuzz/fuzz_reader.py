@@ -19,14 +19,16 @@ import atheris
 from pydicom import dcmread
 
 with atheris.instrument_imports(include=["isotone", "pydicom", "PIL"]):
-    from isotone.curves.tone_curve import tone_curve as curves
+    from isotone.curves import tone_curve as curves
     from isotone.data.manifests.manifest import Manifest
     from isotone.deployment.restore import Task, restore_file
     from isotone.errors import IsotoneError
     from isotone.evaluation.compare import compare
     from isotone.evaluation.results import Results
+    from isotone.harmonizer import model_file
     from isotone.harmonizer.fit_report import fit_sentences
-    from isotone.harmonizer.harmonizer import ScannerMapper, ToneCurveHarmonizer, model_file
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+    from isotone.harmonizer.mappers import ScannerMapper
     from isotone.imaging.dicom.read_dicom import read_dicom_reduced
     from isotone.imaging.own_files import CREATOR, GROUP
     from isotone.imaging.read import read_header, read_radiograph

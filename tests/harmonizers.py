@@ -8,7 +8,8 @@ from pathlib import Path
 from isotone.curves.stages import Affine
 from isotone.curves.tone_curve import ToneCurve
 from isotone.deployment.deliver import Delivery, Job, Outcome
-from isotone.harmonizer.harmonizer import ScannerMapper, ToneCurveHarmonizer
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.harmonizer.mappers import ScannerMapper
 
 REFERENCE = "Reference Vendor One"
 CURVE = ToneCurve([0.5, -0.3, 0.6, -0.2])

@@ -20,7 +20,7 @@ from isotone.deployment.deliver import Delivery, Job
 from isotone.deployment.record import INTENDED_USE, Record
 from isotone.deployment.restore import Task, restore, restore_file
 from isotone.errors import RadiographError
-from isotone.harmonizer.harmonizer import ScannerMapper
+from isotone.harmonizer.mappers import ScannerMapper
 from isotone.imaging.own_files import CREATOR, GROUP, is_ours
 from isotone.imaging.read import read_radiograph
 
