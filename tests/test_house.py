@@ -147,8 +147,8 @@ def test_the_public_names_are_these() -> None:
     assert sorted(isotone.__all__) == [
         *("Certificate", "Classifier", "DisplayWindow", "FullRange", "GDCE", "GDCESettings", "HistogramMatching"),
         *("IsotoneError", "Manifest", "Nyul", "Radiograph", "ScannerSettings", "ToneCurve", "ToneCurveHarmonizer"),
-        *("TrainSettings", "ZScore", "__version__", "evaluate", "make_phantom", "read_radiograph", "restore"),
-        "train_classifier",
+        *("TrainSettings", "ZScore", "__version__", "apply", "audit", "check", "compare", "evaluate", "inspect"),
+        *("make_phantom", "read_radiograph", "restore", "train_classifier"),
     ]
     for name in isotone.__all__:
         assert getattr(isotone, name) is not None

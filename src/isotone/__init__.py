@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from isotone.curves.tone_curve import Certificate, ToneCurve
     from isotone.data.manifests.manifest import Manifest
     from isotone.data.phantom.make_phantom import make_phantom
+    from isotone.deployment.apply import apply
+    from isotone.deployment.check import check
     from isotone.deployment.restore import restore
     from isotone.errors import IsotoneError
     from isotone.estimation.scanner_curve import ScannerSettings
+    from isotone.evaluation.audit import audit
+    from isotone.evaluation.compare import compare
     from isotone.evaluation.evaluate import evaluate
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+    from isotone.imaging.inspect import inspect
     from isotone.imaging.radiograph import Radiograph
     from isotone.imaging.read import read_radiograph
     from isotone.networks.classifier import Classifier
@@ -44,7 +49,12 @@ _HOME = {
     "ToneCurveHarmonizer": "harmonizer.harmonizer",
     "TrainSettings": "networks.training.train",
     "ZScore": "baselines.by_name",
+    "apply": "deployment.apply",
+    "audit": "evaluation.audit",
+    "check": "deployment.check",
+    "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
+    "inspect": "imaging.inspect",
     "make_phantom": "data.phantom.make_phantom",
     "read_radiograph": "imaging.read",
     "restore": "deployment.restore",
@@ -69,7 +79,12 @@ __all__ = [
     "TrainSettings",
     "ZScore",
     "__version__",
+    "apply",
+    "audit",
+    "check",
+    "compare",
     "evaluate",
+    "inspect",
     "make_phantom",
     "read_radiograph",
     "restore",

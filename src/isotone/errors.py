@@ -66,6 +66,15 @@ class IsotoneError(Exception):
         The file concerned, as the user gave it.
     next_step : str, optional
         What to do; by default the advice of `NEXT_STEP`.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> try:
+    ...     isotone.read_radiograph("missing.dcm")
+    ... except isotone.IsotoneError as error:
+    ...     print(error.code, error.exit_code)
+    E_READ 1
     """
 
     exit_code = 1

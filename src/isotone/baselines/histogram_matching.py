@@ -25,6 +25,15 @@ class HistogramMatching:
         fit); those outside go through the same curve, led straight to black and white beyond the anatomy's ends. An
         image in which no air is told is matched as a whole with whole images (`isotone.baselines.grey_levels`).
         False: all pixels, padding excluded.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> reference = isotone.read_radiograph("phantom/images/alder/P0001/LCC.dcm")
+    >>> image = isotone.read_radiograph("phantom/images/birch/P0010/LCC.dcm")
+    >>> matched = isotone.HistogramMatching().fit([reference]).transform(image)
+    >>> bool(abs(matched.pixels.mean() - reference.pixels.mean()) < abs(image.pixels.mean() - reference.pixels.mean()))
+    True
     """
 
     def __init__(self, *, foreground: bool = True) -> None:

@@ -31,6 +31,15 @@ class Nyul:
     foreground : bool
         Landmarks of the anatomy alone, where most images of the reference show air beside it (the rule of the fit);
         those of an image in which no air is told go onto those of whole images. False: of all pixels, padding excluded.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> reference = isotone.read_radiograph("phantom/images/alder/P0001/LCC.dcm")
+    >>> image = isotone.read_radiograph("phantom/images/birch/P0010/LCC.dcm")
+    >>> matched = isotone.Nyul().fit([reference]).transform(image)
+    >>> bool(abs(matched.pixels.mean() - reference.pixels.mean()) < abs(image.pixels.mean() - reference.pixels.mean()))
+    True
     """
 
     name = "nyul"

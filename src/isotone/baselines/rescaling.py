@@ -11,7 +11,15 @@ from isotone.imaging.radiograph import Radiograph
 
 
 class FullRange:
-    """All possible stored values onto [0, 1]: the image as it is read, the paper's first baseline."""
+    """All possible stored values onto [0, 1]: the image as it is read, the paper's first baseline.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> image = isotone.read_radiograph("phantom/images/birch/P0010/LCC.dcm")
+    >>> isotone.FullRange().transform(image) is image
+    True
+    """
 
     name = "full-range"
 
@@ -25,7 +33,16 @@ class FullRange:
 
 
 class DisplayWindow:
-    """The image through the display window or VOI LUT of its file, the paper's second baseline."""
+    """The image through the display window or VOI LUT of its file, the paper's second baseline.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> image = isotone.read_radiograph("phantom/images/birch/P0010/LCC.dcm")
+    >>> shown = isotone.DisplayWindow().transform(image)
+    >>> shown.header.window == image.header.window
+    True
+    """
 
     name = "display-window"
 
@@ -97,6 +114,15 @@ class ZScore:
 
     The paper's z-score leaves [0, 1], for which its classifier was not trained; standardising and then giving
     back the mean and deviation of the reference is the same straight line in the units of that classifier.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> reference = isotone.read_radiograph("phantom/images/alder/P0001/LCC.dcm")
+    >>> image = isotone.read_radiograph("phantom/images/birch/P0010/LCC.dcm")
+    >>> matched = isotone.ZScore().fit([reference]).transform(image)
+    >>> bool(abs(matched.pixels.mean() - reference.pixels.mean()) < abs(image.pixels.mean() - reference.pixels.mean()))
+    True
     """
 
     name = "z-score"

@@ -56,6 +56,12 @@ class Certificate:
         The same in grey levels of `bits_in`.
     unclipped : tuple of float
         The interval of [0, 1] that no affine stage clips.
+
+    Examples
+    --------
+    >>> certificate = ToneCurve([0.5, -0.25]).certificate(bits_in=12)
+    >>> certificate.strictly_monotone, certificate.levels_kept
+    (True, 4096)
     """
 
     strictly_monotone: bool
@@ -87,7 +93,7 @@ class ToneCurve:
     --------
     >>> curve = ToneCurve([0.5, -0.25])
     >>> curve(0.5)
-    0.568359375
+    0.56640625
     >>> curve.inverse()(curve(0.5))
     0.5
     """

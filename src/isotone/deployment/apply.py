@@ -135,6 +135,15 @@ def apply(
         An unknown delivery or guard, or the output folder is in use or holds something else.
     IsotoneError
         E_WRITE: the output folder cannot be written to.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv").select(domains=["Birch Mammo Two"], splits=["test"])
+    >>> harmonizer = isotone.ToneCurveHarmonizer.load("harmonizer")
+    >>> report = isotone.apply(harmonizer, manifest, "harmonized", quiet=True)
+    >>> print(report.summary())
+    16 harmonized, 0 reference, 0 resumed, 0 refused: harmonized/curves.csv
     """
     if deliver not in get_args(Deliver):
         raise UsageError(f"unknown delivery {deliver!r}", next_step="Use pixels, voi-lut or gsps.")

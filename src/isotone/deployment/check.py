@@ -161,6 +161,14 @@ def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int =
     ------
     UsageError
         Nothing but reference images.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv").select(domains=["Birch Mammo Two"])
+    >>> report = isotone.check(isotone.ToneCurveHarmonizer.load("harmonizer"), manifest, quiet=True)
+    >>> report.outcome, report.exit_code
+    ('alike', 0)
     """
     manifest = manifest.called(harmonizer.known, workers=workers)
     rows = [row for row in manifest if row.domain not in harmonizer.reference_domains]

@@ -142,6 +142,15 @@ def restore(
         A path does not exist, or the output folder is in use or holds something else.
     IsotoneError
         E_WRITE: the output folder cannot be written to.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv").select(domains=["Birch Mammo Two"], splits=["val"])
+    >>> harmonizer = isotone.ToneCurveHarmonizer.load("harmonizer")
+    >>> report = isotone.apply(harmonizer, manifest, "delivered", quiet=True)
+    >>> print(isotone.restore(["delivered"], "restored", quiet=True).summary())
+    4 restored exactly, 0 in part, 0 reference, 0 refused
     """
     output = Path(output)
     manifest = Manifest.from_paths(paths)

@@ -33,7 +33,14 @@ VARIES = 2.0
 
 
 class ScannerSettings(BaseModel):
-    """Settings of `fit_scanner`."""
+    """Settings of `fit_scanner`.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> settings = isotone.ScannerSettings(num_iterations=4)
+    >>> harmonizer = isotone.ToneCurveHarmonizer("Alder Mammo One", "Birch Mammo Two", settings=settings)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -131,6 +131,10 @@ def audit(
         under changed responses.
     seed : int
         Of the choice of images and of the folds.
+    workers : int
+        Processes that read images; 0: this one.
+    quiet : bool
+        No progress bar.
     on_refusal : callable, optional
         Gets the error of each image that could not be read; the notes have their number.
 
@@ -140,6 +144,16 @@ def audit(
         A reference domain that the manifest lacks, or no other domain.
     IsotoneError
         E_DATA: no reference image could be read.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
+    >>> found = isotone.audit(manifest, ["Alder Mammo One"], quiet=True)
+    >>> [row.domain for row in found.domains]
+    ['Birch Mammo Two', 'Cedar Mammo Three']
+    >>> print(found.domains[0].advice)
+    The tone differs and one curve explains it: fit a scanner curve.
     """
     manifest.select(domains=list(reference_domains))
     reference = KnownDomains(tuple(reference_domains))

@@ -91,6 +91,13 @@ def compare(first: str | Path, second: str | Path, *, seed: int = 0) -> Differen
     ------
     UsageError
         Not such folders, other classes, or no image in common.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> found = isotone.compare("evaluation", "evaluation-again")
+    >>> sorted({row.verdict for row in found.rows})
+    ['not worse']
     """
     runs = []
     for folder in (Path(first), Path(second)):

@@ -91,6 +91,16 @@ def evaluate(
         Nothing to evaluate on, labels that are no classes, or two methods of one name.
     IsotoneError
         No image could be read, the classifier was trained on all of them, or a score is not finite.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
+    >>> classifier = isotone.Classifier.load("classifier")
+    >>> harmonizer = isotone.ToneCurveHarmonizer.load("harmonizer")
+    >>> results = isotone.evaluate(manifest, classifier, harmonizers={"scanner": harmonizer}, output="results", quiet=True)
+    >>> [row.method for row in results.rows if row.domain == "Birch Mammo Two"]
+    ['none', 'scanner', 'oracle']
     """
     names = baseline_names(baselines)
     run: dict[str, Any] = {"workers": workers, "quiet": quiet}

@@ -48,10 +48,14 @@ class ToneCurveHarmonizer:
 
     Examples
     --------
-    >>> from isotone import Manifest, ToneCurveHarmonizer
-    >>> manifest = Manifest.read("manifest.csv")  # doctest: +SKIP
-    >>> harmonizer = ToneCurveHarmonizer("Alder Mammo One", "Birch Mammo Two")
-    >>> harmonizer.fit(manifest)  # doctest: +SKIP
+    >>> import isotone
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
+    >>> harmonizer = isotone.ToneCurveHarmonizer("Alder Mammo One", "Birch Mammo Two").fit(manifest, quiet=True)
+    >>> row = next(iter(manifest.select(domains=["Birch Mammo Two"], splits=["test"])))
+    >>> image = isotone.read_radiograph(row.path)
+    >>> harmonizer.curve(image).certificate(bits_in=12).strictly_monotone
+    True
+    >>> harmonized = harmonizer.transform(image)
     """
 
     def __init__(

@@ -146,6 +146,13 @@ def inspect(
     ------
     Finding
         In the order of the paths; refusals are yielded, not raised. So is that of a second image of one UID.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> (finding,) = isotone.inspect(["phantom/images/alder/P0001/LCC.dcm"])
+    >>> finding.header.domain, finding.header.bits_stored, finding.error
+    ('Alder Mammo One', 12, None)
     """
     look = _Look(domain, name, inverted, decode)
     items = (item for given in paths for item in _files(given, left_out))

@@ -119,6 +119,17 @@ class Radiograph:
     step : int
         1; of an image that was read reduced, how many rows, and columns, of ``header.rows × header.columns`` each one
         here stands for: pixel (i, j) is that at (i · step, j · step) of the whole, smoothed.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> image = isotone.read_radiograph("phantom/images/alder/P0001/LCC.dcm")
+    >>> pixels = image.pixels
+    >>> pixels.dtype.name, bool(0 <= pixels.min() and pixels.max() <= 1)
+    ('float32', True)
+    >>> darker = image.map_tone(lambda x: x**2)
+    >>> bool((darker.pixels <= pixels).all())
+    True
     """
 
     stored: Stored

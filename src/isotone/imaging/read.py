@@ -62,6 +62,13 @@ def read_radiograph(
     ------
     RadiographError
         The image is refused; the codes are keys of `isotone.errors.NEXT_STEP`.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> image = isotone.read_radiograph("phantom/images/alder/P0001/LCC.dcm")
+    >>> image.stored.shape, image.header.domain
+    ((64, 51), 'Alder Mammo One')
     """
     path = Path(path)
     if path.suffix.lower() in RASTER_SUFFIXES:

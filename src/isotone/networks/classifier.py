@@ -47,6 +47,15 @@ class Classifier:
         Radiograph → float32 array of shape (S, S) in [0, 1]; picklable, needs no torch.
     trained_on : TrainingRecord or None
         Which images and patients it was trained on; None: nobody recorded them.
+
+    Examples
+    --------
+    >>> import numpy, isotone
+    >>> classifier = isotone.Classifier.load("classifier")
+    >>> image = isotone.read_radiograph("phantom/images/alder/P0001/LCC.dcm")
+    >>> probabilities = classifier.predict(numpy.stack([classifier.prepare(image)]))
+    >>> probabilities.shape, round(float(probabilities.sum()), 6)
+    ((1, 4), 1.0)
     """
 
     def __init__(self, module: nn.Module, config: ClassifierConfig, *, device: str | torch.device = "cpu") -> None:

@@ -37,6 +37,14 @@ class GDCE(nn.Module):
     ------
     ValueError
         `num_layers`, `num_iterations` or `input_size` out of range.
+
+    Examples
+    --------
+    >>> import torch, isotone
+    >>> network = isotone.GDCE(num_layers=3, num_iterations=4, input_size=32)
+    >>> images = torch.rand(2, 1, 32, 32)
+    >>> network(images).shape, network.coefficients(images).shape
+    (torch.Size([2, 1, 32, 32]), torch.Size([2, 4]))
     """
 
     def __init__(self, num_layers: int = 5, num_iterations: int = 8, input_size: int = 256) -> None:

@@ -77,6 +77,16 @@ class Manifest:
     UsageError
         No images, a missing path column, an unknown split, a patient in two splits, one path twice, an `inverted`
         that is neither true nor false.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
+    >>> birch = manifest.select(domains=["Birch Mammo Two"], splits=["test"], labelled=True)
+    >>> len(birch), sorted(set(birch.column("label")))
+    (16, ['A', 'B', 'C', 'D'])
+    >>> next(iter(birch)).path.suffix
+    '.dcm'
     """
 
     table: pd.DataFrame

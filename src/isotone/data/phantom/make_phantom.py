@@ -85,6 +85,13 @@ def make_phantom(
     ------
     UsageError
         Fewer patients than cells of Table 1, images smaller than 32 pixels, or a folder with other content.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> manifest = isotone.make_phantom("small", patients=72, size=32, quiet=True)
+    >>> manifest.domains
+    ['Alder Mammo One', 'Birch Mammo Two', 'Cedar Mammo Three']
     """
     if size < 32:
         raise UsageError("a phantom has at least 32 rows")

@@ -26,7 +26,14 @@ from isotone.networks.vgg import load_vgg16
 
 
 class GDCESettings(BaseModel):
-    """How the network is fitted; the defaults are the paper's, `quick` is for a CPU."""
+    """How the network is fitted; the defaults are the paper's, `quick` is for a CPU.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> isotone.GDCESettings().epochs, isotone.GDCESettings.quick(epochs=5).epochs
+    (25, 5)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 

@@ -34,7 +34,14 @@ from isotone.networks.training.task import Labelled, validation
 
 
 class TrainSettings(BaseModel):
-    """How a classifier is trained; the defaults are the paper's, `small` is for a CPU."""
+    """How a classifier is trained; the defaults are the paper's, `small` is for a CPU.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> isotone.TrainSettings().backbone, isotone.TrainSettings.small(epochs=5).backbone
+    ('resnet50', 'small')
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -123,6 +130,15 @@ def train_classifier(
     IsotoneError
         E_DATA: fewer than two classes, a class with one image, a label that only val has. E_EXTRA: TensorBoard is
         not installed.
+
+    Examples
+    --------
+    >>> import isotone
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
+    >>> settings = isotone.TrainSettings.small(image_size=32, epochs=1)
+    >>> classifier = isotone.train_classifier(manifest, ["Alder Mammo One"], settings, quiet=True)
+    >>> classifier.config.classes
+    ('A', 'B', 'C', 'D')
     """
     settings = settings or TrainSettings()
     files = RunFiles(None if folder is None else Path(folder), tensorboard=tensorboard)
