@@ -305,7 +305,7 @@ class Run:
 
 
 def facts(cohort: Cohort, prepare: Prepare) -> dict[str, Any]:
-    """What the pair looks like, and what can be had without looking at anatomy (METHOD.md §5)."""
+    """What the pair looks like, and what can be had without looking at anatomy."""
     observe = Observe(prepare, {})
     sides: dict[str, Any] = {}
     brightness = []

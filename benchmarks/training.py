@@ -5,7 +5,7 @@
 Wanted: at least 5 times as fast from the cache as decoding in every epoch with one worker. Both ways deliver the same
 tensors in the same order, from files that the system holds in memory. The phantom, 120 DICOM images of 1024 px, is
 drawn once into DIR (default: benchmarks/out/training); real images, the first 120 PNG files of --nih (default:
-/work/shared/data/nih), join where they are. Beside it: the whole epoch, by network and precision.
+../shared/data/nih), join where they are. Beside it: the whole epoch, by network and precision.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def whole_epoch(samples: list[Sample], backbone: str, precision: str, images: in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "out" / "training")
-    parser.add_argument("--nih", type=Path, default=Path("/work/shared/data/nih"))
+    parser.add_argument("--nih", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "nih")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     phantom = make_phantom(options.folder, patients=IMAGES // 2, size=1024, seed=0, workers=2)

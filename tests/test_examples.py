@@ -23,7 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     harmonizer = isotone.ToneCurveHarmonizer("Alder Mammo One", "Birch Mammo Two").fit(manifest, quiet=True)
     harmonizer.save(made / "harmonizer")
     settings = isotone.TrainSettings.small(image_size=32, epochs=1)
-    classifier = isotone.train_classifier(manifest, ["Alder Mammo One"], settings, folder=made / "classifier", quiet=True)
+    classifier = isotone.train_classifier(
+        manifest, ["Alder Mammo One"], settings, folder=made / "classifier", quiet=True
+    )
     isotone.evaluate(manifest, classifier, harmonizers={"scanner": harmonizer}, output=made / "evaluation", quiet=True)
     shutil.copytree(made / "evaluation", made / "evaluation-again")
     return made

@@ -1,6 +1,7 @@
 """Rules of the house (docs/design.md): imports run one way, public names are few, the light half needs no torch."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,14 @@ def test_the_map_of_the_house_names_every_file() -> None:
     drawn = (SRC.parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
     files = {path.stem for path in MODULES.values()} - {"__init__"}
     assert sorted(name for name in files if f"`{name}`" not in drawn) == []
+
+
+def test_no_text_refers_to_a_document_outside_the_repository() -> None:
+    """Whoever has the repository has all that it cites: formulas, DOIs and pages of docs/."""
+    root = SRC.parents[1]
+    pages = {path.name for path in root.rglob("*.md") if ".venv" not in path.parts}
+    for folder in ("src", "tests", "benchmarks", "docs"):
+        for path in (root / folder).rglob("*.*"):
+            if path.suffix in {".py", ".md"}:
+                cited = set(re.findall(r"\b[A-Z_]{3,}\.md\b", path.read_text(encoding="utf-8")))
+                assert cited <= pages, f"{path} cites {sorted(cited - pages)}"

@@ -19,7 +19,7 @@ STARTS = (0.2, -0.2)
 """How far each start leans from the identity, which is a saddle for pairs of a step and its inverse."""
 RIDGE = 1e-3
 """What a parameter of 1 adds to the root mean square error: it ends the search where further steps only fight each
-other, and costs less than 0.001 on every curve of METHOD.md §3."""
+other, and costs less than 0.001 on every curve of tests/curves/test_least_squares.py."""
 
 
 def fit_stages(

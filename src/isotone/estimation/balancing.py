@@ -1,6 +1,6 @@
 """Make the reference's population the source's, by what both show apart from their tone.
 
-Quantiles may only be matched between like populations (METHOD.md §4.1). `isotone.data.descriptors.structure` describes
+Quantiles may only be matched between like populations (docs/method.md). `isotone.data.descriptors.structure` describes
 images by numbers that no response changes, so two populations can be compared before anything is known of the response:
 a model of the reference tells from them the class of an image and how bright it would be, and weights on the
 reference images bring class mix and expected brightness to those of the source.

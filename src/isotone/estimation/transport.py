@@ -1,7 +1,8 @@
 """From pooled grey levels of one scanner to those of another: the increasing map between two distributions.
 
-A monotone response leaves quantiles in their places, so the map from source quantiles to reference quantiles
-(optimal transport in one dimension) undoes it, as far as the two populations agree (METHOD.md §4.1).
+A monotone response leaves quantiles in their places, so the map from source quantiles to reference quantiles,
+T = F₀⁻¹ ∘ F_s, undoes it as far as the two populations agree. It is optimal transport in one dimension
+(docs/method.md).
 """
 
 from __future__ import annotations

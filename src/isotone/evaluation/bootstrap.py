@@ -15,7 +15,7 @@ DRAWS = 4000
 LEAST_PATIENTS = 5
 """With fewer patients no interval is given."""
 MARGIN = 0.02
-"""How much worse still counts as "not worse" (METHOD.md §5)."""
+"""How much worse, in AUC or in accuracy, still counts as "not worse": the margin of non-inferiority."""
 
 
 def patient_weights(patients: Sequence[object], *, draws: int = DRAWS, seed: int = 0) -> Counts:

@@ -98,7 +98,8 @@ def evaluate(
     >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
     >>> classifier = isotone.Classifier.load("classifier")
     >>> harmonizer = isotone.ToneCurveHarmonizer.load("harmonizer")
-    >>> results = isotone.evaluate(manifest, classifier, harmonizers={"scanner": harmonizer}, output="results", quiet=True)
+    >>> methods = {"scanner": harmonizer}
+    >>> results = isotone.evaluate(manifest, classifier, harmonizers=methods, output="results", quiet=True)
     >>> [row.method for row in results.rows if row.domain == "Birch Mammo Two"]
     ['none', 'scanner', 'oracle']
     """
