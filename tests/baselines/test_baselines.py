@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.exposure import equalize_adapthist, match_histograms
 
-from isotone.baselines.by_name import BASELINES, HistogramMatching, MinMax, Nyul, Percentile, ZScore, baseline
+from isotone.baselines.by_name import (
+    BASELINES,
+    ConstantCurve,
+    HistogramMatching,
+    MinMax,
+    Normalizer,
+    Nyul,
+    Percentile,
+    SourceNormalizer,
+    ZScore,
+    baseline,
+)
 from isotone.baselines.grey_levels import GreyLevels
 from isotone.baselines.nyul import LANDMARKS, standard_landmarks
 from isotone.data.descriptors.foreground import regions
@@ -18,7 +29,7 @@ from isotone.errors import IsotoneError, RadiographError, UsageError
 from isotone.imaging.radiograph import Radiograph
 
 MAPS = sorted(set(BASELINES) - {"clahe"})
-FITTED = ["z-score", "histogram-matching", "histogram-matching-all-pixels", "nyul"]
+FITTED = ["z-score", "constant-curve", "histogram-matching", "histogram-matching-all-pixels", "nyul"]
 
 
 def ramp(seed: int, gamma: float = 1.0, size: int = 32) -> Radiograph:
@@ -34,13 +45,19 @@ def shows_air(radiograph: Radiograph) -> bool:
     return bool(regions(TakeSample()(radiograph)).background.any())
 
 
-REFERENCE = [ramp(seed) for seed in range(5)]
+REFERENCE = [ramp(seed).with_domain("Ref") for seed in range(5)]
+
+
+def fitted(name: str) -> Normalizer:
+    """On the reference and, where it learns from them, on images whose domain is not named."""
+    method = baseline(name).fit(REFERENCE)
+    return method.fit_source([ramp(seed, 0.5) for seed in range(5)]) if isinstance(method, SourceNormalizer) else method
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_returns_an_image_of_the_same_shape_in_the_unit_range(name: str) -> None:
     image = ramp(9, 0.5)
-    result = baseline(name).fit(REFERENCE).transform(image)
+    result = fitted(name).transform(image)
     assert result.pixels.shape == image.pixels.shape
     assert 0 <= result.pixels.min() < result.pixels.max() <= 1
 
@@ -53,7 +70,7 @@ def test_a_map_of_grey_levels_commutes_with_any_permutation_of_pixels(name: str)
     if name in {"histogram-matching", "nyul"}:  # where the foreground is does depend on the place
         method = type(baseline(name))(foreground=False).fit(REFERENCE)  # type: ignore[call-arg]
     else:
-        method = baseline(name).fit(REFERENCE)
+        method = fitted(name)
     expected = method.transform(image).pixels.ravel()[order]
     np.testing.assert_array_equal(method.transform(shuffled).pixels.ravel(), expected)
 
@@ -63,7 +80,7 @@ def test_a_map_of_grey_levels_commutes_with_any_permutation_of_pixels(name: str)
 @given(pixels=arrays(np.uint16, (8, 8), elements=st.integers(0, 4095)))
 def test_a_map_of_grey_levels_is_monotone(name: str, pixels: np.ndarray) -> None:
     pixels[0, :2] = 5, 4000
-    result = baseline(name).fit(REFERENCE).transform(Radiograph.from_array(pixels))
+    result = fitted(name).transform(Radiograph.from_array(pixels))
     order = np.argsort(pixels, axis=None)
     assert (np.diff(result.pixels.ravel()[order]) >= -1e-6).all()
 
@@ -76,7 +93,7 @@ def test_what_is_not_fitted_or_has_no_reference_says_so(name: str) -> None:
         baseline(name).fit([])
 
 
-@pytest.mark.parametrize("name", sorted(set(MAPS) - {"full-range", "display-window"}))
+@pytest.mark.parametrize("name", sorted(set(MAPS) - {"full-range", "display-window", "constant-curve"}))
 def test_a_constant_image_is_refused(name: str) -> None:
     method = baseline(name).fit(REFERENCE)
     with pytest.raises(RadiographError, match="E_EMPTY_IMAGE"):
@@ -122,6 +139,25 @@ def test_all_pixel_matching_is_that_of_scikit_image() -> None:
     expected = match_histograms(image.stored, pool.reshape(-1, pool.shape[-1])) / 65535
     result = HistogramMatching(foreground=False).fit(REFERENCE).transform(image)
     np.testing.assert_allclose(result.pixels, expected, atol=2e-5)
+
+
+def test_a_constant_curve_is_all_pixel_matching_of_the_scanners_images_as_one() -> None:
+    """Quantile onto quantile by NumPy, on images with as many pixels each; whatever the image, the curve is one."""
+    source = [ramp(seed, 0.5).with_domain("Src") for seed in range(20, 24)]
+    method = ConstantCurve().fit(REFERENCE).fit_source(source)
+    pools = [np.sort(np.concatenate([r.pixels.ravel() for r in part])) for part in (source, REFERENCE)]
+    share = np.searchsorted(pools[0], source[0].pixels, "right") / len(pools[0])
+    expected = np.quantile(pools[1], share, method="inverted_cdf")
+    np.testing.assert_allclose(method.transform(source[0]).pixels, expected, atol=2e-3)
+    dark, bright = ramp(30, 0.5).with_domain("Src"), ramp(30, 0.2).with_domain("Src")
+    assert np.array_equal(method.transform(dark).tone, method.transform(bright).tone)
+
+
+def test_a_constant_curve_leaves_the_reference_alone_and_refuses_a_scanner_it_never_saw() -> None:
+    method = ConstantCurve().fit(REFERENCE).fit_source([ramp(8, 0.5).with_domain("Src")])
+    assert method.transform(REFERENCE[0]) is REFERENCE[0]
+    with pytest.raises(RadiographError, match="E_DOMAIN"):
+        method.transform(ramp(8).with_domain("Other"))
 
 
 @pytest.mark.parametrize("seed", range(5, 12))

@@ -143,6 +143,15 @@ def test_a_baseline_that_cannot_be_fitted_says_so(cohort: Path, tmp_path: Path) 
     assert any("no test row of the reference domain Nowhere" in note for note in found.notes)
 
 
+def test_a_constant_curve_is_one_curve_for_the_source_and_none_for_the_reference(cohort: Path, tmp_path: Path) -> None:
+    found = run(cohort, tmp_path, harmonizers={}, baselines=("constant-curve",))
+    scores = Scores.read(tmp_path / "scores.csv")
+    alone = scores.domain == REFERENCE
+    np.testing.assert_array_equal(scores.probabilities["constant-curve"][alone], scores.probabilities["none"][alone])
+    assert found.row(SOURCE, "constant-curve").auc_gain.difference > 0.1
+    assert found.row(SOURCE, "constant-curve").label_probe_auc is None  # every image has the same curve
+
+
 def test_test_rows_alone_are_scored_and_train_rows_alone_are_fitted_on(
     cohort: Path, tmp_path: Path, results: tuple[Results, Path]
 ) -> None:

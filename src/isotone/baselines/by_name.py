@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from isotone.baselines.clahe import Clahe
+from isotone.baselines.constant_curve import ConstantCurve
 from isotone.baselines.histogram_matching import HistogramMatching
 from isotone.baselines.nyul import Nyul
 from isotone.baselines.rescaling import DisplayWindow, FullRange, MinMax, Percentile, ZScore
@@ -44,6 +45,14 @@ class Normalizer(Protocol):
         """Return the normalized image."""
 
 
+@runtime_checkable
+class SourceNormalizer(Normalizer, Protocol):
+    """A baseline that learns from images of the scanners to be normalized, too."""
+
+    def fit_source(self, source: Iterable[Radiograph]) -> Self:
+        """Learn from images of the other domains, of each apart."""
+
+
 BASELINES: dict[str, Callable[[], Normalizer]] = {
     "full-range": FullRange,
     "display-window": DisplayWindow,
@@ -52,6 +61,7 @@ BASELINES: dict[str, Callable[[], Normalizer]] = {
     "z-score": ZScore,
     "histogram-matching": HistogramMatching,
     "histogram-matching-all-pixels": partial(HistogramMatching, foreground=False),
+    "constant-curve": ConstantCurve,
     "nyul": Nyul,
     "clahe": Clahe,
 }
@@ -74,6 +84,7 @@ def baseline(name: str) -> Normalizer:
 __all__ = [
     "BASELINES",
     "Clahe",
+    "ConstantCurve",
     "DisplayWindow",
     "FullRange",
     "HistogramMatching",
@@ -81,6 +92,7 @@ __all__ = [
     "Normalizer",
     "Nyul",
     "Percentile",
+    "SourceNormalizer",
     "ZScore",
     "baseline",
 ]

@@ -1,12 +1,13 @@
-"""Baselines fitted on the reference domain's training images, which are read once for all of them."""
+"""Baselines fitted on training images, which are read once for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from isotone.baselines.adapted_classifier import ADAPTATIONS
-from isotone.baselines.by_name import BASELINES, Normalizer, baseline
+from isotone.baselines.by_name import BASELINES, Normalizer, SourceNormalizer, baseline
 from isotone.data.images import map_images
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import SIZE
@@ -40,28 +41,40 @@ def fit_baselines(
 ) -> tuple[dict[str, Normalizer], list[str]]:
     """Fit normalizers on the rows of split train of the reference domains.
 
+    Those that learn from the source as well get the rows of split train and val of every other domain, as a fit does.
+
     Returns
     -------
     fitted : dict of name to Normalizer
     notes : list of str
         One sentence for each that could not be fitted.
     """
-    images: list[Radiograph] = []
-    if names:
-        try:
-            rows = list(manifest.select(domains=list(reference_domains), splits=["train"]))
-        except UsageError:
-            rows = []
-        read = map_images(rows, decimated, workers=workers, label="fitting baselines", quiet=quiet)
-        images = _with_shared_tables([r for _, r in read if not isinstance(r, IsotoneError)])
+    sources = [domain for domain in manifest.domains if domain not in reference_domains]
+    read = partial(_read, manifest, workers=workers, quiet=quiet)
+    images = read(reference_domains, ["train"]) if names else []
     fitted: dict[str, Normalizer] = {}
     notes = []
     for name in names:
         try:
-            fitted[name] = baseline(name).fit(images)
+            normalizer = baseline(name).fit(images)
+            if isinstance(normalizer, SourceNormalizer):
+                normalizer.fit_source(read(sources, ["train", "val"]))
+            fitted[name] = normalizer
         except IsotoneError as error:
             notes.append(f"Baseline {name} is left out: {error.what}.")
     return fitted, notes
+
+
+def _read(
+    manifest: Manifest, domains: Sequence[str], splits: Sequence[str], *, workers: int, quiet: bool
+) -> list[Radiograph]:
+    """What a fit needs of the images; none where the manifest has no such row."""
+    try:
+        rows = list(manifest.select(domains=list(domains), splits=list(splits)))
+    except UsageError:
+        return []
+    read = map_images(rows, decimated, workers=workers, label="fitting baselines", quiet=quiet)
+    return _with_shared_tables([r for _, r in read if not isinstance(r, IsotoneError)])
 
 
 def decimated(radiograph: Radiograph) -> Radiograph:

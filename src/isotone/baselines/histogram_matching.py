@@ -65,8 +65,12 @@ class HistogramMatching:
         """
         if not self.fitted:
             raise IsotoneError("E_USAGE", f"{self.name} is not fitted", next_step="Call fit(reference) first.")
-        levels, reference = self._looked_at.of(radiograph)
-        matched = np.interp(levels.cumulative, reference.cumulative, reference.values)
-        x = np.concatenate([[-1e-9], levels.values, [1 + 1e-9]])
-        y = np.concatenate([[0.0], matched, [1.0]])
-        return radiograph.map_tone(lambda tone: np.interp(tone, x, y))
+        return match(radiograph, *self._looked_at.of(radiograph))
+
+
+def match(radiograph: Radiograph, levels: GreyLevels, reference: GreyLevels) -> Radiograph:
+    """The image through the curve that leads `levels` onto `reference`, and straight to black and white beyond."""
+    matched = np.interp(levels.cumulative, reference.cumulative, reference.values)
+    x = np.concatenate([[-1e-9], levels.values, [1 + 1e-9]])
+    y = np.concatenate([[0.0], matched, [1.0]])
+    return radiograph.map_tone(lambda tone: np.interp(tone, x, y))

@@ -23,7 +23,10 @@ REFERENCE = ALDER.domain
 SOURCES = [scanner.domain for scanner in SCANNERS if scanner is not ALDER]
 PATIENTS = 360
 SIZE = 256
-BASELINES = ("full-range", "display-window", "z-score", "histogram-matching")
+BASELINES = (
+    *("full-range", "display-window", "z-score", "histogram-matching"),
+    *("histogram-matching-all-pixels", "constant-curve"),
+)
 
 
 def run_demo(
