@@ -38,6 +38,7 @@ from isotone.data.phantom.anatomy import CLASSES, FIELD_MM, Anatomy, draw_breast
 from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, Scanner, reference_presentation
 from isotone.data.sample import Sample
 from isotone.estimation.acquisition_modes import find_presets
+from isotone.estimation.comparable import comparable
 from isotone.estimation.matching import odd_images
 from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
 from isotone.estimation.tone_model import learned
@@ -223,7 +224,7 @@ def fitted(source: list[Sample], reference: list[Sample]) -> tuple[Any, dict[str
     odd = odd_images(ours.views_with(theirs.air), theirs, 0)
     if odd.any():
         ours = ours.only(~odd)
-    ours, theirs = ours.comparable(theirs.air), theirs.comparable(theirs.air)
+    ours, theirs = comparable(ours, theirs, 0)
     level, settings = learned(theirs.views, 0), ScannerSettings(resamples=0)
     fit = fit_scanner(ours, theirs, level=level, settings=settings)
     presets = find_presets(ours, theirs, fit, level, None, settings, 0)

@@ -1,9 +1,12 @@
 """Anatomy and air, told by level sets."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import ndimage
 
 from isotone.data.descriptors.foreground import boundaries, regions
@@ -112,6 +115,43 @@ def test_noisy_collimation_darker_than_air_hides_no_air():
     dark[:20] = 0.005 + rng.normal(0, 0.001, dark[:20].shape)
     plain, parts = regions(sample(image)), regions(sample(np.clip(dark, 0, 1)))
     assert np.mean((parts.foreground != plain.foreground)[20:]) < 0.02
+
+
+@pytest.mark.parametrize("coding", ["noise", "JPEG"])
+def test_collimation_that_ends_in_air_is_told_from_it(coding):
+    """Darker or brighter, and no plateau: it ends sharply, and behind it grey levels rise no further."""
+    rng = np.random.default_rng(0)
+    for seed, level in ((2, 0.0), (4, 1.0)):
+        image = 0.1 + 0.8 * breast(seed, "C")
+        image[:20], image[:, -9:] = level, level
+        if coding == "noise":
+            image = np.clip(image + rng.normal(0, 0.004, image.shape), 0, 1)
+        else:
+            file = io.BytesIO()
+            Image.fromarray(np.rint(255 * image).astype(np.uint8)).save(file, "JPEG", quality=75)
+            image = np.asarray(Image.open(file), float) / 255
+        inside = picture(sample(image).pixels, np.ones(image.shape, bool))
+        assert not inside[:19].any()
+        assert not inside[:, -8:].any()
+        assert inside[24:, :-13].all()
+
+
+def test_air_of_one_value_is_no_mark_though_it_ends_at_a_frame():
+    image = np.where(breast(2) < 0.03, 0.02, breast(2))
+    framed = image.copy()
+    framed[:25], framed[-25:], framed[:, -6:] = 1, 1, 1
+    inside = picture(sample(framed).pixels, np.ones(image.shape, bool))
+    assert np.array_equal(inside, framed < 1)
+
+
+def test_a_label_in_the_corner_with_letters_up_to_the_border_is_a_mark_beside_air_of_one_value():
+    image = np.where(breast(5) < 0.03, 0.02, breast(5))
+    image[:13, -38:] = 0.95
+    image[4:10:2, -34:] = 0.4
+    assert np.array_equal(
+        ~picture(sample(image).pixels, np.ones(image.shape, bool)),
+        np.pad(np.ones((13, 38), bool), ((0, 83), (image.shape[1] - 38, 0))),
+    )
 
 
 def test_what_a_response_clips_is_no_mark():

@@ -245,25 +245,6 @@ def test_images_of_which_one_side_shows_no_air_are_said(reference, others):
     assert any(w.startswith("W_AIR") for w in fit.notes["warnings"])
 
 
-def test_images_without_air_among_others_that_show_some_move_no_curve(reference, others):
-    """Half of either side's: what is left of them is what would have been fitted without them."""
-    inner = [draw(4000 + i, c, field=70.0) for c in "BC" for i in range(12)]
-    plain, given = [*others["B"][:12], *others["C"][:12]], reference[::4]
-    source, known = (described(s).comparable(True) for s in (through(plain + inner, RESPONSES["log"]), given + inner))
-    assert list(known) == given
-    assert [s.patient for s in source] == [f"s{s.patient}" for s in plain]
-    assert all(
-        np.array_equal(a.foreground, b.foreground) for a, b in zip(known.parts, described(given).parts, strict=True)
-    )
-
-
-def test_where_hardly_any_image_shows_air_or_none_is_asked_for_all_are_compared(reference):
-    inner = described([draw(4000 + i, "C", field=70.0) for i in range(12)])
-    mixed = described([*inner, *reference[:1]])
-    assert mixed.comparable(True) is mixed
-    assert described(reference[:3]).comparable(False) == tuple(reference[:3])
-
-
 def test_letters_in_the_air_are_said_and_clean_images_have_none(reference, others):
     rng = np.random.default_rng(0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -20,6 +21,7 @@ from isotone.data.splits import with_splits
 from isotone.data.trained_on import VALIDATION, TrainingRecord
 from isotone.errors import IsotoneError, UsageError
 from isotone.estimation.acquisition_modes import Presets, find_presets
+from isotone.estimation.comparable import comparable
 from isotone.estimation.matching import FrozenClassifier, odd_images
 from isotone.estimation.partial_pooling import lean
 from isotone.estimation.per_image import fit_adaptive
@@ -39,12 +41,16 @@ Method = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 Fit = tuple[Mapper, dict[str, Any]]
 """A scanner's curves, and what the fit says of itself."""
+Sides = tuple[Described, Described]
+"""The images of a source and of the reference."""
 
 
 OF_CURVE = ("band", "score_interval", "free", "projection_rmse_levels_8bit", "clipped_share")
 """Notes of a fit that are of its curve."""
 
 
+AIRLESS = 0.1
+"""Share of a side's images in which no air is told, unlike the others, from which on that is said."""
 ROUNDED = 0.02
 """How far from 1 shares that were rounded may add up to; more hides a class that was forgotten."""
 
@@ -107,18 +113,18 @@ def fit_mappers(
         odd[domain] = int(far.sum())
         if far.any():
             sources[domain] = source.only(~far)
-    # Grey levels are compared where air is told; what images look like, the gate learns of all of them.
-    comparable = reference.comparable(reference.air)
-    told = {domain: source.comparable(reference.air) for domain, source in sources.items()}
-    level = learned(comparable.views, seed)
+    # Grey levels are compared where both sides show the same; what images look like, the gate learns of all of them.
+    pairs = {domain: comparable(source, reference, seed) for domain, source in sources.items()}
+    once = cache(lambda views: learned(views, seed))
+    levels = {domain: once(theirs.views) for domain, (_, theirs) in pairs.items()}
     if method == "gdce":  # for the gates
         asked, chosen = None, ScannerSettings(resamples=0)
     else:
         asked, chosen = classifier, settings or ScannerSettings()
-    plain = _fit_scanners(told, comparable, asked, level, chosen, mix, seed)
+    plain = _fit_scanners(pairs, asked, levels, chosen, mix, seed)
     presets = {
-        domain: find_presets(source, comparable, plain[domain], level, asked, chosen, seed)
-        for domain, source in told.items()
+        domain: find_presets(*pair, plain[domain], levels[domain], asked, chosen, seed)
+        for domain, pair in pairs.items()
     }
     found: dict[str, Fit] = {}
     for number, (domain, source) in enumerate(sources.items()):
@@ -127,13 +133,12 @@ def fit_mappers(
             found[domain] = _fit_gdce(source, reference, classifier, settings, seed, device, quiet, run)
         else:
             adaptive = asked if method == "adaptive" else None
-            found[domain] = fit_mapper(told[domain], comparable, plain[domain], presets[domain], adaptive, seed)
+            found[domain] = fit_mapper(*pairs[domain], plain[domain], presets[domain], adaptive, seed)
     return Fitted(
         {domain: mapper for domain, (mapper, _) in found.items()},
         {
             domain: _warned(
-                _with_left_out(notes, odd.get(domain, 0), (sources[domain], told[domain]), (reference, comparable)),
-                said[domain],
+                _with_left_out(notes, odd.get(domain, 0), (sources[domain], reference), pairs[domain]), said[domain]
             )
             | {"refused": len(refused)}
             | ({} if classifier is None else _training(sources[domain], reference, record))
@@ -145,7 +150,7 @@ def fit_mappers(
             for domain, own in presets.items()
         },
         {
-            domain: Drift.fit(sources[domain], comparable, own.curves, own.deviation, own.level)
+            domain: Drift.fit(sources[domain], pairs[domain][1], own.curves, own.deviation, own.level)
             for domain, own in presets.items()
             if own is not None
         },
@@ -236,14 +241,14 @@ def _warned(notes: dict[str, Any], said: Sequence[str]) -> dict[str, Any]:
     return notes | {"warnings": [*notes.get("warnings", ()), *said]} if said else notes
 
 
-def _with_left_out(notes: dict[str, Any], odd: int, *sides: tuple[Described, Described]) -> dict[str, Any]:
+def _with_left_out(notes: dict[str, Any], odd: int, given: Sides, kept: Sides) -> dict[str, Any]:
     """Say how many images look like none of the reference's, and of how many of the source and the reference no air is
     told, unlike most.
     """
     said = [f"W_ODD {odd} images look like none of the reference's and were left out of the fit"] if odd else []
-    for (given, kept), side in zip(sides, ("source", "reference"), strict=True):
-        if len(kept) < len(given):
-            airless = f"{len(given) - len(kept)} of {len(given)} images of the {side} show no air, unlike the others"
+    for all_of, used, side in zip(given, kept, ("source", "reference"), strict=True):
+        if len(all_of) - len(used) >= max(1, AIRLESS * len(all_of)):
+            airless = f"{len(all_of) - len(used)} of {len(all_of)} images of the {side} show no air, unlike the others"
             said.append(f"W_AIR {airless}, and were left out of the fit")
     return _warned(notes, said)
 
@@ -308,20 +313,17 @@ def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError
 
 
 def _fit_scanners(
-    sources: Mapping[str, Described],
-    reference: Described,
+    pairs: Mapping[str, Sides],
     classifier: Classifier | None,
-    level: Brightness | None,
+    levels: Mapping[str, Brightness | None],
     settings: ScannerSettings,
     mix: Mapping[str, float] | None,
     seed: int,
 ) -> dict[str, ScannerFit]:
     """A curve for every scanner, those with few images leaning on the others."""
     fits = {
-        domain: fit_scanner(
-            source, reference, classifier=classifier, level=level, mix=mix, settings=settings, seed=seed
-        )
-        for domain, source in sources.items()
+        domain: fit_scanner(*pair, classifier=classifier, level=levels[domain], mix=mix, settings=settings, seed=seed)
+        for domain, pair in pairs.items()
     }
     return lean(fits, settings)
 

@@ -19,7 +19,7 @@ from isotone.data.sample import Sample
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-RULE = 2
+RULE = 3
 """Of what is air, as `regions` has it: a model that was fitted by another rule cannot judge images by this one."""
 LEVELS = 128
 """How many level sets of an image are looked at, evenly spaced in area."""

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 QUANTILES = (np.arange(128) + 0.5) / 128
 """Of the anatomy."""
+DARKEST = 4
+"""Which of them the anatomy begins at: a few pixels of any image's are air."""
 AIR = (np.arange(32) + 0.5) / 32
 """Quantiles of the air."""
 WRITTEN = 2e-4
@@ -131,13 +133,25 @@ class Described(tuple[Sample, ...]):
         chosen.parts = [part for part, keep in zip(self.parts, kept, strict=True) if keep]
         return chosen
 
-    def comparable(self, air: bool) -> Described:
-        """Where air is told from anatomy, the images that show some; all of them where hardly any does.
+    @cached_property
+    def showing_air(self) -> Described:
+        """The images whose air is told; all of them where hardly any shows some.
 
-        Which pixels of the others are anatomy, nobody knows: air that was not told would be matched with anatomy.
+        Their air is darker than where anatomy begins in most of them, and their anatomy brighter than air is. A
+        scanner's own images are compared with each other, so its response does not matter.
         """
-        shown = np.array([part.background.any() for part in self.parts], bool)
-        return self.only(shown) if air and shown.mean() >= FEWEST else self
+        views = self.views_with(True)
+        air, skin = np.median(views.air, axis=1), views.quantiles[:, DARKEST]
+        shown = ~np.isnan(air)
+        if shown.mean() < FEWEST:
+            return self
+        return self.only(shown & (air < np.median(skin[shown])) & (skin > np.median(air[shown])))
+
+    def with_parts(self, parts: list[Regions]) -> Described:
+        """The same images, of each of which less is compared; whether they show air is known already."""
+        less = Described(self)
+        less.parts, less.showing = parts, self.showing
+        return less
 
     @cached_property
     def _taken(self) -> dict[bool, Views]:

@@ -33,6 +33,12 @@ LEAK = 0.01
 """Share of the rest that may lie there too."""
 WIDEST = 0.6
 """Share of a side that strips may take."""
+JUMP = 0.97
+"""How often pixels behind a strip are above its own, at least, where it ends sharply."""
+RISE = 0.2
+"""How much more often than even a pixel of the next lines may be above one of the first."""
+BEYOND = 7
+"""Pixels behind a strip in which that is asked: compression rings about its edge."""
 SQUARE = np.ones((3, 3), bool)
 
 
@@ -68,13 +74,23 @@ def plateaus(pixels: NDArray[np.uint16], valid: Mask) -> Mask:
     flat = ndimage.binary_dilation(np.isin(cores, large), SQUARE)
     ordered = np.sort(pixels[valid & ~flat])
     boxes = ndimage.find_objects(cores)
+    found: list[tuple[Mask, np.uint16, Mask]] = []
     for number in large:
         box = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in boxes[number - 1])
         own = ndimage.binary_dilation(cores[box] == number, SQUARE)
-        rim = ndimage.binary_dilation(own, SQUARE) & ~own & valid[box]
-        if rim.any() and _abrupt(ordered, pixels[box][own][0], pixels[box][rim]):
-            alike = ndimage.label(pixels == pixels[box][own][0], SQUARE)[0]  # with its tips, too thin for an inside
-            marks |= alike == alike[box][own][0]
+        own = _closed(own, box, pixels.shape)
+        rim = np.zeros_like(valid)
+        rim[box] = ndimage.binary_dilation(own, SQUARE) & ~own & valid[box]
+        value = pixels[box][cores[box] == number][0]
+        if rim.any() and _abrupt(ordered, value, pixels[rim]):
+            alike = ndimage.label(pixels == value, SQUARE)[0]  # with its tips, too thin for an inside
+            found.append((alike == alike[box][cores[box] == number][0], value, rim))
+            marks |= found[-1][0]
+    # Air that ends at a frame is no mark where it does not end abruptly elsewhere, too.
+    for own, value, rim in found:
+        beside = rim & ~(marks & ~own)
+        if beside.any() and not _abrupt(ordered, value, pixels[beside]):
+            marks &= ~own
     return _filled(marks) if marks.any() else marks
 
 
@@ -86,6 +102,18 @@ def _abrupt(ordered: NDArray[np.uint16], level: np.uint16, beside: NDArray[np.ui
     edges = [np.searchsorted(ordered, values, side) for values in (low, high) for side in ("left", "right")]
     apart, between = (edges[2] + edges[3] - edges[0] - edges[1]) / 2, (edges[2] - edges[1]).clip(0)
     return bool(np.median(apart) > ABRUPT * len(ordered) and np.median(between) > BETWEEN * len(ordered))
+
+
+def _closed(own: Mask, box: tuple[slice, ...], shape: tuple[int, ...]) -> Mask:
+    """A plateau with the letters on it, those that reach the border of the image, too."""
+    at_border = [(s.start == 0, s.stop >= n) for s, n in zip(box, shape, strict=True)]
+    padded = np.pad(own, 1)
+    padded[0] |= at_border[0][0]
+    padded[-1] |= at_border[0][1]
+    padded[:, 0] |= at_border[1][0]
+    padded[:, -1] |= at_border[1][1]
+    closed = ndimage.binary_fill_holes(padded)[1:-1, 1:-1]
+    return closed if closed.sum() - own.sum() < HOLE * shape[0] * shape[1] else own
 
 
 def _filled(marks: Mask) -> Mask:
@@ -138,4 +166,30 @@ def _apart(level: NDArray[np.intp], inside: Mask, box: tuple[slice, slice], thre
     sides = zip(box, level.shape, strict=True)
     begins[tuple(slice(int(s.start > 0), s.stop - s.start - int(s.stop < n)) for s, n in sides)] = False
     edge = level[box][begins & inside[box]]
-    return bool(len(edge)) and float(np.mean(own < np.median(edge))) > ABRUPT
+    return bool(len(edge)) and (float(np.mean(own < np.median(edge))) > ABRUPT or _sharp(level, inside, box))
+
+
+def _sharp(level: NDArray[np.intp], inside: Mask, box: tuple[slice, slice]) -> bool:
+    """Whether grey levels jump where each strip ends, and rise no further behind it: air at a collimator's edge.
+
+    The outline of a body is not as straight, a ramp does not stop, and what compression leaves rises and falls.
+    """
+    shown = np.where(inside, level, -1)
+    for axis in (0, 1):
+        lines = np.moveaxis(shown, axis, 0)[:, box[1 - axis]]
+        for width, inwards in ((box[axis].start, lines), (len(lines) - box[axis].stop, lines[::-1])):
+            if not width or width + BEYOND > len(lines):
+                continue
+            strip, (near, *further) = inwards[max(0, width - 2)], inwards[width + 1 : width + BEYOND]
+            if _above(near, strip) < JUMP or min(_above(line, near) for line in further) > 0.5 + RISE:
+                return False
+    return True
+
+
+def _above(these: NDArray[np.intp], those: NDArray[np.intp]) -> float:
+    """How often a pixel of these is above one of those, ties half; 1 where none is known."""
+    these, those = these[these >= 0], np.sort(those[those >= 0])
+    if not (len(these) and len(those)):
+        return 1.0
+    below = np.searchsorted(those, these, "left") + np.searchsorted(those, these, "right")
+    return float(below.mean() / (2 * len(those)))
