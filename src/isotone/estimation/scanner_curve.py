@@ -33,7 +33,7 @@ VARIES = 2.0
 
 
 class ScannerSettings(BaseModel):
-    """Settings of `fit_scanner`.
+    """How a scanner's curve is fitted; without `free` it is made of steps wherever these can follow the transport.
 
     Examples
     --------

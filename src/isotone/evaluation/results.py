@@ -183,7 +183,7 @@ class FitNote(BaseModel):
     method: str
     sentences: list[str]
     warnings: list[str] = []
-    """Each with its code, W_…, first."""
+    """Each with its code, ``W_…``, first."""
     uncertain_share: Number = None
     """Share of the images looked at whose class is not the same behind all curves of the 95 % band."""
 
@@ -237,7 +237,7 @@ class Results(BaseModel):
     """Which images were left out because the classifier was trained on them; None: written before this was asked."""
     refused: list[Refused] = []
     cautions: list[str] = []
-    """What must be known before the answer is believed: a code, W_…, and a sentence. Any part of a run may add one;
+    """What must be known before the answer is believed: a code, ``W_…``, and a sentence. Any part of a run may add one;
     all stand on the report's first screen and on the terminal."""
     notes: list[str] = []
     """What was left out, and why."""

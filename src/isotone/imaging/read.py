@@ -61,7 +61,7 @@ def read_radiograph(
     Raises
     ------
     RadiographError
-        The image is refused; the codes are keys of `isotone.errors.NEXT_STEP`.
+        The image is refused; the codes are keys of `isotone.errors.CODES`.
 
     Examples
     --------
