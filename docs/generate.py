@@ -1,4 +1,4 @@
-"""Writes what follows from the code: docs/api.md, docs/api/ROOM.md and the tables of docs/errors.md.
+"""Writes what follows from the code: docs/api.md, docs/api/*.md and the tables of docs/errors.md.
 
     python docs/generate.py
 
