@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -331,7 +332,25 @@ def test_curve_prints_the_certificate_and_draws(harmonizer: Path, tmp_path: Path
     result = run("curve", harmonizer, "--plot", tmp_path / "c.svg")
     assert result.exit_code == 0
     assert "strictly monotone: yes" in result.stdout
-    assert (tmp_path / "c.svg").read_text().startswith("<?xml")
+    drawn = ElementTree.fromstring((tmp_path / "c.svg").read_text())
+    assert [line.get("class") for line in drawn.iter("{http://www.w3.org/2000/svg}path")][-3:] == [
+        "identity",
+        "band",
+        "curve",
+    ]
+
+
+def test_a_plot_of_another_kind_needs_matplotlib(
+    harmonizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("curve", harmonizer, "--plot", tmp_path / "c.png").exit_code == 0
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert run("curve", harmonizer, "--plot", tmp_path / "c.gif").exit_code == 2
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    refused = run("curve", harmonizer, "--plot", tmp_path / "d.png")
+    assert refused.exit_code == 1
+    assert '[E_EXTRA]. Name a .svg. Install it: pip install -e ".[plot]"' in refused.stderr
+    assert not (tmp_path / "d.png").exists()
 
 
 @pytest.mark.slow

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone._runtime.files import write_text
+from isotone.curves.svg import Panel, picture, sheet, tag, words
 from isotone.evaluation.observations import Material, pooled_histogram
 from isotone.evaluation.predict import GRID
 from isotone.evaluation.results import ResultRow, Results
 from isotone.evaluation.scores import NONE, ORACLE
-from isotone.evaluation.svg import Panel, picture, sheet, tag, words
 
 SHOWN = 60
 """Curves drawn at most in a fan; the others are like them."""

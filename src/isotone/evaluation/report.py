@@ -13,6 +13,7 @@ from markupsafe import Markup
 from isotone._runtime.files import write_text
 from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.baselines.by_name import BASELINES
+from isotone.curves.svg import STYLE, Panel
 from isotone.data.class_order import ordinal_ranks
 from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
 from isotone.evaluation.headline import headline, hurt, lines, primary_method
@@ -21,7 +22,6 @@ from isotone.evaluation.page import content_policy, environment, template_text
 from isotone.evaluation.predict import GRID, Transform
 from isotone.evaluation.results import Results
 from isotone.evaluation.scores import NONE, ORACLE
-from isotone.evaluation.svg import STYLE, Panel
 from isotone.evaluation.viewer import payload
 
 FAILURES = 3

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from isotone._runtime.files import replace_file
 from isotone.curves.stages import Affine, InverseStep, Knots, Stage, Step
+from isotone.curves.svg import Panel
+from isotone.curves.svg import sheet as sheet_of
 from isotone.curves.tone_curve import ToneCurve
-from isotone.errors import UsageError
+from isotone.errors import IsotoneError, UsageError, installing
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.mappers import AdaptiveMapper, Mapper, ScannerMapper
 from isotone.imaging.read import read_radiograph
 from isotone.safe_text import printable
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+Band = Mapping[str, Sequence[float]] | None
+"""Lower and upper ends of a curve at points `x`, 95 %; None: they are not known."""
+GRID = np.linspace(0, 1, 513)
 
 
 def curves_of(
@@ -73,35 +76,59 @@ def sheet(name: str, curve: ToneCurve, bits: int) -> str:
 
 
 def draw(curves: Mapping[str, Mapping[str, ToneCurve]], path: Path, notes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Plot what `curves_of` gives, with the bands that the fits' notes know; the file's suffix names the format."""
-    from matplotlib.figure import Figure  # half a second, and only here
+    """Plot what `curves_of` gives, with the bands that the fits' notes know; the file's suffix names the format.
 
-    figure = Figure(figsize=(5, 4.6), layout="constrained")
-    axes = figure.add_subplot()
-    plot_curves(axes, {title: curve for own in curves.values() for title, curve in own.items()})
-    fits = [notes.get(name, {}) for name, own in curves.items() if own]
-    known = [each for fit in fits for each in fit.get("presets", [fit])]
-    for fit, line in zip(known, axes.lines[1:], strict=True):
-        if band := fit.get("band"):
-            axes.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.3, linewidth=0)
-    if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
+    Raises
+    ------
+    UsageError
+        No format has that suffix.
+    IsotoneError
+        E_EXTRA: PNG and PDF need matplotlib.
+    """
+    if path.suffix not in (".svg", ".png", ".pdf"):
         raise UsageError(
             f"cannot draw {path.suffix or 'without a suffix'}", file=path, next_step="Name a .svg, .png or .pdf."
         )
+    drawn = {title: curve for own in curves.values() for title, curve in own.items()}
+    fits = [notes.get(name, {}) for name, own in curves.items() if own]
+    bands = [each.get("band") for fit in fits for each in fit.get("presets", [fit])]
     with replace_file(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:])
+        if path.suffix == ".svg":
+            temporary.write_text(_svg(drawn, bands), encoding="utf-8")
+        else:
+            _with_matplotlib(drawn, bands, temporary, path.suffix[1:])
 
 
-def plot_curves(axes: Axes, curves: Mapping[str, ToneCurve]) -> None:
-    """Draw curves over the identity into existing axes."""
-    x = np.linspace(0, 1, 513)
-    axes.plot(x, x, color="0.7", linewidth=1, linestyle="--", label="identity")
-    for name, curve in curves.items():
-        axes.plot(x, curve(x), linewidth=2, label=name)
-    axes.set(
-        xlabel="grey level in (0 black, 1 white)", ylabel="grey level out", xlim=(0, 1), ylim=(0, 1), aspect="equal"
-    )
+def _svg(curves: Mapping[str, ToneCurve], bands: Sequence[Band]) -> str:
+    """A panel for each curve."""
+    panels = []
+    for (name, curve), band in zip(curves.items(), bands, strict=True):
+        panel = Panel(printable(name), "", "grey level in (0 black, 1 white)", "grey level out")
+        marks = [panel.line([0, 1], [0, 1], "identity")]
+        marks += [panel.band(band["x"], band["low"], band["high"])] if band else []
+        panels.append(panel.draw(*marks, panel.line(GRID, curve(GRID), "curve")))
+    return sheet_of(panels, min(len(panels), 3))
+
+
+def _with_matplotlib(curves: Mapping[str, ToneCurve], bands: Sequence[Band], path: Path, kind: str) -> None:
+    """All curves over the identity."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise IsotoneError(
+            "E_EXTRA", f"{kind.upper()} needs matplotlib", next_step=f"Name a .svg. {installing('plot')}"
+        ) from None
+    figure = Figure(figsize=(5, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(GRID, GRID, color="0.7", linewidth=1, linestyle="--", label="identity")
+    for (name, curve), band in zip(curves.items(), bands, strict=True):
+        (line,) = axes.plot(GRID, curve(GRID), linewidth=2, label=name)
+        if band:
+            axes.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.3, linewidth=0)
+    labels = {"xlabel": "grey level in (0 black, 1 white)", "ylabel": "grey level out"}
+    axes.set(**labels, xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="upper left", frameon=False, fontsize="small")
+    figure.savefig(path, format=kind)
 
 
 def _formula(stage: Stage) -> str:

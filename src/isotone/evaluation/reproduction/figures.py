@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isotone.curves.stages import apply_steps
+from isotone.curves.svg import Panel, picture, sheet, tag, words
 from isotone.evaluation.reproduction.images import Grey
 from isotone.evaluation.reproduction.measure import classes_of, matrix, measured, unpack
 from isotone.evaluation.reproduction.study import Study
-from isotone.evaluation.svg import Panel, picture, sheet, tag, words
 
 LEVELS = (1, 5, 25, 50, 75, 95, 99)
 """Percentiles of an image that stand for its grey levels in a CSV file."""

@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 from isotone._runtime.files import replace_file, write_text
 from isotone._version import __version__
+from isotone.curves.svg import STYLE
 from isotone.evaluation.page import content_policy, environment, template_text
 from isotone.evaluation.reproduction.claims import claims
 from isotone.evaluation.reproduction.figures import Figure, cell, figures, table_svg
 from isotone.evaluation.reproduction.study import Study
 from isotone.evaluation.reproduction.tables import ablation_table, grid_table, table_one, table_two
-from isotone.evaluation.svg import STYLE
 
 BOUND = re.compile("(.+)_(low|high)")
 

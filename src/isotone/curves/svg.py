@@ -1,6 +1,6 @@
 """Small plots as SVG that follow the page's colours, on screen in light and dark, and on paper.
 
-Colours come from classes alone (``templates/figures.css``): a content-security policy that forbids inline styles
+Colours come from classes alone (``figures.css``): a content-security policy that forbids inline styles
 forbids matplotlib's SVG too.
 """
 
@@ -14,7 +14,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import ArrayLike
 
-STYLE = files("isotone.evaluation").joinpath("templates/figures.css").read_text(encoding="utf-8")
+STYLE = files("isotone.curves").joinpath("figures.css").read_text(encoding="utf-8")
 
 
 def tag(name: str, content: str = "", **attributes: str | float) -> str:
@@ -69,6 +69,11 @@ class Panel:
         points = zip(np.asarray(xs, float), np.asarray(ys, float), strict=True)
         d = "M" + "L".join(f"{self.x(a):.1f} {self.y(b):.1f}" for a, b in points)
         return tag("path", d=d, class_=class_)
+
+    def band(self, xs: ArrayLike, lows: ArrayLike, highs: ArrayLike) -> str:
+        """The area between two lines through points."""
+        there, back = np.asarray(xs, float), np.asarray(xs, float)[::-1]
+        return self.line([*there, *back], [*np.asarray(lows, float), *np.asarray(highs, float)[::-1]], "band")
 
     def dot(self, x: float, y: float, radius: float, class_: str) -> str:
         """A disc."""
