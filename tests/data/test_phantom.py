@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 import json
 import shutil
@@ -16,12 +17,12 @@ from isotone.data.phantom.anatomy import (
     power_law_texture,
 )
 from isotone.data.phantom.make_phantom import SHARES, make_phantom
-from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, SCANNERS, reference_presentation
+from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, DOGWOOD, SCANNERS, reference_presentation
 from isotone.errors import UsageError
 from isotone.imaging.read import read_radiograph
 
 SIZE = 64
-SOURCES = [BIRCH.domain, CEDAR.domain]
+SOURCES = [BIRCH.domain, CEDAR.domain, DOGWOOD.domain]
 SCANNER = {scanner.domain: scanner for scanner in SCANNERS}
 
 
@@ -165,15 +166,21 @@ def test_headers_say_what_the_scanner_does(manifest):
         assert image.header.warnings == ()
 
 
-def test_the_window_matters_for_one_scanner_and_is_the_identity_for_the_others(manifest):
+def test_the_window_matters_where_the_range_is_narrow_and_is_the_identity_elsewhere(manifest):
     for scanner in SCANNERS:
         image = read_radiograph(next(iter(manifest.select(domains=[scanner.domain]))).path)
         change = np.abs(image.displayed().tone - image.tone).max()
-        if scanner is CEDAR:
+        if scanner in (CEDAR, DOGWOOD):
             assert change > 0.3
             assert image.displayed().pixels.max() > 1.5 * image.pixels.max()
         else:
             assert change < 1e-3
+
+
+def test_the_low_range_starts_at_black(manifest):
+    image = read_radiograph(next(iter(manifest.select(domains=[DOGWOOD.domain]))).path)
+    assert image.pixels.min() < 0.01
+    assert 0.2 < image.pixels.max() <= 0.31
 
 
 def test_narrow_range_is_lifted_off_black(manifest):
@@ -229,6 +236,23 @@ def test_an_interrupted_run_is_taken_up_and_a_different_one_refused(folder, tmp_
         make_phantom(copy, patients=29, size=SIZE, seed=3, workers=0, quiet=True)
     make_phantom(copy, patients=28, size=SIZE, seed=3, workers=0, quiet=True)
     assert files(copy) == files(folder)
+
+
+def test_the_three_older_scanners_are_drawn_as_they_were_before_the_fourth_came(manifest):
+    """Same patients, cells and grey levels, so that figures measured on them stay comparable."""
+    table = manifest.table[manifest.table["domain"] != DOGWOOD.domain]
+    cells = table[["patient_id", "laterality", "domain", "split", "label"]].to_csv(index=False, lineterminator="\n")
+    assert hashlib.sha256(cells.encode()).hexdigest()[:16] == "5ba828ac7ead9540"
+    for scanner, mean in zip((ALDER, BIRCH, CEDAR), (0.19484384, 0.29151687, 0.15127586), strict=True):
+        images = [read_radiograph(path).pixels for path in table[table["domain"] == scanner.domain]["path"]]
+        assert np.mean(images) == pytest.approx(mean, abs=1e-6)
+
+
+def test_dogwood_has_as_many_patients_as_birch_in_every_cell(manifest):
+    cells = manifest.table.groupby(["domain", "split", "label"])["patient_id"].nunique()
+    assert cells[DOGWOOD.domain].equals(cells[BIRCH.domain])
+    numbers = manifest.table.groupby("domain")["patient_id"].agg(["min", "max"])
+    assert numbers.loc[DOGWOOD.domain, "min"] > numbers["max"].drop(DOGWOOD.domain).max()
 
 
 def test_every_cell_gets_its_share_to_within_a_patient(tmp_path):

@@ -18,14 +18,17 @@ PerCell = Annotated[int | None, typer.Option(help="At most so many patients per 
 @cohort.command()
 def phantom(
     output: Output,
-    patients: Annotated[int, typer.Option(help="Patients in all, two images each.", min=30)] = 360,
+    patients: Annotated[
+        int,
+        typer.Option(help="Patients of the first three scanners.", min=30),
+    ] = 360,
     size: Annotated[int, typer.Option(help="Rows of an image in pixels.", min=64)] = 256,
     seed: Seed = 0,
     workers: Workers = CPUS,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Simulated mammograms of three invented vendors, with the truth known."""
+    """Simulated mammograms of four invented vendors, with the truth known."""
     from isotone.data.cohorts.table import table_one
     from isotone.data.phantom.make_phantom import make_phantom
 

@@ -1,4 +1,4 @@
-"""The embedded cohort: a digital mammogram phantom as three vendors would write it, with every true curve.
+"""The embedded cohort: a digital mammogram phantom as four vendors would write it, with every true curve.
 
 Table 1 of the paper in miniature: the reference scanner has all density classes everywhere; the source
 scanners have only B and C in train and val, and A to D in test.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from isotone.data.images import progress
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.phantom.anatomy import CLASSES, Anatomy, draw_breast
 from isotone.data.phantom.dicom import Exam, write_mammogram
-from isotone.data.phantom.scanners import ALDER, SCANNERS
+from isotone.data.phantom.scanners import ALDER, BIRCH, DOGWOOD, SCANNERS
 from isotone.errors import IsotoneError, UsageError
 
 SHARES = {
@@ -63,7 +63,8 @@ def make_phantom(
     output : path
         Folder to write into; what the same call left unfinished there is taken up again.
     patients : int
-        Patients in all; each has two images.
+        Patients of Alder, Birch and Cedar together; each has two images. Dogwood gets as many more as Birch has,
+        numbered after them, so that the images of the others do not depend on it.
     size : int
         Rows of an image; columns are 0.8 of them.
     seed : int
@@ -145,6 +146,7 @@ def _allot(patients: int, seed: int) -> list[_Patient]:
     cells = [
         (i, split, label, weight)
         for i, scanner in enumerate(SCANNERS)
+        if scanner is not DOGWOOD
         for (role, split), weights in SHARES.items()
         if role == ("reference" if scanner is ALDER else "source")
         for label, weight in weights.items()
@@ -157,7 +159,15 @@ def _allot(patients: int, seed: int) -> list[_Patient]:
         counts[np.argmax(weights / (2 * counts + 1))] += 1  # Sainte-Laguë: shares as equal as whole numbers allow
     numbers = np.random.default_rng(seed).permutation(patients) + 1
     flat = [cell[:3] for cell, count in zip(cells, counts, strict=True) for _ in range(count)]
-    return sorted((_Patient(int(n), *cell) for n, cell in zip(numbers, flat, strict=True)), key=lambda p: p.number)
+    cast = sorted((_Patient(int(n), *cell) for n, cell in zip(numbers, flat, strict=True)), key=lambda p: p.number)
+    return cast + _patients_of_dogwood(cast)
+
+
+def _patients_of_dogwood(cast: list[_Patient]) -> list[_Patient]:
+    """Patients of Dogwood: as many in each split and class as Birch has, in the same order."""
+    birch, dogwood = SCANNERS.index(BIRCH), SCANNERS.index(DOGWOOD)
+    models = [patient for patient in cast if patient.scanner == birch]
+    return [replace(p, number=len(cast) + k, scanner=dogwood) for k, p in enumerate(models, 1)]
 
 
 @dataclass(frozen=True)
