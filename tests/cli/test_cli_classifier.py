@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
@@ -119,6 +120,24 @@ def test_a_record_is_made_for_a_folder_and_leaves_the_training_images_out(place:
     assert "W_TRAINED_ON all 24 test images of Ref One" in tried.stdout
     fitted = isotone(*COMMANDS["fit"], *allowed)
     assert "W_TRAINED_ON 12 of 12 validation images of the reference" in fitted.stderr
+
+
+@pytest.mark.slow
+def test_every_command_that_asks_a_classifier_says_that_it_hardly_tells_its_own_classes(place: Path) -> None:
+    """Labels drawn at random: nothing can tell them."""
+    table = pd.read_csv("manifest.csv", dtype=str)
+    people = table["patient_id"].drop_duplicates().sort_values()
+    rng = np.random.default_rng(0)
+    drawn = dict(zip(people, rng.choice(CLASSES, len(people)), strict=True))
+    table.assign(label=table["patient_id"].map(drawn)).to_csv("random.csv", index=False)
+    small = ("--backbone", "small", "--image-size", 16, "--epochs", 1, "--workers", 1, "--quiet")
+    trained = isotone("train", "random.csv", "--reference", REFERENCE, "-o", "trained", *small)
+    assert (trained.exit_code, "W_WEAK" in trained.stderr) == (0, True)
+    for name, command in COMMANDS.items():
+        changed = [{"manifest.csv": "random.csv"}.get(word, word) for word in command]
+        done = isotone(*changed, "--classifier", "trained", "--quiet", *(("--force",) if name != "audit" else ()))
+        said = done.stderr if name == "fit" else done.stdout
+        assert (done.exit_code, said.count("W_WEAK")) == (0, 1)
 
 
 def test_a_record_grows_with_each_manifest(place: Path, tmp_path: Path) -> None:

@@ -98,6 +98,17 @@ def test_a_classifier_of_brightness_degrades_with_the_response(tmp_path: Path) -
     assert abs(loss["bits 8"]) < 0.1
 
 
+def test_a_classifier_that_tells_its_classes_is_not_called_weak_and_one_that_guesses_is(tmp_path: Path) -> None:
+    class Guess(Brightness):
+        def predict(self, prepared: np.ndarray, batch_size: int = 64) -> np.ndarray:
+            return np.random.default_rng(0).dirichlet(np.ones(3), len(prepared))
+
+    manifest = cohort(tmp_path, lambda x: x**0.5)
+    assert run(manifest, classifier=Brightness()).weak is None
+    assert (run(manifest, classifier=Guess()).weak or "").startswith("W_WEAK on untouched images of the reference")
+    assert run(manifest).weak is None
+
+
 def test_texture_does_not_follow_the_tone() -> None:
     image = Radiograph.from_array(picture(np.random.default_rng(0)))
     toned = traits(image.map_tone(lambda x: np.sqrt(x)))

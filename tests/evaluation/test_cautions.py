@@ -56,6 +56,7 @@ def test_a_rare_class_makes_no_collapse() -> None:
 def test_a_classifier_that_is_weak_at_home_is_called_so() -> None:
     said = cautions(results({(REFERENCE, "none"): 0.02, (SOURCE, "none"): 0.9}))
     assert [line.split()[0] for line in said] == ["W_WEAK"]
+    assert "mend the classifier first" in said[0]
     assert cautions(results({(REFERENCE, "none"): 0.9, (SOURCE, "none"): 0.02})) == []
 
 
@@ -63,7 +64,7 @@ def test_warnings_of_a_fit_and_its_uncertain_images_are_kept() -> None:
     """Those of its presets too."""
     harmonizer = scanner_harmonizer(SOURCE)
     harmonizer.notes[SOURCE] = {
-        "epochs": [{"worst_group_accuracy": 0.5}],
+        "epochs": [{"epoch": 0, "learning_rate": 1e-3, "worst_group_accuracy": 0.5, "kept": 1.0}],
         "warnings": ["W_FEW fewer than 25 patients of the source scanner"],
         "presets": [
             {"warnings": ["W_OVERLAP few reference images"], "score_interval": {"decisions": 0.5, "images": 10}},

@@ -83,8 +83,19 @@ def test_what_is_out_of_the_ordinary_is_said(change, part):
 
 
 def test_of_a_network_it_names_the_epoch_that_was_kept():
-    epochs = [{"worst_group_accuracy": a} for a in (0.2, 0.6, 0.6, 0.1)]
-    assert "number 3" in fit_sentences({"epochs": epochs}, "all")[0]
+    epochs = [
+        {"epoch": i, "learning_rate": 1e-3, "worst_group_accuracy": a, "kept": float(i == 2)}
+        for i, a in enumerate((0.2, 0.6, 0.6, 0.1))
+    ]
+    said = fit_sentences({"epochs": epochs, "warnings": ["W_SATURATED so"]}, "all")
+    assert "4 epochs at a learning rate of 0.001; the one kept, number 3, had" in said[0]
+    assert said[-1] == "Warning W_SATURATED so."
+    assert "still improving" not in said[0]
+    assert "still improving" in fit_sentences({"epochs": epochs[:3]}, "all")[0]
+    second = [dict(row, learning_rate=3e-4, kept=0.0) for row in epochs]
+    said = fit_sentences({"epochs": [*second, *epochs]}, "all")
+    assert "4 epochs at a learning rate of 0.0003 and 4 epochs at a learning rate of 0.001" in said[0]
+    assert "number 3 at 0.001" in said[0]
 
 
 def test_every_fit_can_be_described(tmp_path):

@@ -9,7 +9,7 @@ from torch import nn
 
 from isotone.errors import IsotoneError
 from isotone.networks.training.loop import Row, Schedule, epochs_without_better, run_epochs, seeded
-from isotone.networks.training.score import worst_group_accuracy
+from isotone.networks.training.score import LEAST, WORST_GROUP, Criterion, worst_group_accuracy
 
 
 class Counter(nn.Module):
@@ -73,7 +73,22 @@ def test_the_learning_rate_falls_and_training_stops_after_as_many_epochs_without
 def test_a_better_epoch_starts_the_count_again() -> None:
     _, rows = run([0.1, 0.1, 0.2, 0.2, 0.2, 0.9], by_score, stop_after=2)
     assert len(rows) == 5
-    assert epochs_without_better(rows) == 2
+    assert epochs_without_better(rows, WORST_GROUP) == 2
+
+
+def test_few_validation_images_of_a_class_are_no_ground_for_worst_group_accuracy() -> None:
+    enough = ["A"] * LEAST + ["B"] * LEAST
+    assert Criterion.of(enough) == WORST_GROUP
+    smooth = Criterion.of(enough[:-1])
+    lucky, trained = {"worst_group_accuracy": 1.0, "val_loss": 2.0}, {"worst_group_accuracy": 0.5, "val_loss": 0.3}
+    assert smooth(trained) > smooth(lucky)
+    assert WORST_GROUP(lucky) > WORST_GROUP(trained)
+
+
+def test_gains_too_small_to_matter_do_not_keep_training_alive() -> None:
+    rows = [{"val_loss": loss} for loss in (1.0, 0.5, 0.499, 0.498, 0.4)]
+    smooth = Criterion("val_loss")
+    assert [epochs_without_better(rows[:n], smooth) for n in range(1, 6)] == [0, 0, 1, 2, 0]
 
 
 def test_without_a_limit_all_epochs_are_run_at_one_rate() -> None:

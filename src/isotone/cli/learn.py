@@ -58,6 +58,7 @@ def train(
     """Train the reference classifier."""
     need("torch", "safetensors", "sklearn")
     from isotone.data.splits import with_splits
+    from isotone.data.weak_classifier import weak_record
     from isotone.networks.training.train import TrainSettings, train_classifier
 
     chosen: dict[str, Any] = {
@@ -71,7 +72,7 @@ def train(
     rows = with_splits(images_of(paths, domain_map, domain_by, workers=workers))
     left_out = LeftOut()
     with run_in(output, force, "train", paths, domain_map, domain_by, reference, chosen, seed):
-        train_classifier(
+        trained = train_classifier(
             rows,
             reference,
             chosen_settings,
@@ -83,6 +84,9 @@ def train(
             folder=output,
             tensorboard=tensorboard,
         )
+    weak = weak_record(trained.config.training)
+    if weak is not None:
+        print(weak, file=sys.stderr)
     say(output)
     raise left_out.end()
 

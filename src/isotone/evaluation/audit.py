@@ -14,6 +14,7 @@ from isotone.data.images import map_images
 from isotone.data.manifests.domain_names import KnownDomains
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.splits import with_splits
+from isotone.data.weak_classifier import weak_sentence
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grouped_auc
 from isotone.evaluation.robustness import Degradation, degrade
@@ -86,6 +87,14 @@ class Audit:
     degradation: list[Degradation]
     notes: list[str]
     training: Training | None = None
+
+    @property
+    def weak(self) -> str | None:
+        """What is to be mended first: a classifier that barely tells its own classes; None of a better one."""
+        if not self.degradation:
+            return None
+        untouched = self.degradation[0]
+        return weak_sentence("untouched images of the reference", untouched.auc, untouched.auc_ci)
 
     @property
     def recommendation(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.baselines.by_name import BASELINES
+from isotone.data.weak_classifier import weak_sentence
 from isotone.evaluation.results import FitNote, ResultRow, Results
 from isotone.evaluation.scores import NONE, ORACLE
 from isotone.harmonizer.fit_report import fit_sentences
@@ -17,9 +18,6 @@ ALL = 0.95
 
 It is asked of each class, so a rare disease makes no classifier collapse. Raised, single strays hide a collapse; chosen
 here."""
-WEAK = 0.6
-"""Lower end of the interval of the AUC on the untouched reference down to which a classifier counts as weak (0.5 is
-chance). Raised, more classifiers are warned of; chosen here."""
 
 
 def fit_notes(harmonizers: Mapping[str, Any]) -> list[FitNote]:
@@ -53,13 +51,13 @@ def _uncertain_share(notes: Mapping[str, Any]) -> float | None:
 
 
 def cautions(results: Results) -> list[str]:
-    """Training images left out, warnings of fits, classifiers that collapsed, or that are weak on their reference."""
+    """Weak classifiers, which are the first thing to mend, training images left out, collapse, and warnings of fits."""
     shown = [r for r in results.rows if r.method not in (ORACLE, *BASELINES, *ADAPTATIONS)]
     collapsed = _gathered((line, _state(r)) for r in shown for line in _collapsed(r, results.classes))
     warned = _gathered(((w, f.domain), f"“{f.method}”") for f in results.fits for w in f.warnings)
     return [
-        *(() if results.training is None else results.training.sentences),
         *(line for row in shown for line in _weak(row)),
+        *(() if results.training is None else results.training.sentences),
         *(f"W_COLLAPSED on {domain} ({', '.join(states)}) {said}." for (domain, said), states in collapsed.items()),
         *(_with_place(*key, " and ".join(methods)) for key, methods in warned.items()),
     ]
@@ -83,11 +81,10 @@ def _collapsed(row: ResultRow, classes: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _weak(row: ResultRow) -> Iterator[str]:
-    if row.reference and row.method == NONE and row.auc is not None and row.auc_ci and row.auc_ci[0] <= WEAK:
-        yield (
-            f"W_WEAK on {row.domain}, a reference scanner, the classifier's AUC is {row.auc:.2f} [{row.auc_ci[0]:.2f}, "
-            f"{row.auc_ci[1]:.2f}], and 0.50 is chance: its gains and losses elsewhere say little."
-        )
+    if row.reference and row.method == NONE:
+        said = weak_sentence(f"{row.domain}, a reference scanner", row.auc, row.auc_ci)
+        if said is not None:
+            yield said
 
 
 def _state(row: ResultRow) -> str:

@@ -57,6 +57,8 @@ class Degradation:
     response : str
         E.g. "gamma 2".
     worst_group_accuracy, auc : float or None
+    auc_ci : pair of float or None
+        95 % interval of the AUC over patients.
     loss : float or None
         Of worst-group accuracy against the untouched images, with its 95 % interval.
     loss_ci : pair of float or None
@@ -65,6 +67,7 @@ class Degradation:
     response: str
     worst_group_accuracy: float | None
     auc: float | None
+    auc_ci: tuple[float, float] | None
     loss: float | None
     loss_ci: tuple[float, float] | None
 
@@ -100,5 +103,5 @@ def degrade(
             raise IsotoneError("E_DATA", "no image survives a change of its response")
         worst, auc = (comparison.estimate(metric, name, both) for metric in ("worst_group_accuracy", "auc"))
         gap = comparison.gain("worst_group_accuracy", NONE, name, both)
-        found.append(Degradation(name, worst.point, auc.point, gap.point, gap.ci))
+        found.append(Degradation(name, worst.point, auc.point, auc.ci, gap.point, gap.ci))
     return found

@@ -31,7 +31,8 @@ def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
         Sentences, warnings last; empty where the notes say nothing.
     """
     if "epochs" in notes:
-        return [*_network(notes["epochs"]), *training_sentences(notes)]
+        warnings = notes.get("warnings", ())
+        return [*_network(notes["epochs"]), *training_sentences(notes), *(f"Warning {w}." for w in warnings)]
     if "mix_from" not in notes:
         return []
     return [
@@ -45,6 +46,12 @@ def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
 
 
 def training_sentences(notes: Mapping[str, Any], domain: str = "this scanner") -> list[str]:
+    """What a reader must know of the classifier: whether it is weak, and which images the fit did not ask it about."""
+    weak = notes.get("weak")
+    return [*([weak] if weak else ()), *_left_out(notes, domain)]
+
+
+def _left_out(notes: Mapping[str, Any], domain: str) -> list[str]:
     """Which images the classifier was not asked about in the fit of one scanner, since it was trained on them."""
     training = notes.get("training")
     if training is None:
@@ -60,11 +67,20 @@ def training_sentences(notes: Mapping[str, Any], domain: str = "this scanner") -
 
 
 def _network(epochs: list[dict[str, Any]]) -> list[str]:
-    kept = max(range(len(epochs)), key=lambda i: (epochs[i]["worst_group_accuracy"], i))
+    kept = next(row for row in epochs if row["kept"])
+    tries = [[row for row in epochs if row["learning_rate"] == rate] for rate in _rates(epochs)]
+    said = " and ".join(f"{len(rows)} epochs at a learning rate of {rows[0]['learning_rate']:g}" for rows in tries)
+    which = f"number {int(kept['epoch']) + 1}" + (f" at {kept['learning_rate']:g}" if len(tries) > 1 else "")
+    own = [row for row in epochs if row["learning_rate"] == kept["learning_rate"]]
     return [
-        f"The network was trained for {len(epochs)} epochs; the one kept, number {kept + 1}, had a worst-group "
-        f"accuracy of {epochs[kept]['worst_group_accuracy']:.2f} on this scanner's labelled validation images."
+        f"The network was trained for {said}; the one kept, {which}, had a worst-group accuracy of "
+        f"{kept['worst_group_accuracy']:.2f} on this scanner's labelled validation images."
+        + (" It was still improving: it may gain from more epochs." if kept is own[-1] else "")
     ]
+
+
+def _rates(epochs: list[dict[str, Any]]) -> list[float]:
+    return list(dict.fromkeys(row["learning_rate"] for row in epochs))
 
 
 def _images(notes: Mapping[str, Any], labels: str) -> list[str]:

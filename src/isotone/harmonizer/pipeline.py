@@ -19,6 +19,7 @@ from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
 from isotone.data.trained_on import VALIDATION, TrainingRecord
+from isotone.data.weak_classifier import auc_on, weak_sentence
 from isotone.errors import IsotoneError, UsageError
 from isotone.estimation.acquisition_modes import Presets, find_presets
 from isotone.estimation.comparable import comparable
@@ -141,7 +142,7 @@ def fit_mappers(
                 _with_left_out(notes, odd.get(domain, 0), (sources[domain], reference), pairs[domain]), said[domain]
             )
             | {"refused": len(refused)}
-            | ({} if classifier is None else _training(sources[domain], reference, record))
+            | ({} if classifier is None else _training(sources[domain], reference, classifier, record))
             for domain, (_, notes) in found.items()
         },
         {domain: seen_in(s.header for s in source if s.header is not None) for domain, source in sources.items()},
@@ -218,10 +219,16 @@ def _with_record(samples: Sequence[Sample], record: TrainingRecord | None) -> li
     return [replace(s, trained=trained) for s, trained in zip(samples, found, strict=True)]
 
 
-def _training(source: Sequence[Sample], reference: Sequence[Sample], record: TrainingRecord | None) -> dict[str, Any]:
+def _training(
+    source: Sequence[Sample], reference: Sequence[Sample], classifier: Classifier, record: TrainingRecord | None
+) -> dict[str, Any]:
+    """What is known of the classifier: the images that it was trained on, and whether it tells its own classes."""
+    held_out = [s for s in reference if s.split == "val" and not s.trained]
+    found = auc_on(held_out, classifier)
+    weak = None if found is None else weak_sentence("validation images of the reference", *found)
     sides = {"reference": [s for s in reference if s.split == "val"], "source": source}
     counts = {side: {"left_out": sum(s.trained for s in part), "images": len(part)} for side, part in sides.items()}
-    return {"training": {"recorded": record is not None} | counts}
+    return {"training": {"recorded": record is not None} | counts} | ({"weak": weak} if weak else {})
 
 
 def _refuse_or_say_mixed(
@@ -340,6 +347,7 @@ def _fit_gdce(
 ) -> Fit:
     from isotone.networks.gdce_mapper import GDCEMapper
     from isotone.networks.training.fit_gdce import GDCESettings, fit_gdce
+    from isotone.networks.training.learned import warnings_of
 
     val = [s for s in source if s.split == "val"]
     unseen = [s for s in val if not s.trained]
@@ -360,4 +368,4 @@ def _fit_gdce(
         quiet=quiet,
         files=files,
     )
-    return GDCEMapper(network), {"epochs": log}
+    return GDCEMapper(network), {"epochs": log, "warnings": warnings_of(log, [s.label for s in unseen if s.label])}

@@ -17,6 +17,7 @@ from isotone.data.sampling import balanced_batches
 from isotone.networks.classifier import Classifier
 from isotone.networks.losses import task_loss
 from isotone.networks.training.loop import Row, Schedule, run_epochs
+from isotone.networks.training.score import Criterion
 from isotone.networks.training.task import Labelled, validation
 
 STEEPEST = 0.99
@@ -82,7 +83,8 @@ def fit_curve_by_task(
     ----------
     source, val : sequence of Sample
         Training and validation images of the source domain, with `label` and `prepared`. The epoch with the best
-        worst-group accuracy on `val` is kept; of equal ones that with the lowest cross-entropy there.
+        worst-group accuracy on `val` is kept, of equal ones that with the lowest cross-entropy there; of few images
+        in `val` that with the lowest cross-entropy (`Criterion`).
     classifier : Classifier
     num_iterations : int
         Number of steps.
@@ -124,13 +126,14 @@ def fit_curve_by_task(
             total.append(loss.item())
         return {"task_loss": float(np.mean(total))}
 
+    criterion = Criterion.of(unseen.names)
     run_epochs(
         network,
         optimizer,
-        Schedule(epochs),
+        Schedule(epochs, criterion=criterion),
         train,
         lambda: validation(network, classifier, unseen),
-        lambda row: (row["worst_group_accuracy"], -row["val_loss"]),
+        lambda row: (criterion(row), -row["val_loss"]),
         seed=seed,
         label="fitting a curve",
         quiet=quiet,

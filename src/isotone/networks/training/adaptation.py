@@ -16,6 +16,7 @@ from isotone.errors import IsotoneError
 from isotone.networks.classifier import Classifier
 from isotone.networks.losses import task_loss
 from isotone.networks.training.loop import Row, Schedule, run_epochs
+from isotone.networks.training.score import Criterion
 from isotone.networks.training.task import Labelled, validation
 
 EPOCHS = 20
@@ -63,7 +64,7 @@ def fine_tune(classifier: Classifier, train: Sequence[Sample], val: Sequence[Sam
     """A copy trained on with labelled images of the source scanner; all weights learn.
 
     Adam at `LEARNING_RATE` for `EPOCHS` epochs of class-balanced batches; the epoch with the best worst-group
-    accuracy on `val` is kept.
+    accuracy on `val` is kept, of few images there that with the lowest cross-entropy (`Criterion`).
 
     Parameters
     ----------
@@ -94,13 +95,14 @@ def fine_tune(classifier: Classifier, train: Sequence[Sample], val: Sequence[Sam
             total.append(loss.item())
         return {"train_loss": float(np.mean(total))}
 
+    criterion = Criterion.of(unseen.names)
     run_epochs(
         module,
         optimizer,
-        Schedule(EPOCHS),
+        Schedule(EPOCHS, criterion=criterion),
         train_epoch,
         lambda: validation(nn.Identity(), tuned, unseen),
-        lambda row: (row["worst_group_accuracy"], -row["val_loss"]),
+        lambda row: (criterion(row), -row["val_loss"]),
         seed=seed,
         label="fine-tuning",
         quiet=True,

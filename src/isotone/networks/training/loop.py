@@ -21,6 +21,7 @@ from isotone.errors import IsotoneError
 from isotone.networks.training.checkpoint import Checkpoint, Weights
 from isotone.networks.training.log import open_log
 from isotone.networks.training.run_files import NO_FILES, RunFiles
+from isotone.networks.training.score import WORST_GROUP, Criterion
 
 Row = dict[str, float]
 
@@ -34,13 +35,16 @@ class Schedule:
     epochs : int
         At most.
     reduce_after, stop_after : int or None
-        Epochs without a better ``worst_group_accuracy`` after which the learning rate is divided by 10, and
-        after which training stops; None: never.
+        Epochs without a better value of the criterion after which the learning rate is divided by 10, and after which
+        training stops; None: never.
+    criterion : Criterion
+        What must become better.
     """
 
     epochs: int
     reduce_after: int | None = None
     stop_after: int | None = None
+    criterion: Criterion = WORST_GROUP
 
 
 def run_epochs(
@@ -71,7 +75,7 @@ def run_epochs(
         log.
     validate : callable
         `module` being in evaluation mode and without gradients; returns numbers to log, among them
-        ``worst_group_accuracy``.
+        what the schedule's criterion asks for.
     rank : callable
         The logged numbers of an epoch → what is compared; of two equal ones the earlier epoch is kept.
     seed : int
@@ -102,7 +106,7 @@ def run_epochs(
     with open_log(files, len(rows)) as log:
         todo = range(len(rows), schedule.epochs)
         for epoch in progress(todo, len(todo), label=label, quiet=quiet):
-            if schedule.stop_after and rows and epochs_without_better(rows) >= schedule.stop_after:
+            if schedule.stop_after and rows and epochs_without_better(rows, schedule.criterion) >= schedule.stop_after:
                 break
             row: Row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
             rows.append(row | _one_epoch(module, train, validate, seed, epoch))
@@ -144,7 +148,7 @@ def _after(
     rank: Callable[[Row], Any],
 ) -> Weights:
     """Slow down where it is time, and return the weights of the best epoch so far."""
-    waited = epochs_without_better(rows)
+    waited = epochs_without_better(rows, schedule.criterion)
     if waited and schedule.reduce_after and waited % schedule.reduce_after == 0:
         for group in optimizer.param_groups:
             group["lr"] /= 10
@@ -152,10 +156,13 @@ def _after(
     return copy.deepcopy(module.state_dict()) if better else best
 
 
-def epochs_without_better(rows: list[Row]) -> int:
-    """Epochs since the ``worst_group_accuracy`` was last better than ever before."""
-    scores = [row["worst_group_accuracy"] for row in rows]
-    return len(scores) - 1 - scores.index(max(scores))
+def epochs_without_better(rows: list[Row], criterion: Criterion) -> int:
+    """Epochs since the criterion was last better than ever before, by more than its margin."""
+    best, since = criterion(rows[0]), 0
+    for score in map(criterion, rows[1:]):
+        better = score > best + criterion.margin
+        best, since = (score, 0) if better else (best, since + 1)
+    return since
 
 
 @contextmanager

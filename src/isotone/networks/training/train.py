@@ -19,6 +19,7 @@ from isotone.data.sample import Sample, load_samples
 from isotone.data.sampling import balanced_batches
 from isotone.data.splits import with_splits
 from isotone.data.trained_on import Role, TrainingRecord
+from isotone.data.weak_classifier import auc_on
 from isotone.errors import IsotoneError
 from isotone.networks.backbones import build
 from isotone.networks.classifier import Classifier
@@ -30,6 +31,7 @@ from isotone.networks.training.checkpoint import fingerprint
 from isotone.networks.training.loop import Row, Schedule, run_epochs, seeded
 from isotone.networks.training.precision import Precision, Steps
 from isotone.networks.training.run_files import NO_FILES, RunFiles
+from isotone.networks.training.score import Criterion
 from isotone.networks.training.task import Labelled, validation
 
 
@@ -60,9 +62,9 @@ class TrainSettings(BaseModel):
     learning_rate: float = Field(1e-4, gt=0)
     """Of Adam."""
     reduce_after: int = Field(25, ge=1)
-    """Epochs without a better worst-group accuracy after which the learning rate is divided by 10."""
+    """Epochs without a better criterion (`fit_classifier`) after which the learning rate is divided by 10."""
     stop_after: int = Field(25, ge=1)
-    """Epochs without a better worst-group accuracy after which training stops."""
+    """Epochs without a better criterion after which training stops."""
     flip: bool = True
     """Whether half of the images are mirrored left to right."""
     dropout: float = Field(0.5, ge=0, lt=1)
@@ -188,7 +190,8 @@ def fit_classifier(
     ----------
     train, val : sequence of Sample
         With `label` and `prepared` of `settings.image_size`. The epoch with the best worst-group accuracy on
-        `val` is kept; of equal ones that with the lowest cross-entropy there.
+        `val` is kept, of equal ones that with the lowest cross-entropy there; where a class has fewer than 30
+        images in `val`, that with the lowest cross-entropy (`Criterion`).
     settings : TrainSettings
     reference_domains : sequence of str
         For the record.
@@ -261,13 +264,14 @@ def fit_network(
     identity = ""
     if files.folder is not None:
         identity = fingerprint(module, classifier.config, settings, seed, seen, unseen)
+    criterion = Criterion.of(unseen.names)
     rows = run_epochs(
         module,
         optimizer,
-        Schedule(settings.epochs, settings.reduce_after, settings.stop_after),
+        Schedule(settings.epochs, settings.reduce_after, settings.stop_after, criterion),
         train_epoch,
         lambda: validation(nn.Identity(), classifier, unseen),
-        lambda row: (row["worst_group_accuracy"], -row["val_loss"]),
+        lambda row: (criterion(row), -row["val_loss"]),
         seed=seed,
         label="training",
         quiet=quiet,
@@ -275,7 +279,9 @@ def fit_network(
         identity=identity,
         scaler=step.scaler,
     )
-    return Classifier(module, _record(classifier.config, settings, seed, rows), device=classifier.device)
+    trained = Classifier(module, _record(classifier.config, settings, seed, rows), device=classifier.device)
+    trained.config = trained.config.model_copy(update={"training": trained.config.training | _ability(trained, val)})
+    return trained
 
 
 def _trained_on(manifest: Manifest, splits: dict[str, list[Sample]]) -> TrainingRecord:
@@ -339,6 +345,12 @@ def _record(config: ClassifierConfig, settings: TrainSettings, seed: int, rows: 
         "val_loss": kept["val_loss"],
     }
     return config.model_copy(update={"training": config.training | notes})
+
+
+def _ability(classifier: Classifier, val: Sequence[Sample]) -> dict[str, float]:
+    """For the record: AUC on the validation images, and its 95 % interval."""
+    found = auc_on(val, classifier)
+    return {} if found is None else {"val_auc": found[0], "val_auc_low": found[1][0], "val_auc_high": found[1][1]}
 
 
 def _warn(error: IsotoneError) -> None:
