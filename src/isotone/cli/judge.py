@@ -43,12 +43,14 @@ def demo(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole story on simulated mammograms of three vendors, ending with the path of the report."""
+    """The whole story on simulated mammograms of four vendors, ending with the path of the report."""
     need("torch", "safetensors", "sklearn", "skimage", "jinja2")
-    from isotone.cli.demo import run_demo
+    from isotone.cli.demo import SHOWN, run_demo
 
     results = run_demo(output, seed=seed, device=device, workers=workers, force=force, quiet=quiet)
     print_results(results)
+    for domain, what in SHOWN.items():
+        say(f"{domain} has {what}.")
     say(output / "report.html")
 
 
@@ -73,6 +75,8 @@ def audit(
     rows = images_of(paths, domain_map, domain_by, workers=workers)
     left_out = LeftOut()
     found = run(rows, reference, frozen, seed=seed, workers=workers, quiet=quiet, on_refusal=left_out)
+    if found.weak is not None:
+        say(found.weak)
     print_table(found.table())
     for change in found.degradation:
         shown = [("–" if value is None else f"{value:.2f}") for value in (change.auc, change.worst_group_accuracy)]

@@ -159,6 +159,7 @@ def _with_labels(task: Task, count: int, base: Callable[[], NetworkMapping]) -> 
     if count >= most:
         return base()
     # As many steps as with all labels: an epoch is shorter now.
-    epochs = round(task.settings.epochs * most / count)
-    settings = task.settings.model_copy(update={"epochs": epochs})
+    names = ("epochs", "stop_after")
+    longer = {name: round(value * most / count) for name in names if (value := getattr(task.settings, name))}
+    settings = task.settings.model_copy(update=longer)
     return gdce(replace(task, split=split, settings=settings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from isotone.data.cohorts import embed, nih, rsna
-from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR
+from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, DOGWOOD
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ SELENIA, CLEARVIEW, SENOGRAPH = "Selenia Dimensions", "Clearview CSm", "Senograp
 COLLECTIONS = {
     "phantom": Collection(
         reference=ALDER.domain,
-        sources=(BIRCH.domain, CEDAR.domain),
-        figure_3=CEDAR.domain,
+        sources=(BIRCH.domain, CEDAR.domain, DOGWOOD.domain),
+        figure_3=DOGWOOD.domain,
         figure_4=BIRCH.domain,
         weight=0.95,
         projection=False,

@@ -127,30 +127,25 @@ class Plan(BaseModel):
         return TrainSettings(weights=self.weights, scaling="unit")
 
     def gdce(self) -> GDCESettings:
-        """How GDCE is fitted: as the paper's; `quick` shrinks it, `corrected` draws new batches every epoch."""
+        """How GDCE is fitted: as the paper's, `corrected` with new batches every epoch; `quick` by its own settings."""
         from isotone.networks.training.fit_gdce import GDCESettings
 
-        changes: dict[str, Any] = {"perceptual_weights": self.perceptual_weights}
+        weight, reshuffle = self.about.weight, self.preset == "corrected"
         if self.quick:
-            changes = {
-                "input_size": self.image_size // 2,
-                "perceptual": "classifier",
-                "batch_size": 6,
-                "epochs": 30,
-                "learning_rate": 3e-3,
-            }
-        return GDCESettings(weight=self.about.weight, reshuffle=self.preset == "corrected", **changes)
+            return GDCESettings.quick(input_size=self.image_size // 2, weight=weight, reshuffle=reshuffle)
+        return GDCESettings(perceptual_weights=self.perceptual_weights, weight=weight, reshuffle=reshuffle)
 
     def variants(self) -> tuple[str, ...]:
         """The ablations that differ from the preset's own GDCE."""
         labels = (f"labels-{count}" for count in self.labels)
-        return tuple(v for v in (*VARIANTS, *labels) if v != f"loss-weighted-{self.about.weight:g}")
+        own = "loss-sum" if self.quick else f"loss-weighted-{self.about.weight:g}"
+        return tuple(v for v in (*VARIANTS, *labels) if v != own)
 
     def experiments(self) -> list[Experiment]:
         """The plan by name, in the order in which it is run."""
         found = [Experiment("cohort", "cohort", "read every image once; Table 1, Fig. 2", (), 0)]
         images, (all_classes, source_classes) = self._images, self.about.classes
-        fit = 2 * source_classes * images * (30 if self.quick else 25)
+        fit = 2 * source_classes * images * (40 if self.quick else 25)
         both, folds = fit * len(self.about.sources), len(self.ablation_folds)
         classifier = all_classes * images * (40 if self.quick else 80)
         for k in range(FOLDS):
