@@ -180,7 +180,7 @@ def test_the_window_matters_where_the_range_is_narrow_and_is_the_identity_elsewh
 def test_the_low_range_starts_at_black(manifest):
     image = read_radiograph(next(iter(manifest.select(domains=[DOGWOOD.domain]))).path)
     assert image.pixels.min() < 0.01
-    assert 0.2 < image.pixels.max() <= 0.31
+    assert 0.25 < np.quantile(image.pixels, 0.99) < 0.5
 
 
 def test_narrow_range_is_lifted_off_black(manifest):
