@@ -308,8 +308,13 @@ FAULTS: dict[str, Fault] = {
         "E_UNSUPPORTED",
         _changed(lambda ds: setattr(ds.file_meta, "TransferSyntaxUID", UID("1.2.840.10008.1.2.4.102")), JPEGLSLossless),
     ),
-    "two-frames": Fault(
-        "E_UNSUPPORTED", _changed(lambda ds: ds.update({"NumberOfFrames": 2, "PixelData": ds.PixelData * 2}))
+    "two-frames-of-ct": Fault(
+        "E_UNSUPPORTED",
+        _changed(
+            lambda ds: ds.update(
+                {"NumberOfFrames": 2, "PixelData": ds.PixelData * 2, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}
+            )
+        ),
     ),
     "float-pixels": Fault(
         "E_UNSUPPORTED", _edited(lambda data: data.replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x08\x00OF"))

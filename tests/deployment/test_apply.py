@@ -217,7 +217,7 @@ def test_each_refusal_is_named_once_and_the_rest_is_done(source, tmp_path):
 def test_a_duplicate_is_not_harmonized_again_by_the_next_run(source, tmp_path, monkeypatch):
     write(radiograph(seed=0), source / "b" / "same-uid.dcm")
     first = run([source], tmp_path / "out")
-    monkeypatch.setattr(deliver_module, "read_dicom", None)
+    monkeypatch.setattr(deliver_module, "open_dicom", None)
     again = run([source], tmp_path / "out")
     assert (again.resumed, [e.code for e in again.refused]) == (3, ["E_DUPLICATE"])
     assert [str(e) for e in again.refused] == [str(e) for e in first.refused]
@@ -319,7 +319,7 @@ def test_presentation_states_come_one_for_each_study_rescale_and_polarity(tmp_pa
     def no_decoding(*_):
         raise AssertionError("a scanner curve needs no pixel")
 
-    monkeypatch.setattr("isotone.imaging.dicom.read_dicom.decode", no_decoding)
+    monkeypatch.setattr("isotone.imaging.dicom.frames.decode", no_decoding)
     report = run([tmp_path / "in"], tmp_path / "out", deliver="gsps")
     assert report.harmonized == 5
     groups: dict[str, set[str]] = {}

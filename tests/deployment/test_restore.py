@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBase
 from dicoms import LOSSLESS, encoded, pixels, radiograph, write
 from harmonizers import CURVE, deliver_one
 from isotone.deployment.record import Record
-from isotone.deployment.restore import Task, restore, restore_file, undo
+from isotone.deployment.restore import Backwards, Task, restore, restore_file
 from isotone.errors import IsotoneError
 from isotone.imaging.own_files import CREATOR, GROUP
 from isotone.imaging.read import read_radiograph
@@ -54,11 +54,16 @@ def test_restore_mirrors_the_tree_and_says_how_many_pixels_it_could_not_bring_ba
         assert wrong.sum() <= int(said.split()[0])
 
 
+def undone(delivered: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, int]:
+    backwards = Backwards.of(table)
+    return backwards.origin[delivered], backwards.lost(delivered)
+
+
 @given(st.lists(st.integers(0, 65535), min_size=2, max_size=300), st.data())
 def test_undo_finds_the_one_origin_of_every_value_that_has_one(values, data):
     table = np.array(values, np.uint16)
     stored = np.array(data.draw(st.lists(st.integers(0, len(values) - 1), min_size=1)))
-    back, lost = undo(table[stored], table)
+    back, lost = undone(table[stored], table)
     ambiguous = np.array([values.count(values[i]) > 1 for i in stored])
     np.testing.assert_array_equal(back[~ambiguous], stored[~ambiguous])
     np.testing.assert_array_equal(table[back], table[stored])
@@ -67,7 +72,7 @@ def test_undo_finds_the_one_origin_of_every_value_that_has_one(values, data):
 
 def test_undo_takes_the_nearest_origin_of_a_value_that_a_lossy_archive_changed():
     table = np.array([0, 100, 200], np.uint16)
-    back, lost = undo(np.array([0, 90, 120, 65535], np.uint16), table)
+    back, lost = undone(np.array([0, 90, 120, 65535], np.uint16), table)
     assert back.tolist() == [0, 1, 1, 2]
     assert lost == 3
 

@@ -19,7 +19,7 @@ from isotone.deployment.dicom_objects.write import copy_file
 from isotone.deployment.record import Deliver, Record, Table, digest_of_values
 from isotone.errors import RadiographError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
-from isotone.imaging.dicom.read_dicom import read_dicom
+from isotone.imaging.dicom.read_dicom import OpenDicom, open_dicom
 from isotone.imaging.dicom.warning_codes import caught_warnings
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.raster.read_raster import SUFFIXES, read_raster
@@ -68,7 +68,8 @@ class Outcome:
     levels_kept : int
         Distinct delivered values of all possible stored values.
     clipped_share : float
-        Share of the pixels (padding apart) that an affine stage clips; 0 where no pixel was read.
+        Share of the pixels (padding apart) that an affine stage clips, of several frames of those of the middle one; 0
+        where no pixel was read.
     instance : str or None
         SHA-256 of the SOP Instance UID, the first 128 bits.
     warnings : tuple of str
@@ -155,11 +156,12 @@ class Delivery:
         target = safe_target(self.output, job.target)
         if job.domain in self.harmonizer.reference_domains:
             return self._pass_through(job, read_header(job.path, inverted=job.inverted), target)
-        dataset = None
         if job.path.suffix.lower() in SUFFIXES:
-            radiograph = read_raster(job.path, inverted=job.inverted)
-        else:
-            radiograph, dataset = read_dicom(job.path, inverted=job.inverted)
+            return self._deliver_one(job, read_raster(job.path, inverted=job.inverted), None, target)
+        with open_dicom(job.path, inverted=job.inverted) as opened:
+            return self._deliver_one(job, opened.radiograph, opened, target)
+
+    def _deliver_one(self, job: Job, radiograph: Radiograph, opened: OpenDicom | None, target: Path) -> Outcome:
         domain = self.harmonizer.domain_of(radiograph.with_domain(job.domain or radiograph.header.domain).header)
         radiograph = radiograph.with_domain(domain)
         if domain in self.harmonizer.reference_domains:
@@ -168,20 +170,35 @@ class Delivery:
         seen = self.harmonizer.look(radiograph)
         curve = self.harmonizer.curve(radiograph, allow=self.allow, seen=seen)
         table = output_table(radiograph.map_tone(curve))
-        if dataset is None:
-            if self.deliver != "pixels":
-                raise RadiographError(
-                    "E_UNSUPPORTED", "only DICOM images carry a look-up table", next_step="Use --deliver pixels."
-                )
-            write_derived_png(radiograph, record_of(self.harmonizer, curve, "pixels", table, domain), target)
+        if opened is not None:
+            radiograph = self._write_dicom(radiograph, opened, curve, table, target)
         elif self.deliver == "pixels":
+            write_derived_png(radiograph, record_of(self.harmonizer, curve, "pixels", table, domain), target)
+        else:
+            raise RadiographError(
+                "E_UNSUPPORTED", "only DICOM images carry a look-up table", next_step="Use --deliver pixels."
+            )
+        return outcome_of(self.harmonizer, curve, radiograph, table, seen)
+
+    def _write_dicom(
+        self, radiograph: Radiograph, opened: OpenDicom, curve: ToneCurve, table: Table, target: Path
+    ) -> Radiograph:
+        """Write the file; the image with the warnings of all its frames."""
+        frames, domain = opened.frames, radiograph.header.domain
+        if self.deliver == "pixels":
             record = record_of(self.harmonizer, curve, "pixels", table, domain)
-            write_derived_dicom(dataset, radiograph, record, target)
+            if frames.may_warn:  # what it warns of stands in the header, which is written first
+                for _ in frames:
+                    pass
         else:
             record = record_of(self.harmonizer, curve, "voi-lut", domain=domain)
-            record = replace(record, untouched=digest_of_values(radiograph.stored))
-            write_voi_lut_image(dataset, radiograph.header, table, record, target)
-        return outcome_of(self.harmonizer, curve, radiograph, table, seen)
+            record = replace(record, untouched=digest_of_values(frames))
+        radiograph = replace(radiograph, header=replace(radiograph.header, warnings=frames.warned.lines()))
+        if self.deliver == "pixels":
+            write_derived_dicom(opened.dataset, radiograph, frames, record, target)
+        else:
+            write_voi_lut_image(opened.dataset, radiograph.header, frames, table, record, target)
+        return radiograph
 
     def _pass_through(self, job: Job, header: Header, target: Path) -> Outcome:
         outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import uuid
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
@@ -105,9 +106,12 @@ class Record:
             raise RadiographError("E_RESTORE", "its isotone record is damaged") from error
 
 
-def digest_of_values(stored: Stored) -> str:
-    """SHA-256 of stored values, however they are encoded."""
-    return hashlib.sha256(np.ascontiguousarray(stored, "<u2").data).hexdigest()
+def digest_of_values(frames: Iterable[Stored]) -> str:
+    """SHA-256 of the stored values of all frames, however they are encoded."""
+    digest = hashlib.sha256()
+    for stored in frames:
+        digest.update(np.ascontiguousarray(stored, "<u2").data)
+    return digest.hexdigest()
 
 
 def _pack(table: Table) -> str:

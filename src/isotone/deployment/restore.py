@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +26,18 @@ from isotone.data.images import progress, time_limit
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.curves_table import passed_through
 from isotone.deployment.deliver import Job, safe_target
-from isotone.deployment.dicom_objects.derived_image import BITS, ENCODED, overlays_in_pixels
-from isotone.deployment.dicom_objects.encapsulate import straighten
+from isotone.deployment.dicom_objects.derived_image import BITS, overlays_in_pixels
+from isotone.deployment.dicom_objects.encapsulate import EXTENDED, copied
+from isotone.deployment.dicom_objects.pixel_value import Mapped, PixelValue
 from isotone.deployment.dicom_objects.provenance import OF_THE_BYTES, derived_type
 from isotone.deployment.dicom_objects.read_back import confirm_png
-from isotone.deployment.dicom_objects.transfer_syntax import is_encapsulated
 from isotone.deployment.dicom_objects.write import copy_file, element_of, write_dicom
 from isotone.deployment.plan import Inputs, plan
 from isotone.deployment.record import Record, Table, digest_of_values
 from isotone.deployment.resume import is_written
 from isotone.errors import IsotoneError, RadiographError
-from isotone.imaging.dicom.read_dicom import read_dicom
+from isotone.imaging.dicom.frames import Frames
+from isotone.imaging.dicom.read_dicom import open_dicom
 from isotone.imaging.dicom.warning_codes import caught_warnings
 from isotone.imaging.grey_levels.lookup import gather
 from isotone.imaging.own_files import CREATOR, GROUP, NAME, record_in
@@ -215,36 +216,40 @@ def restore_file(task: Task) -> Restored:
     with caught_warnings():
         if task.path.suffix.lower() in SUFFIXES:
             return _restore_png(task)
-        radiograph, dataset = read_dicom(task.path)
-        return _restore_dicom(dataset, radiograph.stored, task.target)
+        with open_dicom(task.path) as opened:
+            return _restore_dicom(opened.dataset, opened.frames, task.target)
 
 
-def undo(stored: Stored, table: Table) -> tuple[NDArray[np.uint16], int]:
-    """Look delivered values up backwards.
+class Backwards(NamedTuple):
+    """A table looked up backwards.
 
-    Parameters
+    Attributes
     ----------
-    stored : integer array
-        Delivered values.
-    table : uint16 array of shape (2**bits,)
-        Delivered value of each stored value.
-
-    Returns
-    -------
-    uint16 array of the shape of `stored`
-        Stored values, counted from the smallest possible one.
-    int
-        Pixels whose delivered value stands for several stored values (the middle one is given) or for none (the
-        nearest that does is taken).
+    origin : uint16 array of shape (2**16,)
+        Stored value, counted from the smallest possible one, of each delivered value. Where that stands for several
+        the middle one is given; where it stands for none, that of the nearest that does.
+    exact : bool array of shape (2**16,)
+        True where it stands for one.
     """
-    values, first, count = np.unique(np.sort(table), return_index=True, return_counts=True)
-    origin = np.argsort(table, kind="stable")[first + (count - 1) // 2]
-    every = np.arange(2**BITS)
-    after = np.clip(np.searchsorted(values, every), 0, len(values) - 1)
-    before = np.maximum(after - 1, 0)
-    nearest = np.where(every - values[before].astype(int) < values[after].astype(int) - every, before, after)
-    exact = (values[nearest] == every) & (count[nearest] == 1)
-    return gather(origin[nearest].astype(np.uint16), stored), int(np.count_nonzero(~gather(exact, stored)))
+
+    origin: NDArray[np.uint16]
+    exact: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, table: Table) -> Self:
+        """Of the delivered value of each stored value, uint16 array of shape (2**bits,)."""
+        values, first, count = np.unique(np.sort(table), return_index=True, return_counts=True)
+        origin = np.argsort(table, kind="stable")[first + (count - 1) // 2]
+        every = np.arange(2**BITS)
+        after = np.clip(np.searchsorted(values, every), 0, len(values) - 1)
+        before = np.maximum(after - 1, 0)
+        nearest = np.where(every - values[before].astype(int) < values[after].astype(int) - every, before, after)
+        exact = (values[nearest] == every) & (count[nearest] == 1)
+        return cls(origin[nearest].astype(np.uint16), exact)
+
+    def lost(self, delivered: Stored) -> int:
+        """How many pixels of a frame cannot be restored for sure."""
+        return 0 if self.exact.all() else int(np.count_nonzero(~gather(self.exact, delivered)))
 
 
 def _restore_png(task: Task) -> Restored:
@@ -254,16 +259,16 @@ def _restore_png(task: Task) -> Restored:
     record = None if text is None else Record.from_json(text)
     if record is None or record.table is None:
         raise RadiographError("E_RESTORE", "isotone did not deliver this image")
-    stored, lost = undo(delivered.stored, record.table)
+    backwards = Backwards.of(record.table)
     kind = np.uint8 if len(record.table) <= 2**8 else np.uint16
-    pixels = stored.astype(kind)
+    pixels = gather(backwards.origin.astype(kind), delivered.stored)
     with replace_file(task.target) as temporary:
         Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
         confirm_png(temporary, pixels)
-    return Restored("restored", lost)
+    return Restored("restored", backwards.lost(delivered.stored))
 
 
-def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> Restored:
+def _restore_dicom(dataset: Dataset, delivered: Frames, target: Path) -> Restored:
     syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     record, replaced, added = _take_record(dataset)
     derived_uid = str(dataset.get("SOPInstanceUID", ""))
@@ -274,13 +279,17 @@ def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> Restore
     for tag in list(replaced.keys()):  # an archive may have put them into implicit VR, another one back
         dataset[tag] = element_of(dataset, tag)
     if record.table is not None:
-        stored, lost = undo(delivered, record.table)
-        for keyword in ENCODED:
+        backwards = Backwards.of(record.table)
+        lost = sum(map(backwards.lost, delivered))
+        for keyword in EXTENDED:
             dataset.pop(keyword, None)
-        dataset["PixelData"] = _pixel_data(dataset, stored, record.table)
+        table = _words(dataset, backwards.origin, len(record.table))
+        pixels: PixelValue = Mapped(delivered, table, len(delivered) * delivered.middle.size)
         syntax = ExplicitVRLittleEndian
+    else:
+        pixels = copied(dataset, delivered)
     altered = list(record.altered)
-    if record.untouched not in (None, digest_of_values(delivered)):
+    if record.untouched is not None and record.untouched != digest_of_values(delivered):
         altered.append("its pixels were changed after the delivery, by lossy compression perhaps")
     result = Restored("restored", lost, altered)
     if result.shortfall:  # another object than the source needs another UID (PS3.3 C.7.6.1.1.2)
@@ -290,24 +299,20 @@ def _restore_dicom(dataset: Dataset, delivered: Stored, target: Path) -> Restore
         dataset.DerivationDescription = f"{NAME} restore: {result.shortfall}"[:1024]
         for tag in [*OF_THE_BYTES, *overlays_in_pixels(dataset)]:
             dataset.pop(tag, None)
-    if is_encapsulated(syntax):
-        straighten(dataset, syntax)
-    write_dicom(dataset, syntax, target)
+    write_dicom(dataset, syntax, target, pixels)
     return result
 
 
-def _pixel_data(dataset: Dataset, stored: NDArray[np.uint16], table: Table) -> DataElement:
-    """Native pixel data as the header describes them."""
+def _words(dataset: Dataset, origin: NDArray[np.uint16], entries: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The word, as the header describes it, of each delivered value; `origin` is its stored value."""
     bits, allocated = dataset.get("BitsStored"), dataset.get("BitsAllocated")
-    high = dataset.get("HighBit", len(table).bit_length() - 2)
-    if bits not in range(1, 17) or len(table) != 2**bits or allocated not in (8, 16) or high not in range(16):
+    high = dataset.get("HighBit", entries.bit_length() - 2)
+    if bits not in range(1, 17) or entries != 2**bits or allocated not in (8, 16) or high not in range(16):
         raise RadiographError("E_RESTORE", "its isotone record and its header disagree")
     if dataset.get("PixelRepresentation") == 1:  # the sign goes all the way up the word
-        stored = stored - np.uint16(2 ** (bits - 1))
-    stored = stored << max(high + 1 - bits, 0)
-    narrow = allocated == 8
-    data = stored.astype(np.uint8 if narrow else "<u2").tobytes()
-    return DataElement(0x7FE00010, "OB" if narrow else "OW", data + b"\0" * (len(data) % 2))
+        origin = origin - np.uint16(2 ** (bits - 1))
+    words: NDArray[np.uint16] = origin << max(high + 1 - bits, 0)
+    return words.astype(np.uint8) if allocated == 8 else words.astype("<u2")
 
 
 def _take_record(dataset: Dataset) -> tuple[Record, Dataset, list[BaseTag]]:

@@ -22,8 +22,8 @@ SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
 
 
 SAID = (
-    *("domain", "format", "modality", "body_part", "view", "laterality", "intent", "rows", "columns", "bits_stored"),
-    *("signed", "inverted", "window", "explanation", "photometric", "transfer_syntax"),
+    *("domain", "format", "modality", "body_part", "view", "laterality", "intent", "rows", "columns", "frames"),
+    *("bits_stored", "signed", "inverted", "window", "explanation", "photometric", "transfer_syntax"),
 )
 """Fields of a header in the output for programs: neither identifiers nor UIDs."""
 
@@ -65,6 +65,7 @@ class Finding:
             h.modality or h.format.upper(),
             *filter(None, [h.body_part, h.view, h.laterality]),
             f"{h.rows} × {h.columns}",
+            *([f"{h.frames} frames"] if h.frames > 1 else []),
             f"{h.bits_stored} bits{' signed' if h.signed else ''}",
             # A raster file says nothing: 0 is black unless the user says otherwise.
             "inverted" if h.inverted else "not inverted" if h.format == "dicom" else "not inverted (assumed)",

@@ -41,6 +41,8 @@ class Header:
         PixelRepresentation 1.
     rows, columns : int
         Size in pixels.
+    frames : int
+        How many there are; the middle one stands for all.
     inverted : bool
         The largest modality output is black: by MONOCHROME1, PresentationLUTShape INVERSE, or what the user said.
     window : str or None
@@ -70,6 +72,7 @@ class Header:
     bits_stored: int
     rows: int
     columns: int
+    frames: int = 1
     signed: bool = False
     inverted: bool = False
     window: str | None = None

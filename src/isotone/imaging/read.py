@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isotone.imaging.dicom.read_dicom import read_dicom, read_dicom_header
+from isotone.imaging.dicom.read_dicom import open_dicom, read_dicom_header
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.raster.read_raster import SUFFIXES as RASTER_SUFFIXES
 from isotone.imaging.raster.read_raster import read_raster, read_raster_header
@@ -56,7 +56,7 @@ def read_radiograph(
     Returns
     -------
     Radiograph
-        At full range, with what is odd about it in ``header.warnings``.
+        Of several frames the middle one; at full range, with what is odd about it in ``header.warnings``.
 
     Raises
     ------
@@ -73,4 +73,5 @@ def read_radiograph(
     path = Path(path)
     if path.suffix.lower() in RASTER_SUFFIXES:
         return read_raster(path, domain=domain, inverted=inverted)
-    return read_dicom(path, domain=domain, inverted=inverted, window=window)[0]
+    with open_dicom(path, domain=domain, inverted=inverted, window=window) as image:
+        return image.radiograph

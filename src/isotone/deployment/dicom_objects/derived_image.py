@@ -23,6 +23,7 @@ from isotone.deployment.dicom_objects.provenance import derived_type, stamp
 from isotone.deployment.dicom_objects.read_back import confirm_png
 from isotone.deployment.dicom_objects.write import write_dicom
 from isotone.deployment.record import Record, Table
+from isotone.imaging.dicom.frames import Frames
 from isotone.imaging.grey_levels.lookup import gather
 from isotone.imaging.own_files import NAME
 from isotone.imaging.radiograph import Radiograph
@@ -80,15 +81,17 @@ def output_table(harmonized: Radiograph) -> Table:
     return np.uint16(2**BITS - 1) - table if header.inverted and header.format == "dicom" else table
 
 
-def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, target: Path) -> None:
+def write_derived_dicom(dataset: Dataset, source: Radiograph, frames: Frames, record: Record, target: Path) -> None:
     """Write the derived image (PS3.3 C.7.6.1.1.2) as Explicit VR Little Endian.
 
     Parameters
     ----------
     dataset : Dataset
-        As read, pixel data included; it becomes the derived object.
+        As read; it becomes the derived object.
     source : Radiograph
         The same image, before any curve.
+    frames : Frames
+        Its pixel data.
     record : Record
         With its table.
     target : Path
@@ -102,7 +105,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     """
     table = _table(record)
     altered = [clause for code, clause in ALTERED.items() if code in source.header.codes]
-    said = lossy_elements(dataset, source.header)
+    said = lossy_elements(dataset, source.header, frames.length)
     if said:  # not undone: the compressed frame had told it, and a restored image has none
         dataset.update(said)
         altered.append("that it was compressed with loss is said now")
@@ -122,7 +125,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, record: Record, ta
     for keyword in ENCODED:
         dataset.pop(keyword, None)
     stamp(dataset, replace(record, altered=tuple(altered)), table, changes, removed)
-    pixels = Mapped(table.astype("<u2"), source.stored)
+    pixels = Mapped(frames, table.astype("<u2"), len(frames) * source.stored.size)
     values = [element.tag for element in changes if element.VR != "SQ"]
     write_dicom(dataset, ExplicitVRLittleEndian, target, pixels, values)
 

@@ -19,7 +19,7 @@ RESCALE = ("RescaleIntercept", "RescaleSlope", "RescaleType")
 
 
 def regrouped(dataset: Dataset, stages: Dataset, *, intercept: int = 0, pixels: bool) -> Dataset:
-    """The functional groups with the new stages wherever the old ones are.
+    """The functional groups with the new stages wherever the old ones are; those of several frames, once for all.
 
     The new stages are in the data set, too, where programs look that know no functional groups; both say the same.
 
@@ -57,6 +57,13 @@ def regrouped(dataset: Dataset, stages: Dataset, *, intercept: int = 0, pixels: 
             for group in after:
                 _replace(group, voi, modality, pixels)
             setattr(changes, keyword, after)
+    own, shared = (changes.get(keyword) or [] for keyword in GROUPS)
+    if len(own) > 1 and shared:  # they are alike now, and a VOI LUT for each frame would be longer than the frames
+        for macro in (VOI, MODALITY):
+            for group in own:
+                if macro in group:
+                    shared[0][macro] = group[macro]
+                    del group[macro]
     return changes
 
 

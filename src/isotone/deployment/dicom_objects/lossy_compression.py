@@ -9,15 +9,17 @@ from isotone.imaging.codecs.codecs import CODECS
 from isotone.imaging.radiograph import Header
 
 
-def lossy_elements(dataset: Dataset, header: Header) -> Dataset:
+def lossy_elements(dataset: Dataset, header: Header, length: int) -> Dataset:
     """Lossy once, lossy for ever, also where the source's header forgets to say so, or its transfer syntax denies it.
 
     Parameters
     ----------
     dataset : Dataset
-        As read, pixel data included.
+        As read.
     header : Header
         Of the same image.
+    length : int
+        Bytes of its compressed pixel data.
 
     Returns
     -------
@@ -27,7 +29,7 @@ def lossy_elements(dataset: Dataset, header: Header) -> Dataset:
     said = Dataset()
     codec = CODECS.get(dataset.file_meta.get("TransferSyntaxUID"))
     if header.lossy and codec is not None and text_of(dataset, "LossyImageCompression") != "01":
-        ratio = header.rows * header.columns * -(-header.bits_stored // 8) / max(len(dataset.PixelData), 1)
+        ratio = header.frames * header.rows * header.columns * -(-header.bits_stored // 8) / max(length, 1)
         said.LossyImageCompression = "01"
         said.LossyImageCompressionMethod = codec.method
         said.LossyImageCompressionRatio = f"{ratio:.2f}"

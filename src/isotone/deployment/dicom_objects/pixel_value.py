@@ -1,14 +1,17 @@
-"""The value of a pixel data element: what is written piece by piece, and what a piece read back is compared with."""
+"""The value of a pixel data element: what is written piece by piece, one frame in memory at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone.errors import RadiographError
+from isotone.imaging.dicom.frames import Frames
 from isotone.imaging.grey_levels.lookup import gathered
 from isotone.imaging.radiograph import Stored
 
@@ -22,69 +25,115 @@ class PixelValue(Protocol):
     """Bytes that are not in memory as a whole."""
 
     @property
-    def length(self) -> int:
-        """Number of bytes."""
+    def vr(self) -> str:
+        """OB or OW."""
         ...
-
-    def pieces(self) -> Iterator[memoryview]:
-        """The bytes, `PIECE` at a time; the next piece may overwrite the last."""
-        ...
-
-    @property
-    def exact(self) -> bool:
-        """Whether `agrees` compares every byte, so that no checksum is needed."""
-        ...
-
-    def agrees(self, read: bytes, at: int) -> bool:
-        """Whether bytes that were read at this place are those meant."""
-        ...
-
-
-class Mapped(NamedTuple):
-    """Stored values through a little-endian table of 16 bits."""
-
-    table: NDArray[np.uint16]
-    stored: Stored
 
     @property
     def length(self) -> int:
-        return self.stored.size * 2
+        """Number of bytes of native pixel data; of compressed ones it is told by writing them."""
+        ...
 
     @property
-    def exact(self) -> bool:
-        return False
+    def again(self) -> bool:
+        """Whether the pieces can be had again at no cost, so that what is read back is compared byte by byte.
 
-    def pieces(self) -> Iterator[memoryview]:
-        yield from (piece.data.cast("B") for piece in gathered(*self))
+        If not, a checksum of them must do.
+        """
+        ...
 
-    def agrees(self, read: bytes, at: int) -> bool:
-        """By plain indexing, of a sample: to look all of them up again takes a third of the whole delivery's time."""
-        values = np.frombuffer(read, "<u2")
-        meant = self.stored.reshape(-1)[at // 2 : at // 2 + len(values) : SAMPLED]
-        return np.array_equal(values[::SAMPLED], self.table[meant])
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        """The bytes, an even number of them; the next piece may overwrite the last."""
+        ...
 
 
-class Copied(NamedTuple):
-    """Bytes as they are, an odd one padded."""
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """The stored values of frames through a table.
+
+    Attributes
+    ----------
+    frames : iterable of integer array
+        Decoded, one by one.
+    table : uint8 or uint16 array
+        Little-endian word of each stored value.
+    count : int
+        Values of all frames together.
+    """
+
+    frames: Iterable[Stored]
+    table: NDArray[np.uint8] | NDArray[np.uint16]
+    count: int
+    again: bool = False
+
+    @property
+    def vr(self) -> str:
+        return "OB" if self.table.itemsize == 1 else "OW"
+
+    @property
+    def length(self) -> int:
+        size = self.count * self.table.itemsize
+        return size + size % 2
+
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        for stored in self.frames:
+            yield from mapped(self.table, stored)
+        yield bytes(self.count * self.table.itemsize % 2)
+
+
+def mapped(table: NDArray[np.uint8] | NDArray[np.uint16], stored: Stored) -> Iterator[memoryview]:
+    """One frame through a table; a sample is looked up again by plain indexing: all of it would take too long.
+
+    Raises
+    ------
+    RadiographError
+        E_WRITTEN: the values differ.
+    """
+    indices, at = stored.reshape(-1), 0
+    for piece in gathered(table, stored):
+        if not np.array_equal(piece[::SAMPLED], table[indices[at : at + len(piece) : SAMPLED]]):
+            raise RadiographError("E_WRITTEN", "looked up twice, its values differ")
+        at += len(piece)
+        yield piece.data.cast("B")
+
+
+@dataclass(frozen=True)
+class Held:
+    """Bytes that somebody has in memory, an odd one padded."""
 
     data: bytes
+    vr: str
+    again: bool = True
 
     @property
     def length(self) -> int:
         return len(self.data) + len(self.data) % 2
 
-    @property
-    def exact(self) -> bool:
-        return True
-
-    def pieces(self) -> Iterator[memoryview]:
+    def pieces(self) -> Iterator[bytes | memoryview]:
         whole = memoryview(self.data)
         yield from (whole[at : at + PIECE] for at in range(0, len(whole), PIECE))
-        yield memoryview(bytes(len(whole) % 2))
+        yield bytes(len(whole) % 2)
 
-    def agrees(self, read: bytes, at: int) -> bool:
-        meant = self.data[at : at + len(read)]
-        return read == (meant if len(meant) == len(read) else meant + b"\0")
+
+@dataclass(frozen=True)
+class Region:
+    """Bytes as they lie in the source, an odd one padded."""
+
+    frames: Frames
+    offset: int
+    size: int
+    vr: str
+    again: bool = True
+
+    @property
+    def length(self) -> int:
+        return self.size + self.size % 2
+
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        end = self.offset + self.size
+        for at in range(self.offset, end, PIECE):
+            yield self.frames.bytes_at(at, min(PIECE, end - at))
+        yield bytes(self.size % 2)
 
 
 def checksum(piece: bytes | memoryview, before: int = 0) -> int:

@@ -54,15 +54,17 @@ class Written(NamedTuple):
     ----------
     head : bytes
     pixels : PixelValue or None
-        Without the delimiter at the end of encapsulated ones.
+    length : int
+        Bytes of its pieces, without the delimiter at the end of encapsulated ones.
     crc : int
-        `checksum` of the pixels as they went out, 0 of those that are compared exactly.
+        `checksum` of the pieces as they went out, 0 of those that are compared exactly.
     tail : bytes
         Without that delimiter.
     """
 
     head: bytes
     pixels: PixelValue | None
+    length: int
     crc: int
     tail: bytes
 
@@ -101,7 +103,7 @@ def confirm_dicom(
         for tag in {*ALWAYS, *made} & meant.keys():
             _check(_same(found[tag].value, meant[tag].value))
         if written.pixels is not None:
-            _confirm_pixels(file, syntax, written.pixels, written.crc)
+            _confirm_pixels(file, syntax, written)
         _check(file.read(len(written.tail) + 1) == written.tail)
         file.seek(-len(written.tail), io.SEEK_END)
         # Not by `dcmread`: it guesses the encoding, here from the first element behind the pixels.
@@ -142,23 +144,25 @@ def confirm_copy(path: Path, source: BinaryIO) -> None:
         _check(not copy.read(1))
 
 
-def _confirm_pixels(file: BufferedReader, syntax: UID, pixels: PixelValue, crc: int) -> None:
+def _confirm_pixels(file: BufferedReader, syntax: UID, written: Written) -> None:
     order: Literal["little", "big"] = "little" if encoding_of(syntax)[1] else "big"
     tag, number = (int.from_bytes(file.read(2), order) for _ in range(2))
     _check((tag, number) == (0x7FE0, 0x0010))
     if not encoding_of(syntax)[0]:
         _check(file.read(4) in (b"OW\0\0", b"OB\0\0"))
     length = int.from_bytes(file.read(4), order)
-    _check(length == (0xFFFFFFFF if is_encapsulated(syntax) else pixels.length))
+    _check(length == (0xFFFFFFFF if is_encapsulated(syntax) else written.length))
     start, read = file.tell(), 0
-    for at in range(0, pixels.length, PIECE):
-        piece = file.read(min(PIECE, pixels.length - at))
-        _check(pixels.agrees(piece, at))
-        read = 0 if pixels.exact else checksum(piece, read)
-    _check(read == crc)
+    if written.pixels is not None and written.pixels.again:
+        for meant in written.pixels.pieces():
+            _check(file.read(len(meant)) == meant)
+    else:
+        for at in range(0, written.length, PIECE):
+            read = checksum(file.read(min(PIECE, written.length - at)), read)
+    _check(read == written.crc and file.tell() == start + written.length)
     if is_encapsulated(syntax):
         file.seek(start)
-        _check(sum(8 + length for length in _fragments(file)) == pixels.length)
+        _check(sum(8 + length for length in _fragments(file)) == written.length)
 
 
 def _fragments(file: BufferedReader) -> Iterator[int]:

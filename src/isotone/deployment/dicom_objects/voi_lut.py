@@ -14,22 +14,24 @@ from pydicom.uid import (
 )
 
 from isotone.deployment.dicom_objects.derived_image import RESCALE
-from isotone.deployment.dicom_objects.encapsulate import straighten
+from isotone.deployment.dicom_objects.encapsulate import copied
 from isotone.deployment.dicom_objects.functional_groups import regrouped
 from isotone.deployment.dicom_objects.lossy_compression import lossy_elements
 from isotone.deployment.dicom_objects.polarity import polarity_of
 from isotone.deployment.dicom_objects.provenance import stamp
-from isotone.deployment.dicom_objects.transfer_syntax import is_encapsulated
 from isotone.deployment.dicom_objects.write import write_dicom
 from isotone.deployment.record import Record, Table
 from isotone.errors import RadiographError
+from isotone.imaging.dicom.frames import Frames
 from isotone.imaging.own_files import NAME
 from isotone.imaging.radiograph import Header
 
 WINDOW = [Tag(k) for k in ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")]
 
 
-def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: Record, target: Path) -> None:
+def write_voi_lut_image(
+    dataset: Dataset, header: Header, frames: Frames, table: Table, record: Record, target: Path
+) -> None:
     """Write a copy of the image that a viewer shows through the curve.
 
     The rescale or Modality LUT becomes a mere shift of signed values, so that the table is indexed by stored values
@@ -38,9 +40,11 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     Parameters
     ----------
     dataset : Dataset
-        As read, pixel data included; it becomes the new object.
+        As read; it becomes the new object.
     header : Header
         Of the same image.
+    frames : Frames
+        Its pixel data.
     table : uint16 array of shape (2**bits_stored,)
         From `isotone.deployment.dicom_objects.derived_image.output_table`.
     record : Record
@@ -70,16 +74,13 @@ def write_voi_lut_image(dataset: Dataset, header: Header, table: Table, record: 
     intercept = 2 ** (header.bits_stored - 1) if header.signed else 0
     changes.update(regrouped(dataset, changes, intercept=intercept, pixels=False))
     changes.update(polarity_of(dataset, header))
-    changes.update(lossy_elements(dataset, header))
+    changes.update(lossy_elements(dataset, header, frames.length))
     if "W_HIGHBIT" in header.codes:
         changes.HighBit = header.bits_stored - 1
     stamp(dataset, record, table, changes, removed)
-    if is_encapsulated(syntax):
-        straighten(dataset, syntax)
-    else:  # what sources append beyond the last row is none (PS3.5 8.1.1)
-        length = header.rows * header.columns * dataset.BitsAllocated // 8
-        dataset["PixelData"].value = dataset.PixelData[: length + length % 2]
-    write_dicom(dataset, syntax, target, made=changes.keys())
+    # Which leaves out what sources append beyond the last row (PS3.5 8.1.1).
+    pixels = copied(dataset, frames)
+    write_dicom(dataset, syntax, target, pixels, made=changes.keys() & dataset.keys())
 
 
 def modality_shift(dataset: Dataset, header: Header) -> Dataset:

@@ -18,10 +18,10 @@ from pydicom.uid import UID
 
 from isotone._runtime.files import replace_file
 from isotone._version import __version__
-from isotone.deployment.dicom_objects.pixel_value import Copied, PixelValue, checksum
+from isotone.deployment.dicom_objects.pixel_value import Held, PixelValue, checksum
 from isotone.deployment.dicom_objects.read_back import Written, confirm_copy, confirm_dicom
 from isotone.deployment.dicom_objects.transfer_syntax import encoding_of, is_encapsulated
-from isotone.errors import RadiographError
+from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.opening.regular_file import open_regular
 
 PIXEL_DATA = 0x7FE00010
@@ -42,11 +42,11 @@ def write_dicom(
     Parameters
     ----------
     dataset : Dataset
-        The pixel data, if any, in the form that the transfer syntax wants; the rest as read.
+        As read; pixel data, if it has any, in the form that the transfer syntax wants.
     transfer_syntax : UID
     target : Path
     pixels : PixelValue, optional
-        Native pixel data of 16 bits in place of the dataset's.
+        Pixel data in place of the dataset's.
     made : iterable of tag
         Elements whose values isotone has made, to be compared when the file is read back.
 
@@ -54,6 +54,7 @@ def write_dicom(
     ------
     RadiographError
         E_UNSUPPORTED: some value of the header cannot be written. E_WRITTEN: the file does not read back as meant.
+        What the pixel data raise while they are decoded.
     IsotoneError
         E_WRITE.
     """
@@ -73,9 +74,8 @@ def write_dicom(
         rest[tag] = dataset.pop(tag)
     rest.pop(TRAILING_PADDING, None)  # it filled up the source's file, not this one
     element = rest.pop(PIXEL_DATA, None)
-    value, vr = pixels, "OW"
     if pixels is None and element is not None:
-        value, vr = Copied(cast(bytes, element.value)), _vr(element, dataset, transfer_syntax)
+        pixels = Held(cast(bytes, element.value), _vr(element, dataset, transfer_syntax))
     with replace_file(target) as temporary:
         try:
             head, tail = DicomBytesIO(), DicomBytesIO()
@@ -85,9 +85,9 @@ def write_dicom(
             tail.is_implicit_VR, tail.is_little_endian = encoding
             write_dataset(tail, rest)
             with temporary.open("wb") as file:
-                written = _write(file, head.getvalue(), value, vr, transfer_syntax, tail.getvalue())
+                written = _write(file, head.getvalue(), pixels, transfer_syntax, tail.getvalue())
         except Exception as error:  # as below
-            if isinstance(error, OSError) and error.errno is not None:
+            if isinstance(error, IsotoneError) or (isinstance(error, OSError) and error.errno is not None):
                 raise
             raise _unwritable("some value") from None
         confirm_dicom(temporary, written, transfer_syntax, dataset, rest, made)
@@ -117,24 +117,25 @@ def _vr(element: DataElement | RawDataElement, dataset: Dataset, syntax: UID) ->
     return "OB" if narrow else "OW"
 
 
-def _write(file: BinaryIO, head: bytes, pixels: PixelValue | None, vr: str, syntax: UID, tail: bytes) -> Written:
+def _write(file: BinaryIO, head: bytes, pixels: PixelValue | None, syntax: UID, tail: bytes) -> Written:
     """Write the whole file, the pixel data element (PS3.5 7.1) piece by piece: pydicom would copy it three times."""
-    crc = 0
+    crc = length = 0
     if pixels is not None:
         implicit, little = encoding_of(syntax)
         order = "<" if little else ">"
         head += struct.pack(f"{order}HH", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF)
-        head += b"" if implicit else vr.encode() + bytes(2)
+        head += b"" if implicit else pixels.vr.encode() + bytes(2)
         head += struct.pack(f"{order}I", UNDEFINED if is_encapsulated(syntax) else pixels.length)
     file.write(head)
     if pixels is not None:
         for piece in pixels.pieces():
             file.write(piece)
-            crc = 0 if pixels.exact else checksum(piece, crc)
+            length += len(piece)
+            crc = 0 if pixels.again else checksum(piece, crc)
         if is_encapsulated(syntax):
             file.write(DELIMITER)
     file.write(tail)
-    return Written(head, pixels, crc, tail)
+    return Written(head, pixels, length, crc, tail)
 
 
 def _parse_all(dataset: Dataset, *, swap: bool) -> None:

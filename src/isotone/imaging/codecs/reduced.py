@@ -8,22 +8,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.dataset import Dataset
 from pydicom.uid import HTJ2K, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000Lossless
 
 from isotone.imaging.codecs.codestream import jpeg2000_size
-from isotone.imaging.dicom.frame import Layout, compressed_frame
+from isotone.imaging.dicom.frame import Layout, check_frame
 from isotone.imaging.radiograph import Stored
 
 JPEG_2000 = {JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K}
 
 
-def decode_reduced(dataset: Dataset, layout: Layout, path: Path, side: int) -> tuple[Stored, int] | None:
+def decode_reduced(frame: bytes, layout: Layout, path: Path, side: int) -> tuple[Stored, int] | None:
     """The smoothed stored values of a JPEG 2000 frame at 1 / 2, 1 / 4, … of its size.
 
     Parameters
     ----------
-    dataset, layout, path
+    frame, layout, path
         As for `decode`.
     side : int
         What the shorter side keeps, at least.
@@ -43,7 +42,7 @@ def decode_reduced(dataset: Dataset, layout: Layout, path: Path, side: int) -> t
     # Two's complement in an unsigned codestream cannot be averaged.
     if times == 0 or layout.syntax not in JPEG_2000 or layout.signed:
         return None
-    frame = compressed_frame(dataset, layout, path)
+    check_frame(frame, layout, path)
     try:
         words = _low_pass(frame, times)
     except Exception:  # Pillow raises many types: the frame has fewer levels, or is damaged

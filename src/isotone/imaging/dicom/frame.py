@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -26,6 +25,7 @@ from isotone.imaging.codecs.lossy import HEADER
 from isotone.imaging.dicom.fragments import Fragments
 from isotone.imaging.dicom.header_values import PHOTOMETRIC, coded
 from isotone.imaging.dicom.part10 import Part10File
+from isotone.imaging.dicom.sop_classes import SEVERAL_FRAMES
 from isotone.imaging.dicom.warning_codes import Warned
 from isotone.imaging.radiograph import Stored
 
@@ -48,7 +48,7 @@ More, half a frame, or a whole number of columns may be the pixels of another im
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pixel data of one greyscale frame are laid out (PS3.3 C.7.6.3), checked for consistency.
+    """How the pixel data of greyscale frames are laid out (PS3.3 C.7.6.3), checked for consistency.
 
     Attributes
     ----------
@@ -60,6 +60,8 @@ class Layout:
         PixelRepresentation 1.
     syntax : UID
         Transfer syntax, in `NATIVE` or `CODECS`.
+    frames : int
+        How many there are.
     """
 
     rows: int
@@ -69,10 +71,11 @@ class Layout:
     high_bit: int
     signed: bool
     syntax: UID
+    frames: int = 1
 
     @property
     def length(self) -> int:
-        """Bytes of the uncompressed frame."""
+        """Bytes of an uncompressed frame."""
         return self.rows * self.columns * self.allocated // 8
 
 
@@ -106,7 +109,18 @@ def read_layout(file: Part10File) -> Layout:
         )
     layout = Layout(rows, columns, allocated, bits, high_bit, representation == 1, syntax)
     _check_precision(file, layout)
-    _check_length(file, layout, frames=_integer(header, "NumberOfFrames", path, default=1) or 1)
+    frames = _integer(header, "NumberOfFrames", path, default=1) or 1
+    if frames < 1:
+        raise RadiographError("E_GEOMETRY", f"{frames} frames", file=path)
+    layout = replace(layout, frames=frames)
+    _check_length(file, layout)
+    if frames > 1 and str(header.get("SOPClassUID") or "") not in SEVERAL_FRAMES:
+        raise RadiographError(
+            "E_UNSUPPORTED",
+            f"{frames} frames of an object that is not among the X-ray images with several",
+            file=path,
+            next_step="Hand over one frame as an object of its own, or the object under the SOP class that it has.",
+        )
     return layout
 
 
@@ -170,32 +184,42 @@ def _check_precision(file: Part10File, layout: Layout) -> None:
             file.codes.append("W_PRECISION")
 
 
-def _check_length(file: Part10File, layout: Layout, frames: int) -> None:
+def _check_length(file: Part10File, layout: Layout) -> None:
     if file.pixel is None:
         return
     if file.fragments is None:
-        _check_native(file, file.pixel.length, layout, frames)
+        _check_native(file, file.pixel.length, layout)
     else:
-        _check_fragments(file, file.fragments, layout, frames)
-        frames = max(frames, file.frames())
-    if frames > 1:
-        raise RadiographError("E_UNSUPPORTED", f"{frames} frames", file=file.path)
+        _check_fragments(file, file.fragments, layout)
 
 
-def _check_fragments(file: Part10File, fragments: Fragments, layout: Layout, frames: int) -> None:
-    if len(fragments.pieces) < frames or fragments.length > 2 * layout.length * frames + 2**16:
+def _check_fragments(file: Part10File, fragments: Fragments, layout: Layout) -> None:
+    frames, most = layout.frames, 2 * layout.length + 2**16
+    if len(fragments.pieces) < frames or fragments.length > most * frames:
         raise RadiographError("E_GEOMETRY", "header and compressed pixel data disagree", file=file.path)
     if not fragments.closed and not CODECS[layout.syntax].marked:
         raise RadiographError("E_TRUNCATED", "the compressed pixel data have no end", file=file.path)
+    if frames == 1 and (found := fragments.frames(file.peek)) > 1:
+        raise RadiographError(
+            "E_UNSUPPORTED",
+            f"{found} frames, though NumberOfFrames says 1",
+            file=file.path,
+            next_step="Put the right NumberOfFrames into its header.",
+        )
+    parted = fragments.by_frame(file.peek, frames)
+    if parted is None or any(sum(length for _, length in pieces) > most for pieces in parted):
+        raise RadiographError("E_GEOMETRY", "nothing tells which fragment belongs to which frame", file=file.path)
+    if not fragments.is_sound(file.peek, parted):
+        file.codes.append("W_PACKING")
 
 
-def _check_native(file: Part10File, found: int, layout: Layout, frames: int) -> None:
+def _check_native(file: Part10File, found: int, layout: Layout) -> None:
     """Refuse a length that may be that of another image; a few bytes more fill it up (PS3.5 8.1.1)."""
-    length = layout.length * frames
+    length = layout.length * layout.frames
     excess = found - length - length % 2
     column = layout.rows * layout.allocated // 8
     filled = excess <= MAX_EXCESS and 2 * excess < layout.length and excess % column != 0
-    if found not in (length, length + length % 2) and not (excess > 0 and filled and frames == 1):
+    if found not in (length, length + length % 2) and not (excess > 0 and filled and layout.frames == 1):
         raise RadiographError("E_GEOMETRY", f"{found} bytes of pixel data instead of {length}", file=file.path)
     if length > file.available:
         raise RadiographError("E_TRUNCATED", "the pixel data are incomplete", file=file.path)
@@ -203,13 +227,13 @@ def _check_native(file: Part10File, found: int, layout: Layout, frames: int) -> 
         file.codes.append("W_PACKING")
 
 
-def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stored:
-    """The stored values of the frame.
+def decode(frame: bytes, layout: Layout, path: Path, warned: Warned) -> Stored:
+    """The stored values of a frame.
 
     Parameters
     ----------
-    dataset : Dataset
-        With its pixel data.
+    frame : bytes
+        As it lies in the file, compressed or not; what fills it up may follow.
     layout : Layout
         From `read_layout`.
     path : Path
@@ -229,7 +253,7 @@ def decode(dataset: Dataset, layout: Layout, path: Path, warned: Warned) -> Stor
     """
     codec = CODECS.get(layout.syntax)
     try:
-        words = _native(dataset, layout) if codec is None else _decompressed(dataset, layout, path)
+        words = _native(frame, layout) if codec is None else _decompressed(frame, layout, path)
     except RadiographError:
         raise
     except ImportError:
@@ -272,25 +296,23 @@ def _is_extended(words: NDArray[np.unsignedinteger], bits: int) -> bool:
     return -half <= low and top < half
 
 
-def _native(dataset: Dataset, layout: Layout) -> NDArray[np.unsignedinteger]:
-    data, count = dataset.PixelData, layout.rows * layout.columns  # an odd number of bytes is padded
-    if layout.syntax == ExplicitVRBigEndian:
-        if layout.allocated == 8 and dataset["PixelData"].VR == "OW":  # pairs of bytes are swapped too
-            return np.frombuffer(data, ">u2").astype(np.uint16).view(np.uint8)[:count]
-        return np.frombuffer(data, f">u{layout.allocated // 8}", count).astype(f"u{layout.allocated // 8}")
-    return np.frombuffer(data, f"<u{layout.allocated // 8}", count)
+def _native(frame: bytes, layout: Layout) -> NDArray[np.unsignedinteger]:
+    order = ">" if layout.syntax == ExplicitVRBigEndian else "<"
+    words = np.frombuffer(frame, f"{order}u{layout.allocated // 8}", layout.rows * layout.columns)
+    return words if words.dtype.isnative else words.astype(words.dtype.newbyteorder("="))
 
 
-def _decompressed(dataset: Dataset, layout: Layout, path: Path) -> NDArray[np.unsignedinteger]:
+def _decompressed(frame: bytes, layout: Layout, path: Path) -> NDArray[np.unsignedinteger]:
     codec = CODECS[layout.syntax]
-    words = codec.decode(compressed_frame(dataset, layout, path), np.dtype(f"<u{layout.allocated // 8}"), layout.length)
+    check_frame(frame, layout, path)
+    words = codec.decode(frame, np.dtype(f"<u{layout.allocated // 8}"), layout.length)
     if words.size != layout.rows * layout.columns or words.dtype.itemsize > 2:
         raise RadiographError("E_DECODE", "the compressed pixel data are damaged", file=path)
     return words.view(f"u{words.dtype.itemsize}")
 
 
-def compressed_frame(dataset: Dataset, layout: Layout, path: Path) -> bytes:
-    """The compressed frame, if its own header agrees with the object's.
+def check_frame(frame: bytes, layout: Layout, path: Path) -> None:
+    """Refuse a compressed frame whose own header disagrees with the object's, or that has no end.
 
     Raises
     ------
@@ -298,7 +320,6 @@ def compressed_frame(dataset: Dataset, layout: Layout, path: Path) -> bytes:
         E_TRUNCATED, E_GEOMETRY, E_UNSUPPORTED.
     """
     codec = CODECS[layout.syntax]
-    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     if codec.marked and not has_end(frame):  # decoders make up what lies behind a cut
         raise RadiographError("E_TRUNCATED", "the compressed frame has no end", file=path)
     if codec.size is not None:
@@ -307,7 +328,6 @@ def compressed_frame(dataset: Dataset, layout: Layout, path: Path) -> bytes:
             raise RadiographError("E_GEOMETRY", "header and compressed frame differ in size", file=path)
         if size.components != 1:
             raise RadiographError("E_UNSUPPORTED", "the compressed frame is in colour", file=path)
-    return frame
 
 
 def _within_bits(

@@ -1,4 +1,4 @@
-"""What an enhanced image says of its one frame in functional groups instead of in the data set (PS3.3 C.7.6.16)."""
+"""What an enhanced image says of its frames in functional groups instead of in the data set (PS3.3 C.7.6.16)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ VOI, MODALITY = "FrameVOILUTSequence", "PixelValueTransformationSequence"
 """The macros with the window or VOI LUT (C.7.6.16.2.10) and with the rescale (C.7.6.16.2.9)."""
 
 
+def middle(frames: int) -> int:
+    """Number, from 0, of the frame that stands for all: contrast is in the vessels, and a slice lies in the breast."""
+    return frames // 2
+
+
 def holder(header: Dataset, macro: str, *keywords: str) -> Dataset:
     """Where an image says one of `keywords`: an item of the macro that has one of them, else the data set.
 
-    An enhanced image says it in its groups alone. Where somebody has put a copy into the data set too, the groups
-    count, as the standard has it.
+    An enhanced image says it in its groups alone, of several frames here for the `middle` one. Where somebody has put a
+    copy into the data set too, the groups count, as the standard has it.
 
     Parameters
     ----------
@@ -28,7 +33,13 @@ def holder(header: Dataset, macro: str, *keywords: str) -> Dataset:
     return next((item for item in _items(header, macro) if any(keyword in item for keyword in keywords)), header)
 
 
+def of_each_frame(header: Dataset, macro: str) -> Iterator[Dataset]:
+    """The items of a macro in the groups of all frames that have their own."""
+    for group in header.get(GROUPS[0]) or []:
+        yield from (group.get(macro) or [])[:1]
+
+
 def _items(header: Dataset, macro: str) -> Iterator[Dataset]:
-    for groups in GROUPS:
-        for group in (header.get(groups) or [])[:1]:
+    for groups, number in zip(GROUPS, (middle(int(header.get("NumberOfFrames") or 1)), 0), strict=True):
+        for group in (header.get(groups) or [])[number : number + 1]:
             yield from (group.get(macro) or [])[:1]

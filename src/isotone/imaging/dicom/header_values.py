@@ -42,18 +42,6 @@ BODY_PARTS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Body parts that are kept: PS3.16 Annex L, and the anatomical words that projection radiographs have for them."""
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
-INTENT_OF_CLASS = {
-    _STORAGE + "1.1": INTENTS[0],  # digital X-ray
-    _STORAGE + "1.1.1": INTENTS[1],
-    _STORAGE + "1.2": INTENTS[0],  # digital mammography
-    _STORAGE + "1.2.1": INTENTS[1],
-    _STORAGE + "1.3": INTENTS[0],  # intra-oral
-    _STORAGE + "1.3.1": INTENTS[1],
-    _STORAGE + "13.1.4": INTENTS[0],  # breast projection
-    _STORAGE + "13.1.5": INTENTS[1],
-}
-"""SOP classes that say what their images are for."""
 
 
 def coded(text: str | None, terms: Collection[str] | None = None) -> str | None:

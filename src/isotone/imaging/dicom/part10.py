@@ -30,7 +30,7 @@ from pydicom.uid import (
 )
 
 from isotone.errors import IsotoneError, RadiographError
-from isotone.imaging.dicom.fragments import Fragments, find_fragments
+from isotone.imaging.dicom.fragments import Fragments, find_fragments, start_of
 from isotone.imaging.opening.bounded_file import MAX_HEADER, BoundedFile, inflate, inflated_start, max_header
 from isotone.imaging.opening.first_bytes import PREAMBLE, PREFIX, START, first_element, is_element, is_little_endian
 from isotone.imaging.opening.regular_file import open_regular
@@ -149,10 +149,7 @@ class Part10File:
         """
         if self.pixel is None or self.pixel.length != UNDEFINED:
             return None
-        found = find_fragments(self._file.peek, self.pixel.offset, self.path, most=max_header.get() // FRAGMENT)
-        if not found.is_sound(self._file.peek):
-            self.codes.append("W_PACKING")
-        return found
+        return find_fragments(self._file.peek, self.pixel.offset, self.path, most=max_header.get() // FRAGMENT)
 
     @property
     def plain(self) -> UID:
@@ -162,36 +159,38 @@ class Part10File:
     def start_of_frame(self, length: int) -> bytes:
         """The first bytes of the pixel data; empty where there are none."""
         if self.fragments is not None:
-            return self.fragments.start(self._file.peek, length)
+            return start_of(self.fragments.pieces, self._file.peek, length)
         return b"" if self.pixel is None else self._file.peek(self.pixel.offset, min(length, self.pixel.length))
 
-    def frames(self) -> int:
-        """How many compressed frames the fragments hold, at least."""
-        return 0 if self.fragments is None else self.fragments.frames(self._file.peek)
+    def peek(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes of the file (of deflated ones, inflated) from `offset` on."""
+        return self._file.peek(offset, size)
 
-    def with_pixels(self, length: int | None = None) -> FileDataset:
-        """The whole dataset, pixel data and what follows them included.
+    def with_rest(self) -> FileDataset:
+        """The dataset with the elements that follow the pixel data, but without these."""
+        if self.pixel is not None:
+            native = self.pixel.offset + self.pixel.length
+            self.dataset.update(self._behind(native if self.fragments is None else self.fragments.end))
+        return self.dataset
+
+    def pixels(self, length: int) -> DataElement:
+        """The pixel data of one frame.
 
         Check their size before: see `isotone.imaging.dicom.frame`. Fragments that are packed otherwise than PS3.5 A.4
         says come along as one.
 
         Parameters
         ----------
-        length : int, optional
-            Bytes of native pixel data that belong to the image, if not all of them do.
+        length : int
+            Bytes of native pixel data that belong to the image: not always all of them do.
         """
         if self.pixel is None:
-            return self.dataset
+            raise RadiographError("E_NO_PIXELS", "the object has no pixel data", file=self.path)
         if self.fragments is None:
-            end = self.pixel.offset + self.pixel.length
-            value = self._file.peek(self.pixel.offset, self.pixel.length if length is None else length + length % 2)
-            is_undefined, vr = False, self.pixel.vr or "OW"
-        else:
-            end, value, is_undefined, vr = self.fragments.end, self.fragments.value(self._file.peek), True, "OB"
-        element = DataElement(self.pixel.tag, self.pixel.vr or vr, value, is_undefined_length=is_undefined)
-        self.dataset[self.pixel.tag] = element
-        self.dataset.update(self._behind(end))
-        return self.dataset
+            value = self.peek(self.pixel.offset, length + length % 2)
+            return DataElement(self.pixel.tag, self.pixel.vr or "OW", value)
+        value = self.fragments.value(self.peek)
+        return DataElement(self.pixel.tag, self.pixel.vr or "OB", value, is_undefined_length=True)
 
     @contextmanager
     def _ends_early(self) -> Iterator[None]:
@@ -277,11 +276,17 @@ def open_part10(path: Path) -> Iterator[Part10File]:
     RadiographError
         E_READ, E_NOT_REGULAR, E_NOT_DICOM, E_TRUNCATED, E_LENGTH, E_DEPTH, E_BOMB.
     """
-    with open_regular(path) as file:
-        try:
-            yield Part10File(path, file)
-        except Exception as error:  # pydicom raises ten types, and its messages quote header values
-            raise _refusal(error, path) from None
+    with open_regular(path) as file, refusing(path):
+        yield Part10File(path, file)
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Turn whatever is raised in the body while a file is read into an error of isotone."""
+    try:
+        yield
+    except Exception as error:  # pydicom raises ten types, and its messages quote header values
+        raise _refusal(error, path) from None
 
 
 def _refusal(error: BaseException | None, path: Path) -> IsotoneError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +15,10 @@ from pydicom.multival import MultiValue
 from isotone.imaging.codecs.codecs import CODECS
 from isotone.imaging.codecs.lossy import HEADER
 from isotone.imaging.codecs.reduced import JPEG_2000, decode_reduced
-from isotone.imaging.dicom.frame import Layout, decode, read_layout, refuse_empty
+from isotone.imaging.dicom.frame import Layout, read_layout, refuse_empty
+from isotone.imaging.dicom.frames import Frames, starts
 from isotone.imaging.dicom.header_values import (
     BODY_PARTS,
-    INTENT_OF_CLASS,
     INTENTS,
     LATERALITIES,
     MODALITIES,
@@ -24,10 +26,12 @@ from isotone.imaging.dicom.header_values import (
     coded,
     hashed,
 )
-from isotone.imaging.dicom.part10 import Part10File, open_part10
+from isotone.imaging.dicom.part10 import Part10File, open_part10, refusing
 from isotone.imaging.dicom.scanner_name import without_version
+from isotone.imaging.dicom.sop_classes import INTENT_OF_CLASS
 from isotone.imaging.dicom.warning_codes import Warned, caught_warnings
 from isotone.imaging.grey_levels.presentation import Presentation, read_presentation
+from isotone.imaging.opening.regular_file import open_regular
 from isotone.imaging.own_files import is_ours
 from isotone.imaging.radiograph import Header, Radiograph, Stored
 
@@ -65,23 +69,65 @@ def read_dicom_tables(
     return told.radiograph(nothing, warned), file.dataset
 
 
-def read_dicom(
+@dataclass(frozen=True)
+class OpenDicom:
+    """An open DICOM file.
+
+    Attributes
+    ----------
+    radiograph : Radiograph
+        Its image; of several frames the middle one.
+    dataset : FileDataset
+        As read, without the pixel data.
+    frames : Frames
+        These.
+    """
+
+    radiograph: Radiograph
+    dataset: FileDataset
+    frames: Frames
+
+
+@contextmanager
+def open_dicom(
     path: Path, *, domain: str | None = None, inverted: bool | None = None, window: str | None = None
-) -> tuple[Radiograph, FileDataset]:
-    """A DICOM image, and the dataset that it was read from (pixel data included, as they are in the file).
+) -> Iterator[OpenDicom]:
+    """A DICOM image and its frames, which can be read, one at a time, as long as the context lasts.
 
     Raises
     ------
     RadiographError
         As `isotone.imaging.read.read_radiograph`.
     """
-    with caught_warnings() as warned, open_part10(path) as file:
-        told = _tell(file, warned, domain=domain, inverted=inverted, window=window)
-        dataset = file.with_pixels(told.layout.length)
-        warned.extend(code for code in file.codes if code not in warned)
-        stored = decode(dataset, told.layout, path, warned)
-    refuse_empty(stored, told.presentation.padding, path)
-    return told.radiograph(stored, warned), dataset
+    with open_regular(path) as opened:
+        with caught_warnings() as warned, refusing(path):
+            file = Part10File(path, opened)
+            told = _tell(file, warned, domain=domain, inverted=inverted, window=window)
+            dataset = file.with_rest()
+            warned.extend(code for code in file.codes if code not in warned)
+            frames = Frames(file, told.layout, warned)
+            stored = frames.middle
+        refuse_empty(stored, told.presentation.padding, path)
+        yield OpenDicom(told.radiograph(stored, warned), dataset, frames)
+
+
+def read_dicom(
+    path: Path, *, domain: str | None = None, inverted: bool | None = None, window: str | None = None
+) -> tuple[Radiograph, FileDataset]:
+    """A DICOM image, and the dataset that it was read from.
+
+    The pixel data, as they are in the file, are in the dataset where there is one frame. Of several frames the image is
+    the middle one, and the dataset has none: `open_dicom` gives them one by one.
+
+    Raises
+    ------
+    RadiographError
+        As `isotone.imaging.read.read_radiograph`.
+    """
+    with open_dicom(path, domain=domain, inverted=inverted, window=window) as image:
+        if len(image.frames) == 1:
+            image.dataset["PixelData"] = image.frames.file.pixels(image.frames.layout.length)
+        return image.radiograph, image.dataset
 
 
 def read_dicom_reduced(path: Path, side: int, *, inverted: bool | None = None) -> Radiograph | None:
@@ -107,7 +153,10 @@ def read_dicom_reduced(path: Path, side: int, *, inverted: bool | None = None) -
     """
     with caught_warnings() as warned, open_part10(path) as file:
         told = _tell(file, warned, inverted=inverted)
-        found = decode_reduced(file.with_pixels(), told.layout, path, side) if told.layout.syntax in JPEG_2000 else None
+        frames = Frames(file, told.layout, warned)
+        found = None
+        if told.layout.syntax in JPEG_2000:
+            found = decode_reduced(frames.raw(frames.number_of_middle), told.layout, path, side)
     if found is None:
         return None
     stored, step = found
@@ -164,6 +213,7 @@ def _header(file: Part10File, layout: Layout, presentation: Presentation, domain
         bits_stored=layout.bits,
         rows=layout.rows,
         columns=layout.columns,
+        frames=layout.frames,
         signed=layout.signed,
         inverted=presentation.inverted,
         window=presentation.window,
@@ -187,9 +237,9 @@ def _header(file: Part10File, layout: Layout, presentation: Presentation, domain
 
 
 def _is_lossy(file: Part10File, layout: Layout, warned: Warned) -> bool:
-    """Whether the pixels have been lossily compressed, as the frame shows or the header says."""
+    """Whether the pixels have been lossily compressed, as any frame shows or the header says."""
     codec = CODECS.get(layout.syntax)
-    shown = codec is not None and codec.is_lossy is not None and codec.is_lossy(file.start_of_frame(HEADER))
+    shown = codec is not None and codec.is_lossy is not None and any(map(codec.is_lossy, starts(file, layout, HEADER)))
     if shown and codec is not None and not codec.lossy:
         warned.add("W_LOSSY")
     return shown or _text(file.dataset, "LossyImageCompression", warned) == "01"

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from isotone.errors import RadiographError
-from isotone.imaging.dicom.functional_groups import MODALITY, holder
+from isotone.imaging.dicom.functional_groups import MODALITY, holder, of_each_frame
 from isotone.imaging.dicom.warning_codes import Warned
 from isotone.imaging.grey_levels import grayscale
 from isotone.imaging.grey_levels.grayscale import Floats
@@ -24,9 +24,10 @@ class Presentation:
     Attributes
     ----------
     tone : float64 array of shape (2**bits,)
-        Full range: presentation value in [0, 1] of each stored value, polarity included.
+        Full range: presentation value in [0, 1] of each stored value of any frame, polarity included.
     display : float64 array of shape (2**bits,) or None
-        The same through the VOI LUT or window; None: it has none, or it is the identity.
+        The same through the VOI LUT or window, of several frames that of the middle one; None: it has none, or it is
+        the identity.
     window : str or None
         The VOI LUT or window in words.
     explanation : str or None
@@ -80,8 +81,11 @@ def read_presentation(
     try:
         modality = _modality(header, grayscale.stored_values(bits, signed), signed)
         tone = grayscale.full_range(modality)
+        one_way = _one_way(header)
     except Exception:  # pydicom raises many types for malformed numbers
         raise RadiographError("E_RESCALE", "the rescale or Modality LUT is unusable", file=path) from None
+    if not one_way:
+        raise RadiographError("E_RESCALE", "the rescale slopes of its frames have both signs", file=path)
     voi = read_voi(header, modality, warned, window)
     if window is not None and voi is None:
         raise RadiographError("E_UNSUPPORTED", f"it has no usable window that is called {window!r}", file=path)
@@ -108,6 +112,17 @@ def _modality(header: Dataset, stored: Floats, signed: bool) -> Floats:
     return grayscale.rescale(
         stored, 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
     )
+
+
+def _one_way(header: Dataset) -> bool:
+    """Whether the same grey levels belong to the stored values of every frame.
+
+    At full range they do, whatever slopes and intercepts are, as long as all slopes have one sign.
+    """
+    slopes = [float(item.RescaleSlope) for item in of_each_frame(header, MODALITY) if "RescaleSlope" in item]
+    if not all(slopes) or not np.isfinite(slopes).all():
+        raise ValueError("a rescale slope is 0 or not finite")
+    return len({slope > 0 for slope in slopes}) < 2
 
 
 def polarity(header: Dataset) -> tuple[bool, bool | None]:
