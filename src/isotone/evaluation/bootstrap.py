@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.uint16]
+Verdict = Literal["better", "not worse", "worse", "undecided"]
 
 DRAWS = 4000
 """So many that the smallest p-value survives Holm's rule over a hundred comparisons."""
@@ -68,7 +70,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def verdict(difference_ci: tuple[float, float] | None, adjusted_p: float | None) -> str:
+def verdict(difference_ci: tuple[float, float] | None, adjusted_p: float | None) -> Verdict:
     """What a paired difference shows: "better", "worse", "not worse" or "undecided".
 
     Better and worse need an adjusted p below 0.05; not worse, an interval above −`MARGIN`. A difference that is

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isotone.errors import UsageError
 from isotone.evaluation.bootstrap import holm, verdict
-from isotone.evaluation.result_rows import METRICS, Comparison
+from isotone.evaluation.metric_table import PAIRED
+from isotone.evaluation.resampled import Resampled
 from isotone.evaluation.results import Results
 from isotone.evaluation.scores import Floats, Scores
 
@@ -115,39 +117,30 @@ def compare(first: str | Path, second: str | Path, *, seed: int = 0) -> Differen
     at_a, at_b = np.array(pairs).T
     if (a.label[at_a] != b.label[at_b]).any():
         raise UsageError("an image has another label in the two runs", file=second)
-    shared = [m for m in a.probabilities if m in b.probabilities]
     rows = [
-        r for m in shared for r in _differences(a, at_a, m, a.probabilities[m][at_a], b.probabilities[m][at_b], seed)
+        row
+        for method in a.probabilities
+        if method in b.probabilities
+        for row in _differences(a, at_a, method, b.probabilities[method][at_b], seed)
     ]
-    return Differences(_adjusted(rows), _alone(a, b, len(pairs)))
+    adjusted = holm([row.p for row in rows])
+    rows = [replace(row, p=p, verdict=verdict(row.ci, p)) for row, p in zip(rows, adjusted, strict=True)]
+    return Differences(rows, _alone(a, b, len(pairs)))
 
 
-def _differences(
-    a: Scores, images: np.ndarray, method: str, first: Floats, second: Floats, seed: int
-) -> list[Difference]:
-    scores = Scores(
-        classes=a.classes,
-        image=a.image[images],
-        patient=a.patient[images],
-        domain=a.domain[images],
-        view=a.view[images],
-        label=a.label[images],
-        probabilities={FIRST: first, SECOND: second},
-    )
-    comparison, rows = Comparison(scores, (), {}, seed=seed), []
+def _differences(a: Scores, common: NDArray[np.intp], method: str, second: Floats, seed: int) -> list[Difference]:
+    """Of one method on every domain; p not yet adjusted."""
+    ours = a.at(common)
+    scores = replace(ours, probabilities={FIRST: ours.probabilities[method], SECOND: second})
+    resampled, rows = Resampled(scores, seed=seed), []
     for domain in scores.domains:
-        both = (scores.domain == domain) & scores.scored(FIRST) & scores.scored(SECOND)
-        for metric in METRICS if both.any() else ():
-            one, two = (comparison.estimate(metric, m, both) for m in (FIRST, SECOND))
-            gap = comparison.gain(metric, SECOND, FIRST, both)
+        both = resampled.both(domain, FIRST, SECOND)
+        for metric in PAIRED if both.any() else ():
+            one, two = (resampled.estimate(metric, m, both) for m in (FIRST, SECOND))
+            gap = resampled.gain(metric, SECOND, both, other=FIRST)
             numbers = (one.point, two.point, gap.point, gap.ci, gap.p)
-            rows.append(Difference(domain, method, metric, int(both.sum()), *numbers, "undecided"))
+            rows.append(Difference(domain, method, metric.field, int(both.sum()), *numbers, "undecided"))
     return rows
-
-
-def _adjusted(rows: list[Difference]) -> list[Difference]:
-    adjusted = holm([r.p for r in rows])
-    return [replace(r, p=p, verdict=verdict(r.ci, p)) for r, p in zip(rows, adjusted, strict=True)]
 
 
 def _alone(a: Scores, b: Scores, common: int) -> list[str]:

@@ -13,11 +13,11 @@ from isotone.curves.tone_curve import ToneCurve
 from isotone.data.images import map_images
 from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError, UsageError
+from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.observations import gather
 from isotone.evaluation.predict import Transform
-from isotone.evaluation.result_rows import Comparison, Estimate
+from isotone.evaluation.resampled import Resampled
 from isotone.evaluation.results import Leakage, LearningPoint
-from isotone.evaluation.scores import NONE, Scores
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 
@@ -109,10 +109,10 @@ def refit_checks(
             except IsotoneError as error:
                 notes.append(f"{title}: the fit failed: {error.what}.")
     scores = gather(tested, classifier, methods, seed=seed, **run).scores
-    comparison = Comparison(scores, (), {}, seed=seed)
+    resampled = Resampled(scores, seed=seed)
     return (
-        [row for name in ours for row in _leakage(comparison, name)],
-        [point for title, counts in sizes.items() for point in _learning(comparison, title, counts)],
+        [row for name in ours for row in _leakage(resampled, name)],
+        [point for title, counts in sizes.items() for point in _learning(resampled, title, counts)],
         notes,
     )
 
@@ -187,12 +187,12 @@ def _curves(harmonizer: ToneCurveHarmonizer, tested: Manifest, run: Mapping[str,
     return curves
 
 
-def _leakage(comparison: Comparison, name: str) -> list[Leakage]:
+def _leakage(resampled: Resampled, name: str) -> list[Leakage]:
     found = []
-    for domain in comparison.scores.domains:
-        for metric in ("auc", "worst_group_accuracy"):
+    for domain in resampled.scores.domains:
+        for metric in PAIRED:
             gains = [
-                _gain(comparison, metric, domain, title)
+                resampled.gain(metric, title, inside) if (inside := resampled.both(domain, title)).any() else None
                 for title in (name, f"{name}, {SWAPPED}", f"{name}, {SHUFFLED}")
             ]
             if gains[0] is not None:
@@ -202,7 +202,7 @@ def _leakage(comparison: Comparison, name: str) -> list[Leakage]:
                     Leakage(
                         domain=domain,
                         method=name,
-                        metric=metric,
+                        metric=metric.field,
                         gain=points[0],
                         swapped=points[1],
                         swapped_ci=intervals[1],
@@ -213,34 +213,14 @@ def _leakage(comparison: Comparison, name: str) -> list[Leakage]:
     return found
 
 
-def _gain(comparison: Comparison, metric: str, domain: str, method: str) -> Estimate | None:
-    inside = _both(comparison.scores, domain, method)
-    if not inside.any():
-        return None
-    return comparison.gain(metric, method, NONE, inside)
-
-
-def _learning(comparison: Comparison, title: str, counts: Mapping[str, int]) -> list[LearningPoint]:
+def _learning(resampled: Resampled, title: str, counts: Mapping[str, int]) -> list[LearningPoint]:
     points = []
     for domain, images in counts.items():
-        inside = _both(comparison.scores, domain, title)
+        inside = resampled.both(domain, title)
         if inside.any():
-            auc, worst = (comparison.estimate(m, title, inside) for m in ("auc", "worst_group_accuracy"))
-            points.append(
-                LearningPoint(
-                    domain=domain,
-                    method=title.rsplit(", ", 1)[0],
-                    images=images,
-                    auc=auc.point,
-                    auc_ci=auc.ci,
-                    worst_group_accuracy=worst.point,
-                    worst_group_accuracy_ci=worst.ci,
-                )
-            )
+            numbers: dict[str, Any] = {}
+            for metric in PAIRED:
+                estimate = resampled.estimate(metric, title, inside)
+                numbers |= {metric.field: estimate.point, f"{metric.field}_ci": estimate.ci}
+            points.append(LearningPoint(domain=domain, method=title.rsplit(", ", 1)[0], images=images, **numbers))
     return points
-
-
-def _both(scores: Scores, domain: str, method: str) -> Any:
-    if method not in scores.probabilities:
-        return np.zeros(len(scores.label), bool)
-    return (scores.domain == domain) & scores.scored(method) & scores.scored(NONE)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from isotone._runtime.files import write_text
 from isotone.errors import UsageError
+from isotone.evaluation.bootstrap import Verdict
+from isotone.evaluation.metric_table import PAIRED, PairedField
 from isotone.evaluation.training_overlap import Training
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ Number = FiniteFloat | None
 Interval = tuple[FiniteFloat, FiniteFloat] | None
 """95 %, patients resampled; None: too few patients."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Verdict = Literal["better", "not worse", "worse", "undecided"]
 
 LARGEST = 64 * 2**20
 """Bytes of the largest file that is read, far above any run's. Raised, a foreign file costs more memory; set here."""
@@ -57,7 +58,7 @@ class Change(BaseModel):
 
 
 class ResultRow(BaseModel):
-    """One domain, one method."""
+    """One domain, one method; its metrics are those of `isotone.evaluation.metric_table`, and four that need images."""
 
     model_config = _DOCUMENTED
     domain: str
@@ -109,13 +110,22 @@ class ResultRow(BaseModel):
     probe_auc: Number = None
     """How well a linear probe on these features tells the domain from the reference; 0.5: not at all."""
 
+    def value(self, metric: PairedField) -> tuple[float | None, tuple[float, float] | None]:
+        """A metric and its interval."""
+        return getattr(self, metric), getattr(self, f"{metric}_ci")
+
+    def gain(self, metric: PairedField) -> Gain:
+        """What the method does to a metric."""
+        gain: Gain = getattr(self, f"{metric}_gain")
+        return gain
+
 
 class Shift(BaseModel):
     """An untouched source domain against the untouched reference: other patients, so not paired."""
 
     model_config = _DOCUMENTED
     domain: str
-    metric: Literal["auc", "worst_group_accuracy"]
+    metric: PairedField
     difference: Number = None
     """Source minus reference."""
     ci: Interval = None
@@ -138,7 +148,7 @@ class Summary(BaseModel):
 
     model_config = _DOCUMENTED
     method: str
-    metric: Literal["auc", "worst_group_accuracy"]
+    metric: PairedField
     domains: list[str]
     recovered_share: Number = None
     recovered_share_ci: Interval = None
@@ -150,7 +160,7 @@ class Leakage(BaseModel):
     model_config = _DOCUMENTED
     domain: str
     method: str
-    metric: Literal["auc", "worst_group_accuracy"]
+    metric: PairedField
     gain: Number = None
     """Method minus none."""
     swapped: Number = None
@@ -294,17 +304,11 @@ class Results(BaseModel):
         """Domain × method for the terminal: AUC, worst-group accuracy, recall per class."""
         from rich.table import Table
 
-        table = Table("domain", "method", "n", "AUC", "worst group", *self.classes)
+        table = Table("domain", "method", "n", *(m.title for m in PAIRED), *self.classes)
         for row in self.rows:
+            judged = [_with_interval(*row.value(m.field)) for m in PAIRED]
             recall = [_text(row.accuracy_per_class.get(c)) for c in self.classes]
-            table.add_row(
-                row.domain,
-                row.method,
-                str(row.n),
-                _with_interval(row.auc, row.auc_ci),
-                _with_interval(row.worst_group_accuracy, row.worst_group_accuracy_ci),
-                *recall,
-            )
+            table.add_row(row.domain, row.method, str(row.n), *judged, *recall)
         return table
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError
+from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.observations import gather, refuse_nothing
-from isotone.evaluation.result_rows import Comparison
+from isotone.evaluation.resampled import Resampled
 from isotone.evaluation.scores import NONE
 from isotone.evaluation.training_overlap import Training
 from isotone.imaging.radiograph import Radiograph
@@ -96,12 +97,12 @@ def degrade(
     scores, domains = material.scores, manifest.domains
     training.add("test", [row.domain or "" for row in material.left_out], scores.domain, domains)
     refuse_nothing(material)
-    comparison, found = Comparison(scores, (), {}, seed=seed), []
+    resampled, (auc, worst), found = Resampled(scores, seed=seed), PAIRED, []
     for name in (NONE, *methods):
-        both = comparison.scores.scored(name)
+        both = resampled.scores.scored(name)
         if not both.any():
             raise IsotoneError("E_DATA", "no image survives a change of its response")
-        worst, auc = (comparison.estimate(metric, name, both) for metric in ("worst_group_accuracy", "auc"))
-        gap = comparison.gain("worst_group_accuracy", NONE, name, both)
-        found.append(Degradation(name, worst.point, auc.point, auc.ci, gap.point, gap.ci))
+        now, area = (resampled.estimate(metric, name, both) for metric in (worst, auc))
+        gap = resampled.gain(worst, NONE, both, other=name)
+        found.append(Degradation(name, now.point, area.point, area.ci, gap.point, gap.ci))
     return found

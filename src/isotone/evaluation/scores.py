@@ -82,6 +82,11 @@ class Scores:
             filled[method] = np.where(refused[:, None], untouched, table)
         return replace(self, probabilities=filled)
 
+    def at(self, images: NDArray[np.integer] | Bools) -> Self:
+        """Some of the images, by their positions or a mask."""
+        fields = {name: getattr(self, name)[images] for name in ("image", "patient", "domain", "view", "label")}
+        return replace(self, **fields, probabilities={m: table[images] for m, table in self.probabilities.items()})
+
     def keys(self) -> list[tuple[str, str, int]]:
         """Domain, image, and how often the two were there before: two files may hold the same pixels."""
         turn = pd.DataFrame({"d": self.domain, "i": self.image}).groupby(["d", "i"]).cumcount()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from isotone.evaluation.bootstrap import interval, patient_weights
 from isotone.evaluation.metrics import confusion, macro_auc, precisions, recalls, worst_group_accuracy
 from isotone.evaluation.proportions import steady_change, steady_share
-from isotone.evaluation.result_rows import known
+from isotone.evaluation.resampled import known
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -10,7 +10,7 @@ import pandas as pd
 from isotone.evaluation.reproduction.ablations import WHAT
 from isotone.evaluation.reproduction.measure import by_projection, classes_of, difference, measured, recall_at, summary
 from isotone.evaluation.reproduction.study import Study
-from isotone.evaluation.result_rows import known
+from isotone.evaluation.resampled import known
 
 METRICS = ("auc", "precision", "recall", "worst_group_accuracy")
 BESIDE = ("none", "display-window", "histogram-matching", "histogram-matching-all-pixels", "scanner-without-labels")
