@@ -9,9 +9,12 @@ from discs import REFERENCE, SOURCE, Brightness, Power, write_manifest
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
 from isotone.evaluation.evaluate import evaluate
+from isotone.evaluation.options import RunOptions
 from isotone.evaluation.refit import Swapped, refit_checks, shuffled, subset
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
+
+QUIET = RunOptions(workers=0, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,7 @@ def test_a_mix_that_the_user_stated_is_stated_again(
     mix = {"dim": 0.3, "bright": 0.7}
     fitted = ToneCurveHarmonizer(REFERENCE, SOURCE).fit(manifest, workers=0, mix=mix)
     monkeypatch.setattr(ToneCurveHarmonizer, "fit", fit)
-    refit_checks(manifest, Brightness(), {"scanner": fitted}, workers=0, quiet=True)
+    refit_checks(manifest, Brightness(), {"scanner": fitted}, run=QUIET)
     assert asked
     assert asked == [mix] * len(asked)
 
@@ -117,4 +120,4 @@ def test_a_scanner_curve_survives_swap_and_shuffle_and_needs_few_images(
 
 
 def test_without_a_harmonizer_of_ours_there_is_nothing_to_refit(manifest: Manifest) -> None:
-    assert refit_checks(manifest, Brightness(), {"square": Power(2.0)}, workers=0, quiet=True) == ([], [], [])
+    assert refit_checks(manifest, Brightness(), {"square": Power(2.0)}, run=QUIET) == ([], [], [])

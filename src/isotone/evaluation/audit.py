@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from isotone.data.splits import with_splits
 from isotone.data.weak_classifier import weak_sentence
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grouped_auc
+from isotone.evaluation.options import RunKeywords, RunOptions
 from isotone.evaluation.robustness import Degradation, degrade
 from isotone.evaluation.training_overlap import Training
 from isotone.evaluation.traits import Traits, traits
@@ -34,6 +36,12 @@ SEPARATE = 0.75
 """AUC of a probe from which on two scanners count as told apart by it."""
 NEAR = 0.02
 """Mean shift of the tone, in shares of the full range, that counts as none; and the loss that counts as none."""
+
+
+REFERENCE = ""
+"""What all reference domains together are called here."""
+Seen = tuple[Traits, int]
+"""An image's traits, and a number for its patient."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +130,7 @@ def audit(
     manifest: Manifest,
     reference_domains: Sequence[str],
     classifier: Any = None,
-    *,
-    seed: int = 0,
-    workers: int = 1,
-    quiet: bool = False,
-    on_refusal: Callable[[IsotoneError], None] | None = None,
+    **options: Unpack[RunKeywords],
 ) -> Audit:
     """Compare every domain with the reference, without labels; with a classifier, see how it degrades.
 
@@ -138,14 +142,8 @@ def audit(
     classifier : Classifier, optional
         Tried on labelled reference images outside split train, but for those that its record (`trained_on`) holds,
         under changed responses.
-    seed : int
-        Of the choice of images and of the folds.
-    workers : int
-        Processes that read images; 0: this one.
-    quiet : bool
-        No progress bar.
-    on_refusal : callable, optional
-        Gets the error of each image that could not be read; the notes have their number.
+    **options
+        The fields of `isotone.evaluation.options.RunOptions`: `seed`, `workers`, `quiet`, `on_refusal`.
 
     Raises
     ------
@@ -169,73 +167,64 @@ def audit(
     sources = [d for d in manifest.domains if reference.find(d) is None]
     if not sources:
         raise UsageError("the manifest has no domain besides the reference", code="E_MANIFEST")
-    names = {d: (d if d in sources else "") for d in manifest.domains}
-    looked, patients, refused = _look(manifest, names, seed, workers, quiet)
-    if not looked.get(""):
+    run = RunOptions(**options)
+    looked, refused = _look(manifest, {d: (d if d in sources else REFERENCE) for d in manifest.domains}, run)
+    if not looked[REFERENCE]:
         raise IsotoneError("E_DATA", "no image of the reference could be read")
-    for error in refused:
-        if on_refusal is not None:
-            on_refusal(error)
+    run.refuse(refused)
     notes = [f"{len(refused)} images could not be read and are left out."] if refused else []
     degradation, training = [], None
     if classifier is not None:
         training = Training.of(classifier)
         try:
             rows = with_splits(manifest).select(domains=list(reference_domains), splits=["val", "test"], labelled=True)
-            degradation = degrade(rows, classifier, training, seed=seed, workers=workers, quiet=quiet)
+            degradation = degrade(rows, classifier, training, run=run)
         except IsotoneError as error:
             notes.append(f"The classifier was not tried under changed responses: {error.what}.")
-    domains = [_against(d, looked.get(d, []), looked[""], patients.get(d, []), patients[""], seed) for d in sources]
+    domains = [_against(d, looked[d], looked[REFERENCE], run.seed) for d in sources]
     return Audit(domains, degradation, notes, training)
 
 
 def _look(
-    manifest: Manifest, names: dict[str, str], seed: int, workers: int, quiet: bool
-) -> tuple[dict[str, list[Traits]], dict[str, list[int]], list[IsotoneError]]:
-    """Traits and patients of a sample of each group of domains, and what was refused."""
+    manifest: Manifest, names: Mapping[str, str], run: RunOptions
+) -> tuple[Mapping[str, list[Seen]], list[IsotoneError]]:
+    """A sample of each group of domains, by the group's name, and what was refused."""
     table = manifest.table.dropna(subset=["domain"])
-    order = np.random.default_rng(seed).permutation(len(table))
+    order = np.random.default_rng(run.seed).permutation(len(table))
     group = table["domain"].map(names).iloc[order]
     chosen = sorted(i for _, part in group.groupby(group) for i in part.index[:MOST])
     sample = Manifest(table.loc[chosen])
     people = pd.factorize(sample.table["patient_id"].fillna("row " + sample.table["path"]))[0]
-    looked: dict[str, list[Traits]] = {}
-    patients: dict[str, list[int]] = {}
+    looked: dict[str, list[Seen]] = defaultdict(list)
     refused: list[IsotoneError] = []
-    read = map_images(list(sample), traits, workers=workers, label="looking", quiet=quiet)
+    read = map_images(list(sample), traits, workers=run.workers, label="looking", quiet=run.quiet)
     for (row, seen), person in zip(read, people, strict=True):
         if isinstance(seen, IsotoneError):
             refused.append(seen)
-            continue
-        looked.setdefault(names[row.domain or ""], []).append(seen)
-        patients.setdefault(names[row.domain or ""], []).append(int(person))
-    return looked, patients, refused
+        else:
+            looked[names[row.domain or ""]].append((seen, int(person)))
+    return looked, refused
 
 
-def _against(
-    domain: str,
-    source: list[Traits],
-    reference: list[Traits],
-    source_patients: list[int],
-    reference_patients: list[int],
-    seed: int,
-) -> DomainAudit:
-    patients = [*reference_patients, *source_patients]
+def _against(domain: str, source: Sequence[Seen], reference: Sequence[Seen], seed: int) -> DomainAudit:
+    patients = [person for _, person in (*reference, *source)]
     which = np.repeat([0, 1], [len(reference), len(source)])
+
+    def both(trait: str) -> tuple[Floats, Floats]:
+        first, second = (np.array([getattr(t, trait) for t, _ in part]) for part in (reference, source))
+        return first, second.reshape(-1, first.shape[1])
 
     def probe(first: Floats, second: Floats) -> float | None:
         return grouped_auc(np.concatenate([first, second]), which, patients, seed=seed) if len(second) else None
 
-    tone = [np.array([t.tone for t in part]).reshape(-1, 7) for part in (reference, source)]
+    tone = both("tone")
     matched = _matched(tone[1], tone[0]) if len(source) else tone[1]
-    texture = [np.array([t.texture for t in part]).reshape(-1, 3) for part in (reference, source)]
-    field = [np.array([t.field for t in part]).reshape(-1, 2) for part in (reference, source)]
     distance = float(np.abs(tone[1].mean(0) - tone[0].mean(0)).mean()) if len(source) else float("nan")
-    found = (probe(*tone), probe(tone[0], matched), probe(*texture), probe(*field))
+    found = (probe(*tone), probe(tone[0], matched), probe(*both("texture")), probe(*both("field")))
     header = [
         f"{name} {', '.join(sorted(only)) or 'not stated'}"
         for name in ("view", "intent", "modality")
-        if (only := {getattr(t, name) for t in source} - {getattr(t, name) for t in reference})
+        if (only := {getattr(t, name) for t, _ in source} - {getattr(t, name) for t, _ in reference})
     ]
     least = min(len(source), len(reference))
     return DomainAudit(domain, len(source), distance, *found, header, _advice(least, distance, *found, header))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Unpack
 
 from isotone._version import __version__
 from isotone.baselines.adapted_classifier import ADAPTATIONS, adapt_classifiers
@@ -19,6 +19,7 @@ from isotone.data.splits import with_splits
 from isotone.data.trained_on import VALIDATION
 from isotone.errors import IsotoneError, ModelError, UsageError
 from isotone.evaluation.cautions import cautions, fit_notes
+from isotone.evaluation.notes import notes_of
 from isotone.evaluation.observations import (
     Material,
     add_distances,
@@ -27,6 +28,7 @@ from isotone.evaluation.observations import (
     grey_statistics_auc,
     refuse_nothing,
 )
+from isotone.evaluation.options import RunKeywords, RunOptions
 from isotone.evaluation.path_table import write_paths
 from isotone.evaluation.predict import Transform, Unchanged
 from isotone.evaluation.refit import refit_checks
@@ -49,10 +51,7 @@ def evaluate(
     with_images: bool = False,
     with_paths: bool = False,
     refit: bool = False,
-    seed: int = 0,
-    workers: int = 1,
-    quiet: bool = False,
-    on_refusal: Callable[[IsotoneError], None] | None = None,
+    **options: Unpack[RunKeywords],
 ) -> Results:
     """Score the rows of split test of every domain, by the frozen classifier after each method.
 
@@ -76,14 +75,8 @@ def evaluate(
         Write ``paths.csv`` too: which image of the report and of ``scores.csv`` lies where. It names files.
     refit : bool
         Fit the harmonizers again, with shuffled labels and on fewer images (`isotone.evaluation.refit`).
-    seed : int
-        Of resamples, folds and the choice of images.
-    workers : int
-        Processes that read images; 0: this one.
-    quiet : bool
-        No progress bar.
-    on_refusal : callable, optional
-        Gets the error of each image that could not be read; the results have its code alone.
+    **options
+        The fields of `isotone.evaluation.options.RunOptions`: `seed`, `workers`, `quiet`, `on_refusal`.
 
     Raises
     ------
@@ -103,58 +96,63 @@ def evaluate(
     >>> [row.method for row in results.rows if row.domain == "Birch Mammo Two"]
     ['none', 'scanner', 'oracle']
     """
+    run = RunOptions(**options)
     names = baseline_names(baselines)
-    run: dict[str, Any] = {"workers": workers, "quiet": quiet}
     _refuse_names([*harmonizers, *names])
     # After the split, which may depend on the names: those of the classifier go before those of harmonizers.
-    manifest = with_splits(manifest).called(classifier.config.reference_domains, workers=workers)
+    manifest = with_splits(manifest).called(classifier.config.reference_domains, workers=run.workers)
     for harmonizer in harmonizers.values():
-        manifest = manifest.called(harmonizer.known, workers=workers) if hasattr(harmonizer, "known") else manifest
-    methods, own, notes = _methods(names, harmonizers, manifest, classifier, seed, run)
+        if hasattr(harmonizer, "known"):
+            manifest = manifest.called(harmonizer.known, workers=run.workers)
+    methods, own, notes = _methods(names, harmonizers, manifest, classifier, run)
     tested = manifest.select(splits=["test"], labelled=True)
-    material = gather(tested, classifier, methods, classifiers=own, seed=seed, on_refusal=on_refusal, **run)
+    material = gather(tested, classifier, methods, classifiers=own, run=run)
     refuse_nothing(material)
-    results = _judge(manifest, classifier, material, seed, run)
+    results = _judge(manifest, classifier, material, run)
     if refit:
         unseen = Manifest(manifest.table[~manifest.table["path"].isin([str(row.path) for row in material.left_out])])
-        results.leakage, results.learning, failed = refit_checks(unseen, classifier, harmonizers, seed=seed, **run)
+        results.leakage, results.learning, failed = refit_checks(unseen, classifier, harmonizers, run=run)
         notes += failed
-    results.notes = [*notes, *_notes(manifest, tested, material, results, methods)]
+    results.notes = [*notes, *notes_of(results, material, methods, manifest)]
     results.fits = fit_notes(harmonizers)
     results.cautions = cautions(results)
     results.provenance.harmonizers = _digests(harmonizers)
-    material.scores.write(Path(output) / "scores.csv")
-    results.write(Path(output) / "results.json")
-    write_paths(Path(output), material.paths() if with_paths else None)
-    write_report(results, Path(output), material=material, methods=methods, with_images=with_images, workers=workers)
+    write_run(results, material.scores, Path(output), material.paths() if with_paths else None)
+    shown: dict[str, Any] = {"material": material, "methods": methods}
+    write_report(results, Path(output), **shown, with_images=with_images, workers=run.workers)
     return results
 
 
+def write_run(results: Results, scores: Scores, folder: Path, paths: Iterable[tuple[str, str | Path]] | None) -> None:
+    """Write ``results.json``, ``scores.csv`` and, unless `paths` is None, ``paths.csv``."""
+    scores.write(folder / "scores.csv")
+    results.write(folder / "results.json")
+    write_paths(folder, paths)
+
+
 def _methods(
-    names: Sequence[str],
-    harmonizers: Mapping[str, Any],
-    manifest: Manifest,
-    classifier: Any,
-    seed: int,
-    run: Mapping[str, Any],
+    names: Sequence[str], harmonizers: Mapping[str, Any], manifest: Manifest, classifier: Any, run: RunOptions
 ) -> tuple[dict[str, Transform], dict[str, dict[str, Any]], list[str]]:
     """Every method by name, the classifiers of those that have their own, and what could not be fitted."""
+    how: dict[str, Any] = {"workers": run.workers, "quiet": run.quiet}
     plain, adaptations = ([n for n in names if (n in ADAPTATIONS) is k] for k in (False, True))
-    fitted, notes = fit_baselines(plain, manifest, classifier.config.reference_domains, **run)
-    own, more = adapt_classifiers(adaptations, manifest, classifier, seed=seed, **run)
+    fitted, notes = fit_baselines(plain, manifest, classifier.config.reference_domains, **how)
+    own, more = adapt_classifiers(adaptations, manifest, classifier, seed=run.seed, **how)
     return {**fitted, **{name: Unchanged() for name in own}, **harmonizers}, own, [*notes, *more]
 
 
-def _judge(manifest: Manifest, classifier: Any, material: Material, seed: int, run: Mapping[str, Any]) -> Results:
+def _judge(manifest: Manifest, classifier: Any, material: Material, run: RunOptions) -> Results:
     """All metrics, those included that need more than scores."""
     reference = tuple(classifier.config.reference_domains)
     training = Training.of(classifier)
-    training.add("test", [row.domain or "" for row in material.left_out], material.scores.domain, reference)
-    results = compare_methods(material.scores, reference, _thresholds(manifest, classifier, training, run), seed=seed)
+    training.add("test", material.left_out, material.scores.domain, reference)
+    results = compare_methods(
+        material.scores, reference, _thresholds(manifest, classifier, training, run), seed=run.seed
+    )
     results.training = training
-    add_distances(material, results.rows, reference, seed=seed)
-    add_label_probes(material, results.rows, seed=seed)
-    results.grey_statistics_auc = grey_statistics_auc(material, seed=seed)
+    add_distances(material, results.rows, reference, seed=run.seed)
+    add_label_probes(material, results.rows, seed=run.seed)
+    results.grey_statistics_auc = grey_statistics_auc(material, seed=run.seed)
     results.refused = material.refused
     results.provenance.classifier = getattr(classifier.config, "sha256", "") or None
     return results
@@ -200,84 +198,30 @@ def _refuse_names(names: Sequence[str]) -> None:
             raise UsageError(f"two methods are called {name!r}", next_step="Rename the harmonizer's folder.")
 
 
-def _thresholds(
-    manifest: Manifest, classifier: Any, training: Training, run: Mapping[str, Any]
-) -> dict[str, float | None]:
+def _thresholds(manifest: Manifest, classifier: Any, training: Training, run: RunOptions) -> dict[str, float | None]:
     reference = list(classifier.config.reference_domains)
     try:
         rows = manifest.select(domains=reference, splits=["val"], labelled=True)
-        found = gather(rows, classifier, {}, roles=VALIDATION, **run)
+        found = gather(rows, classifier, {}, roles=VALIDATION, run=replace(run, on_refusal=None))
     except IsotoneError:
         return {}  # no reference validation rows: nothing to freeze a threshold on
-    training.add("validation", [row.domain or "" for row in found.left_out], found.scores.domain, reference)
+    training.add("validation", found.left_out, found.scores.domain, reference)
     return frozen_thresholds(found.scores)
-
-
-def _notes(
-    manifest: Manifest, tested: Manifest, material: Material, results: Results, methods: Mapping[str, Transform]
-) -> list[str]:
-    """What a reader would otherwise miss."""
-    notes = []
-    everything = manifest.select(splits=["test"])
-    if len(everything) > len(tested):
-        notes.append(f"{len(everything) - len(tested)} test rows have no label and are left out.")
-    if material.refused:
-        notes.append(f"{len(material.refused)} images could not be read and are left out for every method.")
-    for domain in results.reference_domains:
-        left_out = {row.domain for row in material.left_out}  # said already, with the reason
-        if domain not in {*material.scores.domains, *left_out}:
-            notes.append(f"The manifest has no test row of the reference domain {domain}.")
-    notes += _refusals(material, results, methods)
-    if not results.thresholds:
-        notes.append("No threshold was frozen: the reference has no labelled validation rows.")
-    for domain in material.scores.domains:
-        row = results.row(domain, NONE)
-        absent = [c for c, value in (row.accuracy_per_class if row else {}).items() if value is None]
-        if absent:
-            notes.append(f"{domain} has no test image of {', '.join(absent)}.")
-        if row and row.auc_ci is None:
-            notes.append(f"{domain} has too few patients for an interval of the AUC ({row.patients}).")
-    return notes
-
-
-def _refusals(material: Material, results: Results, methods: Mapping[str, Transform]) -> list[str]:
-    """What each method refused, by domain: all images, or some."""
-    notes = []
-    for name in methods:
-        # An adapted classifier is none of the reference's, which keeps its own.
-        for domain in material.scores.domains:
-            if name in ADAPTATIONS and domain in results.reference_domains:
-                continue
-            inside = np.flatnonzero(material.scores.domain == domain)
-            codes = [code for i in inside if (code := material.images[i].refused.get(name))]
-            kinds = f" ({', '.join(sorted(set(codes)))})" if codes else ""
-            if results.row(domain, name) is None:
-                notes.append(f"{name} has nothing for {domain}{kinds}.")
-            elif codes:
-                notes.append(
-                    f"{name} refused {len(codes)} of {len(inside)} images of {domain}{kinds}: they keep their "
-                    "untouched score, so that all methods are judged on the same images."
-                )
-    return notes
 
 
 def _digests(harmonizers: Mapping[str, Any]) -> dict[str, str]:
     digests = {}
     for name, harmonizer in harmonizers.items():
-        try:
+        with suppress(AttributeError, ModelError):  # other people's methods, and networks never saved, have none
             digests[name] = str(harmonizer.digest)
-        except (AttributeError, ModelError):
-            continue  # other people's methods, and networks never saved, have none
     return digests
 
 
 def _versions() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isotone._runtime.files import write_text
 from isotone.curves.svg import Panel, picture, sheet, tag, words
@@ -70,11 +69,8 @@ def performance(rows: Sequence[ResultRow]) -> str:
 
 def fan(material: Material, domain: str, method: str) -> str | None:
     """The curves of all images of a scanner, and their median; None where the method is no map of grey levels."""
-    curves = [
-        seen.curves[method]
-        for seen, d in zip(material.images, material.scores.domain, strict=True)
-        if d == domain and method in seen.curves
-    ]
+    images = [material.images[i] for i in material.of([domain])]
+    curves = [seen.curves[method] for seen in images if method in seen.curves]
     if not curves:
         return None
     panel = Panel(domain, method, "grey level in", "grey level out")
@@ -87,13 +83,11 @@ def fan(material: Material, domain: str, method: str) -> str | None:
 
 def grey_levels(material: Material, results: Results, domain: str, method: str) -> str | None:
     """Foreground grey levels before and after, beside the reference's."""
-    after, before = (pooled_histogram(material, domain, m) for m in (method, NONE))
-    reference = [pooled_histogram(material, d, NONE) for d in results.reference_domains]
-    known = [r for r in reference if r is not None]
+    after, before = (pooled_histogram(material, [domain], m) for m in (method, NONE))
     if after is None or before is None:
         return None
-    curves = {"before": before, "after": after} | ({"reference": np.mean(known, axis=0)} if known else {})
-    smooth = {name: _coarse(values) for name, values in curves.items()}
+    pools = {"before": before, "after": after, "reference": pooled_histogram(material, results.reference_domains, NONE)}
+    smooth = {name: pool.reshape(64, -1).sum(1) for name, pool in pools.items() if pool is not None}
     # A dark background's or a clipped end's spike would flatten all the rest.
     top = float(np.quantile(np.concatenate(list(smooth.values())), 0.985)) * 1.15
     panel = Panel(domain, method, "grey level", "share of the foreground", top=top or 1.0, ticks=False)
@@ -139,7 +133,3 @@ def confusion(row: ResultRow, classes: Sequence[str]) -> str:
     marks.append(words(126, 247, "predicted", class_="tick", text_anchor="middle"))
     marks.append(words(11, 128, "label", class_="tick", text_anchor="middle", transform="rotate(-90 11 128)"))
     return picture(Panel.WIDTH, Panel.HEIGHT, "".join(marks), f"Confusion matrix of {row.domain}, {row.method}")
-
-
-def _coarse(shares: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.asarray(shares.reshape(64, -1).sum(1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,7 +46,7 @@ class Unchanged:
         return radiograph
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Observation:
     """What is kept of one image.
 
@@ -58,8 +58,10 @@ class Observation:
         "" where the header has none.
     statistics : array of shape (9,)
         Mean, standard deviation and `PERCENTILES` of all grey levels at full range.
+    identity : str
+        `isotone.data.identity` of the image, where it was asked for; else "".
     prepared : dict of method to uint16 array of shape (S, S)
-        The classifier's input × 65535.
+        The classifier's input × 65535; dropped once it is classified.
     histograms : dict of method to float32 array of shape (`BINS`,)
         Shares of the foreground's grey levels.
     curves : dict of method to float32 array of shape (65,)
@@ -68,19 +70,29 @@ class Observation:
         Error code.
     same : dict of method to str
         Methods that left the image as it was, to the first of them: it is classified once.
-    identity : str
-        `isotone.data.identity` of the image, where it was asked for; else "".
+    probabilities : dict of method to float64 array of shape (C,)
+        What the classifier said.
+    features : dict of method to float32 array of shape (D,)
+        Of the frozen classifier, where `embedded`.
+    row : Row
+        Where the image is; never written anywhere.
+    embedded : bool
+        Whether its features are wanted.
     """
 
     image: str
     view: str
     statistics: Floats
+    identity: str = ""
     prepared: dict[str, NDArray[np.uint16]] = field(default_factory=dict)
     histograms: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     curves: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)
-    identity: str = ""
+    probabilities: dict[str, Floats] = field(default_factory=dict)
+    features: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    row: Row = field(init=False)
+    embedded: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ class Observe:
             hashlib.sha256(radiograph.stored.tobytes()).hexdigest()[:16],
             radiograph.header.view or "",
             np.array([levels.mean, levels.std, *levels.percentiles(PERCENTILES)]),
-            identity=pixel_identity(radiograph) if self.identify else "",
+            pixel_identity(radiograph) if self.identify else "",
         )
         mask = regions(TakeSample()(radiograph)).foreground
         for name, method in self.methods.items():
@@ -123,39 +135,17 @@ def tone_map(before: Radiograph, after: Radiograph) -> NDArray[np.float32]:
     return np.interp(GRID, before.tone[order], after.tone[order]).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Observed:
-    """The images of some rows, in their order; None where an image could not be read.
-
-    Attributes
-    ----------
-    images : list of Observation or None
-        Without their prepared inputs.
-    refused : dict of int to IsotoneError
-        By position in the rows.
-    probabilities : dict of method to float64 array of shape (rows, C)
-        NaN where there are none.
-    features : dict of method to dict of int to float array of shape (D,)
-        Of the rows asked for.
-    """
-
-    images: list[Observation | None]
-    refused: dict[int, IsotoneError]
-    probabilities: dict[str, Floats]
-    features: dict[str, dict[int, NDArray[np.float32]]]
-
-
 def observe(
     rows: Sequence[Row],
     methods: Mapping[str, Transform],
     classifier: Any,
     *,
     classifiers: Mapping[str, Mapping[str, Any]] | None = None,
-    embedded: frozenset[int] = frozenset(),
+    embedded: Collection[int] = (),
     workers: int = 1,
     label: str = "evaluating",
     quiet: bool = False,
-) -> Observed:
+) -> list[Observation | IsotoneError]:
     """Read the rows once, run every method, classify.
 
     Parameters
@@ -166,8 +156,13 @@ def observe(
         The frozen one. Where it has a record of its training, images get their `identity`.
     classifiers : mapping of method to mapping of domain to Classifier, optional
         Methods that come with a classifier of their own; on other domains they have nothing to say.
-    embedded : set of int
+    embedded : collection of int
         Positions of rows whose frozen features are wanted.
+
+    Returns
+    -------
+    list
+        What was seen in each row's image, or why it could not be read.
 
     Raises
     ------
@@ -175,59 +170,56 @@ def observe(
         E_MODEL: the classifier gives a score that is not finite.
     """
     own = classifiers or {}
-    result = Observed([], {}, {}, {name: {} for name in methods})
-    shape = (len(rows), len(classifier.config.classes))
-    result.probabilities.update({name: np.full(shape, np.nan) for name in methods})
-    waiting: list[tuple[int, Observation]] = []
+    found: list[Observation | IsotoneError] = []
+    waiting: list[Observation] = []
     look = Observe(classifier.prepare, methods, getattr(classifier, "trained_on", None) is not None)
     read = map_images(rows, look, workers=workers, label=label, quiet=quiet)
-    for position, (_, seen) in enumerate(read):
+    for position, (row, seen) in enumerate(read):
+        found.append(seen)
         if isinstance(seen, IsotoneError):
-            result.refused[position] = seen
-            result.images.append(None)
-        else:
-            waiting.append((position, seen))
-            result.images.append(seen)
-        if waiting and (len(waiting) == BATCH or position == len(rows) - 1):
-            _classify(waiting, rows, result, classifier, own, embedded)
+            continue
+        seen.row, seen.embedded = row, position in embedded
+        waiting.append(seen)
+        if len(waiting) == BATCH:
+            _classify(waiting, methods, classifier, own)
             waiting.clear()
-    return result
+    _classify(waiting, methods, classifier, own)
+    return found
 
 
 def _classify(
-    waiting: Sequence[tuple[int, Observation]],
-    rows: Sequence[Row],
-    result: Observed,
-    frozen: Any,
-    own: Mapping[str, Mapping[str, Any]],
-    embedded: frozenset[int],
+    images: Sequence[Observation], methods: Iterable[str], frozen: Any, own: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    for name, table in result.probabilities.items():
-        there = [
-            (i, seen.prepared[first])
-            for i, seen in waiting
-            if (first := seen.same.get(name, name)) in seen.prepared and (first == name or name in own)
-        ]
-        by_domain: dict[str | None, list[tuple[int, NDArray[np.uint16]]]] = {}
-        for i, prepared in there:
-            by_domain.setdefault(rows[i].domain if name in own else None, []).append((i, prepared))
-        for domain, items in by_domain.items():
-            network = own[name].get(domain or "") if name in own else frozen
-            if network is None:
-                continue
-            positions = [i for i, _ in items]
-            table[positions] = finite(network.predict(_as_grey(p for _, p in items)))
-            wanted = [item for item in items if item[0] in embedded]
-            if wanted and name not in own:
-                features = frozen.embed(_as_grey(p for _, p in wanted))
-                result.features[name].update(zip((i for i, _ in wanted), features, strict=True))
-    for i, seen in waiting:
-        for name, first in seen.same.items():
-            if name != first and name not in own:
-                result.probabilities[name][i] = result.probabilities[first][i]
-                if i in result.features[first]:
-                    result.features[name][i] = result.features[first][i]
+    """Fill in what the classifiers say of a batch."""
+    for method in methods:
+        if method in own:
+            for domain, network in own[method].items():
+                _ask(network, method, [seen for seen in images if seen.row.domain == domain])
+        else:
+            # What leaves an image as it was is not asked again.
+            changed = [seen for seen in images if seen.same.get(method, method) == method]
+            _ask(frozen, method, changed, features=True)
+    for seen in images:
+        for method, first in seen.same.items():
+            if method not in own:
+                seen.probabilities[method] = seen.probabilities[first]
+                if first in seen.features:
+                    seen.features[method] = seen.features[first]
         seen.prepared.clear()
+
+
+def _ask(network: Any, method: str, images: Sequence[Observation], *, features: bool = False) -> None:
+    """Fill in what one network says of one method's images."""
+    prepared = [(seen, seen.prepared.get(seen.same.get(method, method))) for seen in images]
+    there = [(seen, given) for seen, given in prepared if given is not None]
+    if there:
+        said = finite(network.predict(_as_grey(given for _, given in there)))
+        for (seen, _), probabilities in zip(there, said, strict=True):
+            seen.probabilities[method] = probabilities
+    wanted = [(seen, given) for seen, given in there if features and seen.embedded]
+    if wanted:
+        for (seen, _), feature in zip(wanted, network.embed(_as_grey(given for _, given in wanted)), strict=True):
+            seen.features[method] = feature
 
 
 def finite(scores: Floats) -> Floats:

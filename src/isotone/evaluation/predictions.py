@@ -15,8 +15,7 @@ from isotone.data.manifests.manifest import Manifest
 from isotone.data.splits import with_splits
 from isotone.errors import UsageError
 from isotone.evaluation.cautions import cautions
-from isotone.evaluation.evaluate import compare_methods
-from isotone.evaluation.path_table import write_paths
+from isotone.evaluation.evaluate import compare_methods, write_run
 from isotone.evaluation.prediction_table import Predictions, read_predictions
 from isotone.evaluation.report import write_report
 from isotone.evaluation.result_rows import frozen_thresholds
@@ -76,11 +75,8 @@ def evaluate_predictions(
     results.notes = ["Only scores were given: distances, curves and images are not shown.", *notes]
     results.notes += _notes(manifest, given, results)
     results.cautions = [*_not_adding_up(given), *cautions(results)]
-    folder = Path(output)
-    scores.write(folder / "scores.csv")
-    results.write(folder / "results.json")
-    write_paths(folder, zip(scores.image, paths, strict=True) if with_paths else None)
-    write_report(results, folder)
+    write_run(results, scores, Path(output), zip(scores.image, paths, strict=True) if with_paths else None)
+    write_report(results, Path(output))
     return results
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.observations import gather
+from isotone.evaluation.options import RunOptions
 from isotone.evaluation.predict import Transform
 from isotone.evaluation.resampled import Resampled
 from isotone.evaluation.results import Leakage, LearningPoint
@@ -60,9 +61,7 @@ def refit_checks(
     classifier: Any,
     harmonizers: Mapping[str, Any],
     *,
-    seed: int = 0,
-    workers: int = 1,
-    quiet: bool = False,
+    run: RunOptions,
 ) -> tuple[list[Leakage], list[LearningPoint], list[str]]:
     """Swap curves, fit with shuffled labels, fit on fewer images; score all of it in one pass.
 
@@ -73,7 +72,7 @@ def refit_checks(
     classifier : Classifier
     harmonizers : mapping of name to object
         Those that are no `ToneCurveHarmonizer` cannot be fitted again and are passed over.
-    seed : int
+    run : RunOptions
 
     Returns
     -------
@@ -82,7 +81,6 @@ def refit_checks(
     notes : list of str
         One sentence for each fit that failed.
     """
-    run: dict[str, Any] = {"workers": workers, "quiet": quiet}
     ours = {name: h for name, h in harmonizers.items() if isinstance(h, ToneCurveHarmonizer)}
     sources = sorted({d for h in ours.values() for d in h.source_domains} & set(manifest.domains))
     if not sources:
@@ -97,19 +95,19 @@ def refit_checks(
     notes: list[str] = []
     for name, harmonizer in ours.items():
         methods[f"{name}, {SWAPPED}"] = Swapped(harmonizer, _curves(harmonizer, tested, run))
-        wanted = {f"{name}, {SHUFFLED}": shuffled(manifest, harmonizer, seed)} if harmonizer.labels == "all" else {}
+        wanted = {f"{name}, {SHUFFLED}": shuffled(manifest, harmonizer, run.seed)} if harmonizer.labels == "all" else {}
         for size in SIZES:
-            fewer, counts = subset(manifest, harmonizer, size, seed)
+            fewer, counts = subset(manifest, harmonizer, size, run.seed)
             if counts:
                 wanted[f"{name}, {size} images"] = fewer
                 sizes[f"{name}, {size} images"] = counts
         for title, rows in wanted.items():
             try:
-                methods[title] = _again(harmonizer, rows, classifier, seed, run)
+                methods[title] = _again(harmonizer, rows, classifier, run)
             except IsotoneError as error:
                 notes.append(f"{title}: the fit failed: {error.what}.")
-    scores = gather(tested, classifier, methods, seed=seed, **run).scores
-    resampled = Resampled(scores, seed=seed)
+    scores = gather(tested, classifier, methods, run=replace(run, on_refusal=None)).scores
+    resampled = Resampled(scores, seed=run.seed)
     return (
         [row for name in ours for row in _leakage(resampled, name)],
         [point for title, counts in sizes.items() for point in _learning(resampled, title, counts)],
@@ -164,9 +162,7 @@ def _first_patients(part: pd.DataFrame, size: int, seed: int) -> list[int]:
     return taken
 
 
-def _again(
-    harmonizer: ToneCurveHarmonizer, rows: Manifest, classifier: Any, seed: int, run: Mapping[str, Any]
-) -> ToneCurveHarmonizer:
+def _again(harmonizer: ToneCurveHarmonizer, rows: Manifest, classifier: Any, run: RunOptions) -> ToneCurveHarmonizer:
     fresh = ToneCurveHarmonizer(
         harmonizer.reference_domains,
         [d for d in harmonizer.source_domains if d in rows.domains],
@@ -175,13 +171,16 @@ def _again(
     )
     device = str(getattr(classifier, "device", "cpu"))
     mix = next((n["mix"] for n in harmonizer.notes.values() if n.get("mix_from") == "stated"), None)
-    return fresh.fit(rows, classifier, labels=harmonizer.labels, mix=mix, seed=seed, device=device, **run)
+    how: dict[str, Any] = {"seed": run.seed, "device": device, "workers": run.workers, "quiet": run.quiet}
+    return fresh.fit(rows, classifier, labels=harmonizer.labels, mix=mix, **how)
 
 
-def _curves(harmonizer: ToneCurveHarmonizer, tested: Manifest, run: Mapping[str, Any]) -> dict[str, list[ToneCurve]]:
+def _curves(harmonizer: ToneCurveHarmonizer, tested: Manifest, run: RunOptions) -> dict[str, list[ToneCurve]]:
     """The test images' curves, by domain."""
     curves: dict[str, list[ToneCurve]] = {}
-    for row, curve in map_images(list(tested), CurveOf(harmonizer), label="curves", **run):
+    for row, curve in map_images(
+        list(tested), CurveOf(harmonizer), label="curves", workers=run.workers, quiet=run.quiet
+    ):
         if isinstance(curve, ToneCurve):
             curves.setdefault(row.domain or "", []).append(curve)
     return curves

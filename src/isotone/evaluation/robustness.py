@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError
 from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.observations import gather, refuse_nothing
+from isotone.evaluation.options import RunOptions
 from isotone.evaluation.resampled import Resampled
 from isotone.evaluation.scores import NONE
 from isotone.evaluation.training_overlap import Training
@@ -73,9 +74,7 @@ class Degradation:
     loss_ci: tuple[float, float] | None
 
 
-def degrade(
-    manifest: Manifest, classifier: Any, training: Training, *, seed: int = 0, workers: int = 1, quiet: bool = False
-) -> list[Degradation]:
+def degrade(manifest: Manifest, classifier: Any, training: Training, *, run: RunOptions) -> list[Degradation]:
     """Score labelled reference images under every response of `GRID`; the untouched come first.
 
     Parameters
@@ -93,11 +92,11 @@ def degrade(
     """
     methods = {f"{kind} {amount:g}": Response(kind, amount) for kind, amounts in GRID.items() for amount in amounts}
     plain = Manifest(manifest.table.drop(columns="oracle_path", errors="ignore"))
-    material = gather(plain, classifier, methods, seed=seed, workers=workers, quiet=quiet)
+    material = gather(plain, classifier, methods, run=replace(run, on_refusal=None))
     scores, domains = material.scores, manifest.domains
-    training.add("test", [row.domain or "" for row in material.left_out], scores.domain, domains)
+    training.add("test", material.left_out, scores.domain, domains)
     refuse_nothing(material)
-    resampled, (auc, worst), found = Resampled(scores, seed=seed), PAIRED, []
+    resampled, (auc, worst), found = Resampled(scores, seed=run.seed), PAIRED, []
     for name in (NONE, *methods):
         both = resampled.scores.scored(name)
         if not both.any():

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from isotone.data.manifests.manifest import Row
 from isotone.data.trained_on import NO_RECORD
 
 Use = Literal["test", "validation"]
@@ -57,12 +58,12 @@ class Training(BaseModel):
         """Of a classifier, before anything was left out."""
         return cls(recorded=getattr(classifier, "trained_on", None) is not None)
 
-    def add(self, use: Use, lost: Iterable[str], kept: Iterable[str], reference_domains: Collection[str]) -> None:
-        """Count the images that were left out, and those that remain, each by its domain."""
+    def add(self, use: Use, lost: Iterable[Row], kept: Iterable[str], reference_domains: Collection[str]) -> None:
+        """Count the images that were left out, and by their domains those that remain."""
         remaining = Counter(kept)
         self.left_out += [
             LeftOut(domain=d, reference=d in reference_domains, use=use, images=n, remaining=remaining[d])
-            for d, n in sorted(Counter(lost).items())
+            for d, n in sorted(Counter(row.domain or "" for row in lost).items())
         ]
 
     @property

@@ -130,7 +130,7 @@ def payload(
     choices = choose(material, method, reference_domains)
     beside = twins(material, choices, reference_domains) if with_images else [None] * len(choices)
     needed = list(dict.fromkeys([c.position for c in choices] + [t for t in beside if t is not None]))
-    rows = [material.rows[i] for i in needed]
+    rows = [material.images[i].row for i in needed]
     read = map_images(rows, Show(methods, with_images), workers=workers, label="images", quiet=True)
     shown = {i: s for i, (_, s) in zip(needed, read, strict=True) if isinstance(s, dict)}
     references = list(dict.fromkeys(t for t in beside if t is not None and t in shown))

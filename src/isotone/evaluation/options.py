@@ -1,0 +1,46 @@
+"""How a run is done, whatever it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypedDict
+
+from isotone.errors import IsotoneError
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is done.
+
+    Attributes
+    ----------
+    seed : int
+        Of everything random.
+    workers : int
+        Processes that read images; 0: this one.
+    quiet : bool
+        No progress bar.
+    on_refusal : callable, optional
+        Gets the error of each image that could not be read; results have its code alone.
+    """
+
+    seed: int = 0
+    workers: int = 1
+    quiet: bool = False
+    on_refusal: Callable[[IsotoneError], None] | None = None
+
+    def refuse(self, errors: Iterable[IsotoneError]) -> None:
+        """Report images that could not be read."""
+        if self.on_refusal is not None:
+            for error in errors:
+                self.on_refusal(error)
+
+
+class RunKeywords(TypedDict, total=False):
+    """The fields of `RunOptions` as the public functions take them."""
+
+    seed: int
+    workers: int
+    quiet: bool
+    on_refusal: Callable[[IsotoneError], None] | None
