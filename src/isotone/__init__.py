@@ -98,5 +98,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"isotone.{_HOME[name]}"), name)
 
 
+def load_transforms() -> None:
+    """Load what `ToneCurveHarmonizer.transform` takes beside arrays: its room may not import the one that has it."""
+    import_module("isotone.interop.dicom")
+
+
 def __dir__() -> list[str]:
     return __all__

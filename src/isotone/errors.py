@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +35,41 @@ def installing(extra: str) -> str:
     return CODES["E_EXTRA"].remedy.replace("[train]", f"[{extra}]")
 
 
+_at_command_line: ContextVar[bool] = ContextVar("at_command_line", default=False)
+IN_PYTHON = (
+    (r'give --domain-map "OLD=([^"]*)", where OLD is the name that isotone inspect shows', r'use .with_domain("\1")'),
+    (r"by --domain-map OLD=NEW", "by .with_domain(NEW)"),
+    (r"--allow-code \S+ \(from Python ([^)]*)\)", r"\1"),
+    (r"--(allow|domain-by) ([a-z-]+)", r'\1=["\2"]'),
+    (r"--(deliver|method|perceptual|labels) ([a-z-]+)", r'\1="\2"'),
+    (r"--force", "force=True"),
+    (r"--help", "help() of what was called"),
+    (r"(?<=[ (])-o\b", "output="),
+)
+"""Options of the commands, and what they are called in Python where that is not their name and an equals sign."""
+
+
+@contextmanager
+def at_command_line() -> Iterator[None]:
+    """Within, errors name options of the commands; elsewhere parameters of Python."""
+    token = _at_command_line.set(True)
+    try:
+        yield
+    finally:
+        _at_command_line.reset(token)
+
+
+def in_python(text: str) -> str:
+    """A message that names options of the commands, with the names that these have in Python.
+
+    >>> in_python("Look at it; --allow look applies the curve all the same.")
+    'Look at it; allow=["look"] applies the curve all the same.'
+    """
+    for option, name in IN_PYTHON:
+        text = re.sub(option, name, text)
+    return re.sub(r"--([a-z][a-z-]+)", lambda found: found[1].replace("-", "_") + "=", text)
+
+
 class IsotoneError(Exception):
     """Whatever isotone refuses or fails at.
 
@@ -44,6 +83,8 @@ class IsotoneError(Exception):
         The file concerned, as the user gave it.
     next_step : str, optional
         What to do; by default the code's remedy.
+        What to do, in terms of the command line; by default the code's remedy. The error's text has it in terms
+        of Python, unless a command runs.
 
     Examples
     --------
@@ -76,7 +117,8 @@ class IsotoneError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.file}: " if self.file else ""  # with its blanks and line breaks: it names no other file then
-        line = f"{self.what} [{self.code}]. {self.next_step}"
+        step = self.next_step if _at_command_line.get() else in_python(self.next_step)
+        line = f"{self.what} [{self.code}]. {step}"
         return printable(where + " ".join(line.split()))
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import ndimage
-from skimage.exposure import equalize_adapthist
 
 from isotone import ScannerSettings
 from isotone.curves.stages import Affine, Knots
@@ -150,28 +148,6 @@ def test_noise_beyond_the_reference_is_said_and_the_mix_not_guessed(reference, o
     notes = fit_scanner(noisy, reference, labels=False, settings=FEW).notes
     assert notes["mix_from"] == "none"
     assert any(w.startswith("W_BEYOND_TONE") for w in notes["warnings"])
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda x: ndimage.gaussian_filter(x, 1), True),
-        (lambda x: 65535 * equalize_adapthist(x / 65535), True),
-        (lambda x: x[:, ::-1].T[:90].repeat(2, 0)[:112], True),
-        (lambda x: np.roll(x, -3, 0), False),
-    ],
-    ids=["blur", "local contrast", "another view", "a little off the middle"],
-)
-def test_what_no_curve_mends_is_said_and_the_positioning_of_another_site_is_not(reference, others, change, said):
-    images = [
-        replace(s, pixels=np.clip(change(s.pixels.astype(float)), 0, 65535).astype(np.uint16))
-        for c in "ABCD"
-        for s in others[c][:15]
-    ]
-    images = [replace(s, valid=np.ones(s.pixels.shape, bool)) for s in images]
-    notes = fit_scanner(images, reference, labels=False, settings=ScannerSettings(resamples=0)).notes
-    assert notes["mismatch"] > notes["mismatch_limit"]
-    assert any(w.startswith("W_BEYOND_TONE") for w in notes["warnings"]) == said
 
 
 def test_few_labels_are_not_taken_for_the_mix_where_structure_tells_it(reference, others):

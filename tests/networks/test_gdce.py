@@ -84,7 +84,7 @@ def test_a_network_without_layers_or_steps_is_refused(wrong: dict[str, int]) -> 
 @given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([16, 64, 256]), st.integers(0, 99))
 def test_sampling_a_few_pixels_equals_interpolating_all_of_them(rows: int, columns: int, size: int, seed: int) -> None:
     stored = np.random.default_rng(seed).integers(0, 65536, (rows, columns), np.uint16)
-    radiograph = Radiograph.from_array(stored).map_tone(np.sqrt)
+    radiograph = Radiograph.from_array(stored, bits=16).map_tone(np.sqrt)
     whole = torch.from_numpy(radiograph.pixels)[None, None]
     wanted = F.interpolate(whole, (size, size), mode="bilinear", align_corners=False)[0, 0]
     np.testing.assert_allclose(sample_bilinear(radiograph, size), wanted.numpy(), atol=1e-6)
@@ -94,7 +94,7 @@ def test_sampling_a_few_pixels_equals_interpolating_all_of_them(rows: int, colum
 def test_the_curve_of_a_large_image_is_that_of_all_its_pixels(shape: tuple[int, int]) -> None:
     network = seeded_network()
     stored = np.random.default_rng(0).integers(0, 4096, shape).astype(np.uint16) * 16
-    radiograph = Radiograph.from_array(stored)
+    radiograph = Radiograph.from_array(stored, bits=16)
     with torch.no_grad():
         wanted = network.coefficients(torch.from_numpy(radiograph.pixels)[None, None])[0]
     np.testing.assert_allclose(gdce_curve(network, radiograph).coefficients, wanted.numpy(), atol=1e-6)

@@ -74,7 +74,7 @@ def test_offline_without_weights_the_error_offers_the_classifier(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(vgg, "TORCHVISION_URL", "http://127.0.0.1:9/vgg16-397923af.pth")  # nobody listens there
-    with pytest.raises(IsotoneError, match="--perceptual classifier") as caught:
+    with pytest.raises(IsotoneError, match='perceptual="classifier"') as caught:
         load_vgg16()
     assert caught.value.code == "E_WEIGHTS"
     assert not list(tmp_path.rglob("*.pth"))

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from isotone._version import __version__
-from isotone.errors import IsotoneError, UsageError, installing
+from isotone.errors import IsotoneError, UsageError, at_command_line, installing
 from isotone.monitoring.guards import GUARDS
 from isotone.safe_text import printable, printable_lines
 
@@ -69,10 +69,15 @@ class Commands(TyperGroup):
         except BAD_USAGE as error:
             if not given:
                 raise  # nothing to complain about: the help is shown
-            raise _refused(error, self.name or "isotone") from None
+            with at_command_line():
+                raise _refused(error, self.name or "isotone") from None
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        with at_command_line():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BAD_USAGE as error:

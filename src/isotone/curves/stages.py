@@ -17,6 +17,9 @@ from isotone.errors import ModelError
 A = TypeVar("A")
 Floats = NDArray[np.float64]
 
+STORED = ("uint8", "int8", "uint16", "int16")
+"""Types that images are stored in."""
+
 
 def apply_steps(x: A, coefficients: Any) -> A:
     """Eq. 1 of the paper: ``x ← x + α_n · x · (1 − x)`` for n = 1…N.
@@ -170,17 +173,38 @@ def refuse_other_scales(x: Any) -> None:
     Raises
     ------
     ValueError
-        Integers other than 0 and 1, floats below -1 or above 2, a tensor of integers, or no real numbers.
+        Arrays of 8- or 16-bit integers, whatever their values, and tensors of integers; other integers than 0 and 1;
+        floats below -1 or above 2; no real numbers.
     """
-    tensor = getattr(x, "is_floating_point", None)
-    if callable(tensor) and hasattr(x, "device"):
-        fits = bool(tensor())
+    if hasattr(x, "is_floating_point") and hasattr(x, "device"):
+        fits, kind = _tensor_fits(x), str(x.dtype).removeprefix("torch.")
     else:
         array = np.asarray(x)
-        slack = 1 if array.dtype.kind == "f" else 0
-        fits = array.dtype.kind in "fiub" and not (array.size and (array.max() > 1 + slack or array.min() < -slack))
+        kind = str(array.dtype)
+        stored = isinstance(x, np.ndarray | np.generic) and kind in STORED
+        fits = not stored and array.dtype.kind in "fiub" and _in_range(array, slack=array.dtype.kind == "f")
     if not fits:
-        raise ValueError("a curve maps grey levels from 0 to 1: divide by the largest possible value first")
+        raise ValueError(
+            f"a curve maps grey levels from 0 to 1, and this is {kind} on another scale: divide stored values by the "
+            "largest possible one, 2**bits - 1, or let Radiograph.from_array(…, bits=…) do it"
+        )
+
+
+def _in_range(values: Any, *, slack: bool) -> bool:
+    """Whether all lie in [0, 1], or at most 1 beside it."""
+    return not (values.size and (values.max() > 1 + slack or values.min() < -int(slack)))
+
+
+def _tensor_fits(x: Any) -> bool:
+    """Floating point and, where its values can be looked at now (neither traced nor without any), within range."""
+    if not x.is_floating_point():
+        return False
+    import torch  # it is loaded: there is a tensor
+
+    if x.device.type == "meta" or x.numel() == 0 or torch.compiler.is_compiling():
+        return True
+    low, high = torch.aminmax(x.detach())
+    return not (bool(low < -1) or bool(high > 2))
 
 
 def _ordered(a: Floats, b: Floats) -> tuple[Floats, Floats]:

@@ -112,12 +112,14 @@ class ToneCurve:
     def __call__(self, x: A) -> A:
         """Apply the curve to an array, tensor or number; what lies a little outside [0, 1] is clipped first.
 
-        The type and the floating dtype that went in come out; the integers 0 and 1 become float64.
+        The type and the floating dtype that went in come out; the integers 0 and 1 become float64. Gradients flow
+        through a tensor.
 
         Raises
         ------
         ValueError
-            Other integers, or NumPy floats below -1 or above 2: stored values, or grey levels up to 255, perhaps.
+            Stored values, or grey levels up to 255, perhaps: an array of 8- or 16-bit integers or a tensor of integers,
+            other integers than 0 and 1, floats below -1 or above 2.
         """
         refuse_other_scales(x)
         y: Any = as_floating(x).clip(0, 1)

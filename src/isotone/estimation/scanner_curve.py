@@ -28,10 +28,6 @@ STRAY = 1.0
 """Of 255 levels (root mean square): steps that are farther from what was transported give way to the free curve."""
 LABELLED = 0.9
 """Share of the images that must have a label for their mix to be that of all: positives alone are often labelled."""
-SITES = 3.0
-"""Mismatch beyond the limit that positioning and patients of another site make in the same view, where a curve does
-as well as there can be. Chosen on half of the patients of two chest scanners (docs/results_strangers.md). Raising it
-leaves blur and noise unsaid that are hardly visible."""
 VARIES = 2.0
 """Variance, as a multiple of the reference's, from which images vary more by settings than by anatomy."""
 
@@ -272,7 +268,7 @@ def _warnings(match: Match, ours: Views, reference_images: int) -> list[str]:
     lacking = [c for c, v in match.mix.items() if v > 0 and not (match.reference.labels == c).any()]
     if lacking:
         said.append(f"W_CLASS the reference has no image of class {', '.join(lacking)}")
-    if match.mismatch > match.limit + SITES:
+    if match.mismatch > match.limit:
         said.append("W_BEYOND_TONE the images differ from the reference in more than tone and class mix")
     if len(np.unique(ours.patients)) < 25:
         said.append("W_FEW fewer than 25 patients of the source scanner")

@@ -20,6 +20,7 @@ from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
 from isotone.harmonizer.mappers import AdaptiveMapper, Mapper, ScannerMapper, load_mapper
 from isotone.harmonizer.model_file import CONFIG, KIND, SCHEMA, checksum, read_model_file, write_model_file
 from isotone.harmonizer.pipeline import Labels, Method, fit_mappers, settings_of
+from isotone.harmonizer.transform import Transformer
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.monitoring.guards import check_guards
 from isotone.monitoring.header_novelty import differences, recoded, refuse_other_data
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from isotone.networks.classifier import Classifier
 
 
-class ToneCurveHarmonizer:
+class ToneCurveHarmonizer(Transformer):
     """Maps images of source domains onto the reference domain, by one monotone tone curve each.
 
     Parameters
@@ -275,10 +276,6 @@ class ToneCurveHarmonizer:
         """Codes ``W_SEEN_…`` for what differs from the images of the fit: view, software, detector, window …"""
         domain = self.domain_of(header) or ""
         return differences(header, self.seen.get(domain, {}), domain)
-
-    def transform(self, radiograph: Radiograph) -> Radiograph:
-        """The image through its curve; errors as in `curve`."""
-        return radiograph.map_tone(self.curve(radiograph))
 
     @property
     def digest(self) -> str:

@@ -6,14 +6,14 @@ most, whatever the size of the image. `Radiograph.pixels` looks the integers up 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from isotone.curves.tone_curve import quantize
 
@@ -143,33 +143,89 @@ class Radiograph:
     step: int = 1
 
     @classmethod
-    def from_array(cls, pixels: NDArray[np.generic], *, domain: str | None = None) -> Self:
-        """An image from an array: uint8, uint16, or floats in [0, 1], which are rounded to 16 bits; 0 is black.
+    def from_array(
+        cls, pixels: ArrayLike, *, bits: int | None = None, inverted: bool = False, domain: str | None = None
+    ) -> Self:
+        """An image from an array of grey levels or stored values.
+
+        Floats are grey levels in [0, 1] and are rounded to 16 bits. Integers are stored values,
+        0 to ``2**bits − 1``, kept as they are; `bits` is never guessed, but that uint8 has 8.
+
+        Parameters
+        ----------
+        pixels : array_like of shape (rows, columns) or (1, rows, columns), or a batch (n, 1, rows, columns)
+            NumPy array, nested list, or tensor on the CPU.
+        bits : int, optional
+            Of the stored values, 1 to 16, as BitsStored has them: 12 for most detectors, whatever the array's type.
+        inverted : bool
+            0 is white.
+        domain : str, optional
+            Name of the scanner.
+
+        Returns
+        -------
+        Radiograph
+            Of a batch the list that `from_batch` gives, which is also what tells a type checker so.
 
         Raises
         ------
         ValueError
-            Not two-dimensional, or floats outside [0, 1].
+            Another shape; floats outside [0, 1]; integers wider than 8 bits without `bits`, or values that `bits`
+            excludes; `bits` of floats.
+        TypeError
+            Neither integers nor floats.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> stored = np.array([[0, 1023], [2047, 4095]], np.uint16)
+        >>> Radiograph.from_array(stored, bits=12).pixels.max()
+        np.float32(1.0)
         """
         array = np.asarray(pixels)
+        if array.ndim == 4:
+            return cls.from_batch(array, bits=bits, inverted=inverted, domain=domain)  # type: ignore[return-value]
+        if array.ndim == 3 and len(array) == 1:
+            array = array[0]
         if array.ndim != 2:
-            raise ValueError(f"an image has two dimensions, not {array.ndim}")
-        if array.dtype.kind == "f":
-            if not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
-                raise ValueError("grey levels lie in [0, 1]")
-            array = quantize(array, 16)
-        if array.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"pixels are uint8, uint16 or floats, not {array.dtype}")
-        bits = 8 * array.dtype.itemsize
+            raise ValueError(
+                "an image has shape (rows, columns) or (1, rows, columns), and a batch (n, 1, rows, columns); "
+                f"this is {array.shape}"
+            )
+        stored, depth = stored_values(array, bits)
+        tone = np.linspace(0, 1, 2**depth)
         header = Header(
             path=Path("array"),
             format="array",
             domain=domain,
-            bits_stored=bits,
+            bits_stored=depth,
             rows=array.shape[0],
             columns=array.shape[1],
+            inverted=inverted,
         )
-        return cls(array, np.linspace(0, 1, 2**bits), header)
+        return cls(stored, 1 - tone if inverted else tone, header)
+
+    @classmethod
+    def from_batch(
+        cls, pixels: ArrayLike, *, bits: int | None = None, inverted: bool = False, domain: str | None = None
+    ) -> list[Self]:
+        """The images of a batch.
+
+        Parameters
+        ----------
+        pixels : array_like of shape (n, 1, rows, columns), or sequence of n arrays that `from_array` takes
+        bits, inverted, domain
+            As for `from_array`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `from_array`.
+        """
+        return [
+            cls.from_array(image, bits=bits, inverted=inverted, domain=domain)
+            for image in cast(Iterable[ArrayLike], pixels)
+        ]
 
     @cached_property
     def pixels(self) -> NDArray[np.float32]:
@@ -202,3 +258,40 @@ class Radiograph:
     def with_domain(self, domain: str | None) -> Self:
         """The same image under a scanner's name."""
         return replace(self, header=replace(self.header, domain=domain))
+
+
+def stored_values(array: NDArray[Any], bits: int | None) -> tuple[Stored, int]:
+    """Stored values, and how many bits they have, by the rule of `Radiograph.from_array`.
+
+    Returns
+    -------
+    stored : uint8 or uint16 array
+        Of the shape of `array`.
+    bits : int
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `Radiograph.from_array`.
+    """
+    if array.dtype.kind == "f":
+        if bits is not None:
+            raise ValueError("floats are grey levels in [0, 1] and have no bits: leave bits out")
+        if array.size and not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
+            raise ValueError("floats are grey levels in [0, 1]: divide by the largest possible value first")
+        return quantize(array, 16), 16
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"pixels are integers or floats, not {array.dtype}")
+    if bits is None and array.dtype != np.uint8:
+        raise ValueError(f"{array.dtype} does not say how many bits its values have: give bits=12, for example")
+    depth = 8 if bits is None else bits
+    if not 1 <= depth <= 16:
+        raise ValueError(f"stored values have 1 to 16 bits, not {depth}")
+    if array.size and not (array.min() >= 0 and array.max() < 2**depth):
+        raise ValueError(
+            f"values from {array.min()} to {array.max()} are not of {depth} bits, 0 to {2**depth - 1}: give the right "
+            "bits, and shift signed values up first"
+        )
+    if depth <= 8:
+        return np.ascontiguousarray(array, np.uint8), depth
+    return np.ascontiguousarray(array, np.uint16), depth

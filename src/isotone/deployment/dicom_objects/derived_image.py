@@ -21,7 +21,7 @@ from isotone.deployment.dicom_objects.pixel_value import Mapped
 from isotone.deployment.dicom_objects.polarity import polarity_of
 from isotone.deployment.dicom_objects.provenance import derived_type, stamp
 from isotone.deployment.dicom_objects.read_back import confirm_png
-from isotone.deployment.dicom_objects.write import write_dicom
+from isotone.deployment.dicom_objects.write import file_meta_of, parse_all, write_dicom
 from isotone.deployment.record import Record, Table
 from isotone.imaging.dicom.frames import Frames
 from isotone.imaging.grey_levels.lookup import gather
@@ -82,7 +82,57 @@ def output_table(harmonized: Radiograph) -> Table:
 
 
 def write_derived_dicom(dataset: Dataset, source: Radiograph, frames: Frames, record: Record, target: Path) -> None:
-    """Write the derived image (PS3.3 C.7.6.1.1.2) as Explicit VR Little Endian.
+    """Write the derived image as Explicit VR Little Endian.
+
+    Parameters
+    ----------
+    dataset, source, frames, record
+        As for `derive`.
+    target : Path
+
+    Raises
+    ------
+    RadiographError
+        E_UNSUPPORTED, E_WRITTEN.
+    IsotoneError
+        E_WRITE.
+    """
+    pixels, values = derive(dataset, source, frames, record)
+    write_dicom(dataset, ExplicitVRLittleEndian, target, pixels, values)
+
+
+def derived_dataset(dataset: Dataset, source: Radiograph, frames: Frames, record: Record) -> Dataset:
+    """The derived image in memory, ready to be saved as Explicit VR Little Endian.
+
+    Parameters
+    ----------
+    dataset, source, frames, record
+        As for `derive`.
+
+    Returns
+    -------
+    Dataset
+        That same object, with the warnings of all frames considered.
+
+    Raises
+    ------
+    RadiographError
+        E_UNSUPPORTED.
+    """
+    if frames.may_warn:  # what it warns of is said in the header
+        for _ in frames:
+            pass
+    header = replace(source.header, warnings=frames.warned.lines())
+    pixels, _ = derive(dataset, replace(source, header=header), frames, record)
+    parse_all(dataset, ExplicitVRLittleEndian)
+    dataset.file_meta, dataset.preamble = file_meta_of(dataset, ExplicitVRLittleEndian), bytes(128)
+    dataset.set_original_encoding(False, True, dataset.original_character_set)
+    dataset.add_new("PixelData", "OW", b"".join(map(bytes, pixels.pieces())))
+    return dataset
+
+
+def derive(dataset: Dataset, source: Radiograph, frames: Frames, record: Record) -> tuple[Mapped, list[BaseTag]]:
+    """Make a data set into that of the derived image (PS3.3 C.7.6.1.1.2), its pixel data apart.
 
     Parameters
     ----------
@@ -94,14 +144,17 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, frames: Frames, re
         Its pixel data.
     record : Record
         With its table.
-    target : Path
+
+    Returns
+    -------
+    pixels : Mapped
+    values : list of tag
+        Elements whose values were made here.
 
     Raises
     ------
     RadiographError
-        E_UNSUPPORTED, E_WRITTEN.
-    IsotoneError
-        E_WRITE.
+        E_UNSUPPORTED.
     """
     table = _table(record)
     altered = [clause for code, clause in ALTERED.items() if code in source.header.codes]
@@ -126,8 +179,7 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, frames: Frames, re
         dataset.pop(keyword, None)
     stamp(dataset, replace(record, altered=tuple(altered)), table, changes, removed)
     pixels = Mapped(frames, table.astype("<u2"), len(frames) * source.stored.size)
-    values = [element.tag for element in changes if element.VR != "SQ"]
-    write_dicom(dataset, ExplicitVRLittleEndian, target, pixels, values)
+    return pixels, [element.tag for element in changes if element.VR != "SQ"]
 
 
 def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:

@@ -58,15 +58,8 @@ def write_dicom(
     IsotoneError
         E_WRITE.
     """
-    encoding = encoding_of(transfer_syntax)
-    if dataset.original_encoding not in (encoding, (None, None)):
-        _parse_all(dataset, swap=dataset.original_encoding[1] is False)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID")
-    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID")
-    meta.TransferSyntaxUID = transfer_syntax
-    meta.ImplementationClassUID = IMPLEMENTATION
-    meta.ImplementationVersionName = f"ISOTONE_{__version__}"[:16]
+    encoding, meta = encoding_of(transfer_syntax), file_meta_of(dataset, transfer_syntax)
+    parse_all(dataset, transfer_syntax)
     dataset.file_meta = meta
     dataset.preamble = bytes(128)  # a hostile one would be copied through (PS3.10 7.5)
     rest = Dataset()
@@ -138,8 +131,28 @@ def _write(file: BinaryIO, head: bytes, pixels: PixelValue | None, syntax: UID, 
     return Written(head, pixels, length, crc, tail)
 
 
-def _parse_all(dataset: Dataset, *, swap: bool) -> None:
-    """What is still raw bytes would be written as it is, in the old encoding."""
+def file_meta_of(dataset: Dataset, transfer_syntax: UID) -> FileMetaDataset:
+    """The file meta information (PS3.10 7.1) of what isotone writes."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID")
+    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID")
+    meta.TransferSyntaxUID = transfer_syntax
+    meta.ImplementationClassUID = IMPLEMENTATION
+    meta.ImplementationVersionName = f"ISOTONE_{__version__}"[:16]
+    return meta
+
+
+def parse_all(dataset: Dataset, transfer_syntax: UID) -> None:
+    """Parse every element where the encoding changes: what is still raw bytes would be written in the old one.
+
+    Raises
+    ------
+    RadiographError
+        E_UNSUPPORTED: a value cannot be parsed.
+    """
+    if dataset.original_encoding in (encoding_of(transfer_syntax), (None, None)):
+        return
+    swap = dataset.original_encoding[1] is False
     for tag in list(dataset.keys()):
         dataset[tag] = element_of(dataset, tag)
     if swap:

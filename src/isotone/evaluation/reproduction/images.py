@@ -121,7 +121,7 @@ class Images:
 
     def radiographs(self, numbers: Indices) -> list[Radiograph]:
         """For methods that map one image at a time."""
-        return [Radiograph.from_array(self.full_range[n]) for n in numbers]
+        return [Radiograph.from_array(self.full_range[n], bits=16) for n in numbers]
 
     def samples(self, numbers: Indices, split: Sequence[str]) -> list[Sample]:
         """For fits."""

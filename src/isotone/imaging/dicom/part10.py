@@ -33,7 +33,7 @@ from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.dicom.fragments import Fragments, find_fragments, start_of
 from isotone.imaging.opening.bounded_file import MAX_HEADER, BoundedFile, inflate, inflated_start, max_header
 from isotone.imaging.opening.first_bytes import PREAMBLE, PREFIX, START, first_element, is_element, is_little_endian
-from isotone.imaging.opening.regular_file import open_regular
+from isotone.imaging.opening.source import Source, name_of, open_source
 
 MAX_DEPTH = 32
 """Levels of sequences; real objects have fewer than ten."""
@@ -261,22 +261,23 @@ class Part10File:
 
 
 @contextmanager
-def open_part10(path: Path) -> Iterator[Part10File]:
+def open_part10(source: Source) -> Iterator[Part10File]:
     """Open a DICOM file and read its header.
 
     Whatever pydicom raises in the body of the context becomes an error of isotone.
 
     Parameters
     ----------
-    path : Path
-        A regular file, with preamble or without.
+    source : Path or InMemory
+        A regular file, or its bytes; with preamble or without.
 
     Raises
     ------
     RadiographError
         E_READ, E_NOT_REGULAR, E_NOT_DICOM, E_TRUNCATED, E_LENGTH, E_DEPTH, E_BOMB.
     """
-    with open_regular(path) as file, refusing(path):
+    path = name_of(source)
+    with open_source(source) as file, refusing(path):
         yield Part10File(path, file)
 
 

@@ -31,7 +31,7 @@ from isotone.imaging.dicom.scanner_name import without_version
 from isotone.imaging.dicom.sop_classes import INTENT_OF_CLASS
 from isotone.imaging.dicom.warning_codes import Warned, caught_warnings
 from isotone.imaging.grey_levels.presentation import Presentation, read_presentation
-from isotone.imaging.opening.regular_file import open_regular
+from isotone.imaging.opening.source import Source, name_of, open_source
 from isotone.imaging.own_files import is_ours
 from isotone.imaging.radiograph import Header, Radiograph, Stored
 
@@ -42,7 +42,7 @@ IDENTITY, PLACE = ("SOPClassUID", "SOPInstanceUID"), ("SeriesInstanceUID", "Stud
 """UIDs without which no object can be derived from it, and those without which none can refer to it."""
 
 
-def read_dicom_header(path: Path, *, domain: str | None = None, inverted: bool | None = None) -> Header:
+def read_dicom_header(path: Source, *, domain: str | None = None, inverted: bool | None = None) -> Header:
     """What a DICOM file says of its image; no pixel is decoded, but every size is checked.
 
     Raises
@@ -54,7 +54,7 @@ def read_dicom_header(path: Path, *, domain: str | None = None, inverted: bool |
 
 
 def read_dicom_tables(
-    path: Path, *, domain: str | None = None, inverted: bool | None = None
+    path: Source, *, domain: str | None = None, inverted: bool | None = None
 ) -> tuple[Radiograph, FileDataset]:
     """A DICOM image without its pixels, of shape (0, 0), and the dataset up to them.
 
@@ -90,7 +90,7 @@ class OpenDicom:
 
 @contextmanager
 def open_dicom(
-    path: Path, *, domain: str | None = None, inverted: bool | None = None, window: str | None = None
+    source: Source, *, domain: str | None = None, inverted: bool | None = None, window: str | None = None
 ) -> Iterator[OpenDicom]:
     """A DICOM image and its frames, which can be read, one at a time, as long as the context lasts.
 
@@ -99,7 +99,8 @@ def open_dicom(
     RadiographError
         As `isotone.imaging.read.read_radiograph`.
     """
-    with open_regular(path) as opened:
+    path = name_of(source)
+    with open_source(source) as opened:
         with caught_warnings() as warned, refusing(path):
             file = Part10File(path, opened)
             told = _tell(file, warned, domain=domain, inverted=inverted, window=window)
@@ -112,7 +113,7 @@ def open_dicom(
 
 
 def read_dicom(
-    path: Path, *, domain: str | None = None, inverted: bool | None = None, window: str | None = None
+    source: Source, *, domain: str | None = None, inverted: bool | None = None, window: str | None = None
 ) -> tuple[Radiograph, FileDataset]:
     """A DICOM image, and the dataset that it was read from.
 
@@ -124,7 +125,7 @@ def read_dicom(
     RadiographError
         As `isotone.imaging.read.read_radiograph`.
     """
-    with open_dicom(path, domain=domain, inverted=inverted, window=window) as image:
+    with open_dicom(source, domain=domain, inverted=inverted, window=window) as image:
         if len(image.frames) == 1:
             image.dataset["PixelData"] = image.frames.file.pixels(image.frames.layout.length)
         return image.radiograph, image.dataset

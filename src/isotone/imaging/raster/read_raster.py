@@ -22,7 +22,7 @@ from PIL import Image
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.dicom.frame import MAX_PIXELS, refuse_empty
 from isotone.imaging.dicom.warning_codes import Warned
-from isotone.imaging.opening.regular_file import open_regular
+from isotone.imaging.opening.source import Source, name_of, open_source
 from isotone.imaging.own_files import record_in
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.imaging.raster.source import ORIENTATION, RasterSource, refuse_turned
@@ -38,13 +38,18 @@ GREY_TYPE = 0
 PARTLY = "the image is partly transparent"
 
 
-def read_raster_header(path: Path, *, domain: str | None = None, inverted: bool | None = None) -> Header:
+def raster_kind(source: Source) -> str | None:
+    """What Pillow calls the format of a raster file: by its suffix, of bytes by the first of them; None: another."""
+    return SUFFIXES.get(source.suffix.lower()) if isinstance(source, Path) else source.raster
+
+
+def read_raster_header(source: Source, *, domain: str | None = None, inverted: bool | None = None) -> Header:
     """What a PNG, TIFF or JPEG file says of its image; no pixel is decoded."""
-    with _opened(path) as source:
-        return _header(source, path, domain, inverted, Warned())
+    with _opened(source) as opened:
+        return _header(opened, name_of(source), domain, inverted, Warned())
 
 
-def read_raster(path: Path, *, domain: str | None = None, inverted: bool | None = None) -> Radiograph:
+def read_raster(source: Source, *, domain: str | None = None, inverted: bool | None = None) -> Radiograph:
     """A PNG, TIFF or JPEG image of 2 to 16 bits.
 
     Raises
@@ -52,10 +57,10 @@ def read_raster(path: Path, *, domain: str | None = None, inverted: bool | None 
     RadiographError
         As `isotone.imaging.read.read_radiograph`.
     """
-    warned = Warned()
-    with _opened(path) as source:
-        stored = _one_channel(source, path, warned)
-        header = _header(source, path, domain, inverted, warned)
+    path, warned = name_of(source), Warned()
+    with _opened(source) as opened:
+        stored = _one_channel(opened, path, warned)
+        header = _header(opened, path, domain, inverted, warned)
     if stored.max() > 2**header.bits_stored - 1:
         raise RadiographError("E_RANGE", "pixels exceed the bits per sample", file=path)
     refuse_empty(stored, None, path)
@@ -64,16 +69,19 @@ def read_raster(path: Path, *, domain: str | None = None, inverted: bool | None 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[RasterSource]:
+def _opened(source: Source) -> Iterator[RasterSource]:
     """An image whose kind and size are fit to be decoded."""
+    path = name_of(source)
     try:
-        with open_regular(path) as file, warnings.catch_warnings():
+        with open_source(source) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size, which is checked here, and of odd metadata
-            kind = SUFFIXES[path.suffix.lower()]
-            source = open_tiff(file) if kind == "TIFF" else _open(file, kind)
-            if not 0 < source.rows * source.columns <= MAX_PIXELS:
-                raise RadiographError("E_GEOMETRY", f"{source.rows} × {source.columns} pixels", file=path)
-            yield source
+            kind = raster_kind(source)
+            if kind is None:
+                raise RadiographError("E_RASTER", "not a readable PNG, TIFF or JPEG")
+            opened = open_tiff(file) if kind == "TIFF" else _open(file, kind)
+            if not 0 < opened.rows * opened.columns <= MAX_PIXELS:
+                raise RadiographError("E_GEOMETRY", f"{opened.rows} × {opened.columns} pixels", file=path)
+            yield opened
     except IsotoneError as error:
         raise RadiographError(error.code, error.what, file=path, next_step=error.next_step) from None
     except Image.DecompressionBombError:
