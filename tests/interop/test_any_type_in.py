@@ -184,7 +184,7 @@ def test_a_tensor_comes_back_with_its_gradient() -> None:
 
 @pytest.mark.parametrize("inverted", [False, True])
 def test_a_data_set_comes_back_as_the_derived_image(tmp_path: Path, inverted: bool) -> None:
-    source = dicoms.radiograph(inverted=inverted)
+    source = dicoms.radiograph(dicoms.pixels(rows=300, columns=500), inverted=inverted)
     before = source.pixel_array.copy()
     derived = HARMONIZER.transform(source)
     assert isinstance(derived, Dataset)
