@@ -31,7 +31,7 @@ lock:
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --unsafe-package torch --no-emit-options \
 	  --no-emit-index-url --no-emit-find-links --constraint requirements-torch.txt \
-	  --extra train --extra test --extra lint --extra fuzz --extra docs \
+	  --extra train --extra plot --extra serve --extra test --extra lint --extra fuzz --extra docs \
 	  --output-file requirements.lock pyproject.toml
 
 clean:

@@ -28,10 +28,7 @@ ROOMS = (
     "evaluation",
     "cli",
 )
-"""From the bottom up; a module imports from its own room and from those below it.
-
-`serving` is to come.
-"""
+"""From the bottom up; a module imports from its own room and from those below it."""
 
 FLOORS = {
     "data": ("manifests", "", "descriptors", "phantom", "cohorts"),

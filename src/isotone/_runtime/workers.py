@@ -13,9 +13,10 @@ import signal
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,37 +71,56 @@ def map_isolated(
         return
     with ExitStack() as stack:
         if executor is None:
-            pool = ProcessPool(max(workers, 1), initializer=_start, initargs=(function,), context=_context())
-            stack.callback(pool.join)
-            stack.callback(pool.stop)  # called first, on Ctrl-C too: stops the workers where they are
-
-            def submit(item: X) -> Future[Any]:
-                return pool.schedule(_run, (item,), timeout=seconds(item) if seconds else None)
+            pool = stack.enter_context(isolated_pool(function, workers=workers, seconds=seconds))
         else:
-
-            def submit(item: X) -> Future[Any]:
-                return executor.submit(_guarded, function, item)
-
+            pool = IsolatedPool(lambda item: executor.submit(_guarded, function, item))
         waiting: deque[tuple[X, Future[Any]]] = deque()
         stack.callback(lambda: [future.cancel() for _, future in waiting])
         for item in items:
-            waiting.append((item, submit(item)))
+            waiting.append((item, pool.submit(item)))
             if len(waiting) >= WINDOW * max(workers, 1):
-                yield _collect(*waiting.popleft(), submit)
+                first, future = waiting.popleft()
+                yield first, pool.result(first, future)
         while waiting:
-            yield _collect(*waiting.popleft(), submit)
+            first, future = waiting.popleft()
+            yield first, pool.result(first, future)
 
 
-def _collect(item: X, future: Future[Any], submit: Callable[[X], Future[Any]], *, retry: bool = True) -> tuple[X, Any]:
-    try:
-        return item, future.result()
-    except TimeoutError:
-        return item, _refusal("E_TIMEOUT", "took longer than its time limit", item)
-    except (ProcessExpired, BrokenExecutor):
-        if retry:  # it may have been the out-of-memory killer's choice, or another task's fault
-            with suppress(RuntimeError):  # an executor that is broken for good
-                return _collect(item, submit(item), submit, retry=False)
-        return item, _refusal("E_CRASH", "the process that worked on it died", item)
+@dataclass(frozen=True)
+class IsolatedPool:
+    """Calls a function on one item after the other, for as long as somebody has items.
+
+    Attributes
+    ----------
+    submit : callable
+        Item → its future.
+    """
+
+    submit: Callable[[Any], Future[Any]]
+
+    def result(self, item: Any, future: Future[Any], *, retry: bool = True) -> Any:
+        """What the function returned, or the `IsotoneError` that `map_isolated` would yield; waits for it."""
+        try:
+            return future.result()
+        except TimeoutError:
+            return _refusal("E_TIMEOUT", "took longer than its time limit", item)
+        except (ProcessExpired, BrokenExecutor):
+            if retry:  # it may have been the out-of-memory killer's choice, or another task's fault
+                with suppress(RuntimeError):  # an executor that is broken for good
+                    return self.result(item, self.submit(item), retry=False)
+            return _refusal("E_CRASH", "the process that worked on it died", item)
+
+
+@contextmanager
+def isolated_pool(
+    function: Callable[[Any], Any], *, workers: int = 1, seconds: Callable[[Any], float] | None = None
+) -> Iterator[IsolatedPool]:
+    """Crash-isolated processes, until the context is left; parameters as for `map_isolated`."""
+    with ExitStack() as stack:
+        pool = ProcessPool(max(workers, 1), initializer=_start, initargs=(function,), context=_context())
+        stack.callback(pool.join)
+        stack.callback(pool.stop)  # called first, on Ctrl-C too: stops the workers where they are
+        yield IsolatedPool(lambda item: pool.schedule(_run, (item,), timeout=seconds(item) if seconds else None))
 
 
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from isotone.networks.classifier import Classifier
 
 INTERRUPTED = 130
-RESUMED = ("apply", "restore", "train", "fit", "reproduce", "demo")
+RESUMED = ("apply", "restore", "train", "fit", "reproduce", "demo", "serve")
 """Commands that keep what an interrupted run has done; of `fit`, the networks of gdce."""
 EXTRAS = {
     **dict.fromkeys(("torch", "safetensors", "sklearn", "skimage", "jinja2", "markupsafe", "pyarrow"), "train"),
     "tensorboard": "tensorboard",
+    **dict.fromkeys(("pynetdicom", "dicomweb_client"), "serve"),
 }
 """Which extra of pyproject.toml brings a package."""
 # The parser's complaint about a command line; typer does not export it, and its own copy of click may be vendored.

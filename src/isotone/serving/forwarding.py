@@ -1,0 +1,110 @@
+"""One destination's deliveries: each is tried until it is there, or is a dead letter."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+
+from isotone._runtime.files import write_text
+from isotone.errors import IsotoneError
+from isotone.serving.audit_trail import AuditTrail
+from isotone.serving.node_settings import Retry
+from isotone.serving.object_queue import Due, ObjectQueue
+from isotone.serving.senders import Answer, Answered, Letter, Sender, Unreachable
+from isotone.serving.spool import DEAD, DERIVED, Spool
+
+BATCH = 32
+"""Objects of an association; more: fewer associations, and a longer list of presentation contexts (128 at most)."""
+IDLE = 1.0
+"""Seconds between two looks into the queue where nobody says that there is something."""
+
+
+class Forwarder:
+    """Sends what is due to one destination; `run` is its thread.
+
+    Attributes
+    ----------
+    reachable : bool
+        Whether the last try reached it.
+    awake : threading.Event
+        Set by whoever has put something into the queue.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sender: Sender,
+        retry: Retry,
+        spool: Spool,
+        queue: ObjectQueue,
+        audit: AuditTrail,
+        complain: Callable[[str], None],
+    ) -> None:
+        self.name, self._sender, self._retry = name, sender, retry
+        self._spool, self._queue, self._audit, self._complain = spool, queue, audit, complain
+        self.reachable = True
+        self.awake = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Until it is told to stop."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                sent = self._round()
+                failures, self.reachable = 0, True
+                if not sent:
+                    self.awake.wait(IDLE)
+                    self.awake.clear()
+            except Unreachable as error:
+                failures, self.reachable = failures + 1, False
+                self._wait(stop, failures, f"destination {self.name}: {error}")
+            except IsotoneError as error:  # a full disk: what was sent and not noted is sent again
+                failures += 1
+                self._wait(stop, failures, str(error))
+
+    def _wait(self, stop: threading.Event, failures: int, why: str) -> None:
+        seconds = self._retry.wait(failures)
+        self._complain(f"{why}; next try in {seconds:.0f} s")
+        stop.wait(seconds)
+
+    def _round(self) -> int:
+        """Try what is due; how many."""
+        due = self._queue.due(self.name, BATCH)
+        for answered in self._sender.send([Letter(one, self._spool.path(one.path)) for one in due]) if due else ():
+            self._note(answered)
+        return len(due)
+
+    def _note(self, answered: Answered) -> None:
+        due, code = answered.letter.due, answered.code
+        what = "derived" if self._is_derived(due) else "original"
+        facts = {"destination": self.name, "what": what, "code": code}
+        if answered.answer is Answer.SENT:
+            self._queue.sent(due)
+            self._audit.write("sent", due.key, **facts)
+            if due.path.startswith(f"{DEAD}/"):
+                self._spool.remove(due.path)
+                self._spool.path(due.path).with_suffix(".json").unlink(missing_ok=True)
+            return
+        if answered.answer is Answer.REJECTED and due.failures + 1 < self._retry.attempts:
+            seconds = self._retry.wait(due.failures + 1)
+            self._queue.failed(due, seconds, code or "rejected")
+            self._audit.write("rejected", due.key, **facts)
+            self._complain(f"destination {self.name} rejects an object ({code}); next try in {seconds:.0f} s")
+            return
+        self._bury(due, code or "rejected", what)
+        self._audit.write("dead", due.key, **facts)
+        self._complain(f"destination {self.name} does not take an object ({code}): it is a dead letter now")
+
+    def _bury(self, due: Due, code: str, what: str) -> None:
+        """Keep a file of its own, and say beside it why it is there."""
+        place = f"{DEAD}/{self.name}/{due.key}-{what}.dcm"
+        if due.path != place and self._spool.path(due.path).exists():
+            self._spool.link(due.path, place)
+        said = {"destination": self.name, "what": what, "code": code, "tries": due.failures + 1, "time": time.time()}
+        write_text(self._spool.path(place).with_suffix(".json"), json.dumps(said) + "\n")
+        self._queue.dead(due, code, place)
+
+    def _is_derived(self, due: Due) -> bool:
+        return due.path.startswith(f"{DERIVED}/") or due.path.endswith("-derived.dcm")

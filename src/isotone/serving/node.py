@@ -1,0 +1,190 @@
+"""The node as a whole: what runs beside what, how it starts after a kill and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from isotone._runtime.files import PART
+from isotone._runtime.workers import IsolatedPool, isolated_pool
+from isotone.errors import IsotoneError
+from isotone.safe_text import printable
+from isotone.serving.audit_trail import AuditTrail
+from isotone.serving.forwarding import Forwarder
+from isotone.serving.harmonizing import Harmonizer
+from isotone.serving.intake import Intake
+from isotone.serving.labour import Labour, seconds
+from isotone.serving.node_settings import Destination, DicomDestination, NodeSettings
+from isotone.serving.object_queue import ObjectQueue
+from isotone.serving.retention import expire, sweep_unknown
+from isotone.serving.senders import Sender
+from isotone.serving.spool import AUDIT, DERIVED, Spool
+from isotone.serving.storage_scp import StorageScp
+from isotone.serving.store_scu import StoreScu
+from isotone.serving.stow_rs import StowRs
+from isotone.serving.transcode import Transcoding
+from isotone.serving.watch_folder import WatchFolder
+
+HOUSEKEEPING = 60.0
+"""Seconds between two rounds of retention."""
+ENDING = 20.0
+"""Seconds that threads get to end in; what they had under way is done again."""
+
+
+def say(line: str) -> None:
+    """A line on standard error, for the journal of the machine; it names no patient."""
+    print(f"isotone: {printable(line)}", file=sys.stderr, flush=True)
+
+
+class Node:
+    """A node that holds its spool.
+
+    Parameters
+    ----------
+    settings : NodeSettings
+    complain : callable
+        Gets a line about each trouble.
+    """
+
+    def __init__(self, settings: NodeSettings, complain: Callable[[str], None] = say) -> None:
+        self.settings, self._complain = settings, complain
+        self.spool = Spool(settings.spool)
+        self.audit = AuditTrail(self.spool.root / AUDIT)
+        self.stop = threading.Event()
+        self._broken: list[BaseException] = []
+        self._threads: list[threading.Thread] = []
+
+    @contextmanager
+    def running(self, *, retry: bool = False) -> Iterator[None]:
+        """Receive, harmonize and forward, until the context is left.
+
+        Parameters
+        ----------
+        retry : bool
+            Take up dead letters and held objects again.
+
+        Raises
+        ------
+        UsageError
+            Another node holds the spool; a harmonizer, certificate or secret is missing; the port is taken.
+        ModelError
+            A harmonizer is damaged.
+        IsotoneError
+            E_WRITE.
+        """
+        settings = self.settings
+        with ExitStack() as stack:
+            stack.enter_context(self.spool.alone())
+            self.queue = ObjectQueue(self.spool.database)
+            stack.callback(self.queue.close)
+            sweep_unknown(self.spool, self.queue)
+            if retry:
+                say(f"taken up again: {self.queue.retry()}")
+            labour = Labour.of(settings.rule, self.spool.root / DERIVED)
+            pool = stack.enter_context(isolated_pool(labour, workers=settings.workers, seconds=seconds))
+            stack.callback(self._end)
+            self._start(pool)
+            intake = Intake(self.spool, self.queue, self.audit, settings.archive, self._wake)
+            for folder in settings.folder:
+                watch = WatchFolder(folder, intake, settings.limits, self.spool, self._complain)
+                self._thread(lambda watch=watch: watch.run(self.stop))  # type: ignore[misc]
+            scp = StorageScp(settings, self.spool, intake)
+            scp.start()
+            stack.callback(scp.stop)
+            yield
+
+    def wait(self) -> None:
+        """Until the node is told to stop.
+
+        Raises
+        ------
+        IsotoneError
+            E_NODE: a part of it failed for a reason that nobody foresaw. Everything is in the spool: start it again.
+        """
+        self.stop.wait()
+        if self._broken:
+            kind = type(self._broken[0]).__name__
+            raise IsotoneError("E_NODE", f"a part of the node failed ({kind})") from self._broken[0]
+
+    def _start(self, pool: IsolatedPool) -> None:
+        settings, spool, queue, audit = self.settings, self.spool, self.queue, self.audit
+
+        def transcode(path: Path, syntax: str) -> Path:
+            work = Transcoding(path, spool.root / DERIVED / f"{PART}{os.urandom(4).hex()}", syntax)
+            failed = pool.result(work, pool.submit(work))
+            if isinstance(failed, IsotoneError):
+                raise failed
+            return work.target
+
+        self.forwarders = [
+            Forwarder(to.name, self._sender(to, transcode), to.retry, spool, queue, audit, self._complain)
+            for to in settings.destination
+        ]
+        self.harmonizer = Harmonizer(settings.rule, spool, queue, audit, self._wake, self._complain)
+        for forwarder in self.forwarders:
+            self._thread(lambda forwarder=forwarder: forwarder.run(self.stop))  # type: ignore[misc]
+        self._thread(lambda: self.harmonizer.run(self.stop, pool, settings.workers))
+        self._thread(self._keep_house)
+
+    def _sender(self, to: Destination, transcode: Callable[[Path, str], Path]) -> Sender:
+        if isinstance(to, DicomDestination):
+            return StoreScu(self.settings.ae_title, to, transcode)
+        return StowRs(to, transcode)
+
+    def _wake(self) -> None:
+        self.harmonizer.awake.set()
+        for forwarder in self.forwarders:
+            forwarder.awake.set()
+
+    def _keep_house(self) -> None:
+        while not self.stop.is_set():
+            try:
+                expire(self.settings.retention, self.spool, self.queue, self.audit)
+            except IsotoneError as error:
+                self._complain(str(error))
+            self.stop.wait(HOUSEKEEPING)
+
+    def _thread(self, run: Callable[[], None]) -> None:
+        """Run a part beside the others; where it fails, the whole node ends, and whoever watches it starts it again."""
+
+        def guarded() -> None:
+            try:
+                run()
+            except BaseException as error:
+                self._broken.append(error)
+                self.stop.set()
+
+        thread = threading.Thread(target=guarded, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _end(self) -> None:
+        self.stop.set()
+        self._wake()
+        for thread in self._threads:
+            thread.join(ENDING)
+
+
+def serve(settings: NodeSettings, *, retry: bool = False) -> None:
+    """Run a node until a signal ends it.
+
+    Parameters
+    ----------
+    settings : NodeSettings
+        `isotone.serving.node_settings.read_settings` reads them.
+    retry : bool
+        Take up dead letters and held objects again.
+
+    Raises
+    ------
+    UsageError, ModelError, IsotoneError
+        As `Node.running` and `Node.wait`.
+    """
+    node = Node(settings)
+    with node.running(retry=retry):
+        print(f"listening on {settings.host}:{settings.port} as {settings.ae_title}", flush=True)
+        node.wait()
