@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from isotone.evaluation.reproduction.ablations import WHAT
+from isotone.evaluation.reproduction.plan import WHAT
 from isotone.evaluation.reproduction.collection import COLLECTIONS
 from isotone.evaluation.reproduction.folds import FOLDS, deal
 from isotone.evaluation.reproduction.images import crop

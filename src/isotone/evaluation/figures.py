@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isotone._runtime.files import write_text
 from isotone.curves.svg import Panel, picture, sheet, tag, words
@@ -110,26 +111,37 @@ def reliability(before: ResultRow | None, after: ResultRow) -> str:
 
 def confusion(row: ResultRow, classes: Sequence[str]) -> str:
     """Counts, shaded by the share of the row."""
-    matrix = np.array(row.confusion, float)
-    shares = np.divide(
-        matrix, matrix.sum(1, keepdims=True), out=np.zeros_like(matrix), where=matrix.sum(1)[:, None] > 0
-    )
-    step = 176 / len(classes)
-    kind = "cell-before" if row.method == NONE else "cell"
-    marks = [words(38, 14, row.domain, class_="title"), words(38, 29, row.method, class_="tick")]
-    for i, name in enumerate(classes):
-        middle = (i + 0.5) * step
-        short = name if len(name) <= 8 else name[:7] + "…"
-        marks.append(words(38 + middle, 232, short, class_="tick", text_anchor="middle"))
-        turn = f"rotate(-90 30 {40 + middle:.1f})"
-        marks.append(words(30, 40 + middle, short, class_="tick", text_anchor="middle", transform=turn))
-        for j in range(len(classes)):
-            x, y, share = 38 + j * step, 40 + i * step, shares[i, j]
-            marks.append(tag("rect", x=x, y=y, width=step, height=step, fill_opacity=round(share, 3), class_=kind))
+    counts = np.array(row.confusion, float)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    text = [[f"{int(n)}" for n in line] for line in counts]
+    title, kind = (row.domain, row.method), "cell-before" if row.method == NONE else "cell"
+    return shaded(text, shares, (classes, classes), title, ("label", "predicted"), kind)
+
+
+def shaded(
+    text: Sequence[Sequence[str]],
+    shares: NDArray[np.floating],
+    names: tuple[Sequence[str], Sequence[str]],
+    title: tuple[str, str],
+    axes: tuple[str, str],
+    kind: str = "cell",
+) -> str:
+    """A matrix of words, each shaded by its share; names and axes are those of the rows, then of the columns."""
+    high, wide = (176 / len(side) for side in names)
+    short = [[name if len(name) <= 8 else name[:7] + "…" for name in side] for side in names]
+    marks = [words(38, 14, title[0], class_="title"), words(38, 29, title[1], class_="tick")]
+    for j, name in enumerate(short[1]):
+        marks.append(words(38 + (j + 0.5) * wide, 232, name, class_="tick", text_anchor="middle"))
+    for i, name in enumerate(short[0]):
+        marks.append(_upright(30, 40 + (i + 0.5) * high, name))
+        for j, share in enumerate(shares[i]):
+            x, y, shade = 38 + j * wide, 40 + i * high, round(float(share), 3)
+            marks.append(tag("rect", x=x, y=y, width=wide, height=high, fill_opacity=shade, class_=kind))
             ink = "on-cell" if share > 0.55 else "in-cell"
-            marks.append(
-                words(x + step / 2, y + step / 2 + 4, f"{int(matrix[i, j])}", class_=ink, text_anchor="middle")
-            )
-    marks.append(words(126, 247, "predicted", class_="tick", text_anchor="middle"))
-    marks.append(words(11, 128, "label", class_="tick", text_anchor="middle", transform="rotate(-90 11 128)"))
-    return picture(Panel.WIDTH, Panel.HEIGHT, "".join(marks), f"Confusion matrix of {row.domain}, {row.method}")
+            marks.append(words(x + wide / 2, y + high / 2 + 4, text[i][j], class_=ink, text_anchor="middle"))
+    marks += [_upright(11, 128, axes[0]), words(126, 247, axes[1], class_="tick", text_anchor="middle")]
+    return picture(Panel.WIDTH, Panel.HEIGHT, "".join(marks), f"Matrix of {title[0]}, {title[1]}")
+
+
+def _upright(x: float, y: float, text: str) -> str:
+    return words(x, y, text, class_="tick", text_anchor="middle", transform=f"rotate(-90 {x:g} {y:.1f})")

@@ -25,23 +25,6 @@ from isotone.evaluation.reproduction.methods import (
 )
 from isotone.evaluation.reproduction.study import Study
 
-WHAT = {
-    "constant-curve": "one curve of Eq. 1 for the scanner, learned by the task loss",
-    "constant-curve-bidirectional": "the same with every other step inverse",
-    "constant-curve-affine": "and with an affine stage before the steps",
-    "curve-swap": "each image through another image's GDCE curve",
-    "perceptual-off": "GDCE without the perceptual loss",
-    "loss-sum": "GDCE by the plain sum of Eq. 4",
-    "loss-weighted-0.5": "GDCE by the authors' weighted loss, λ = 0.5",
-    "loss-weighted-0.95": "GDCE by the authors' weighted loss, λ = 0.95",
-    "pixel-wise": "a residual U-Net in the place of GDCE, by the same loss",
-    "8-bits": "GDCE on images rounded to 8 bits, before and after",
-    "exchanged": "reference and source exchanged",
-    "seed-1": "GDCE started from another seed",
-    "seed-2": "GDCE started from a third seed",
-}
-"""In words; ``labels-N`` is GDCE with N labelled source images per class, trained for as many steps."""
-
 
 def run_ablation(study: Study, variant: str) -> list[pd.DataFrame]:
     """Predictions of a variant for every source domain and fold of the plan's ablations."""

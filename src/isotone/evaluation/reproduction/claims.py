@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ from isotone.evaluation.bootstrap import MARGIN
 from isotone.evaluation.metrics import recalls
 from isotone.evaluation.reproduction.measure import classes_of, difference, matrix
 from isotone.evaluation.reproduction.study import Study
+
+Pair = tuple[pd.DataFrame, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,24 @@ def claims(study: Study, predictions: pd.DataFrame, grid: pd.DataFrame, sizes: p
 
 def _compared(study: Study, predictions: pd.DataFrame, claim: str, domain: str, method: str, other: str) -> Claim:
     own = predictions[predictions["domain"] == domain]
+    pair = own[own["method"] == method], own[own["method"] == other]
+    return _judged(study, Claim(claim, f"{domain}: AUC", ""), "auc", pair)
+
+
+def _judged(study: Study, claim: Claim, metric: str, pair: Pair, *, least: float = 0.0) -> Claim:
+    """Whether the first of two methods is better than the second, or not worse by more than −`least`."""
     corrected = study.plan.preset == "corrected"
-    pair = [own[own["method"] == name] for name in (method, other)]
-    found = difference(pair[0], pair[1], "auc", intervals=corrected, seed=study.plan.seed)
-    value = found.get("auc_difference")
-    low, high = (found.get(f"auc_difference_{end}") for end in ("low", "high"))
+    found = difference(*pair, metric, intervals=corrected, seed=study.plan.seed)
+    value, low, high = (found.get(f"{metric}_difference{end}") for end in ("", "_low", "_high"))
     if value is None or (corrected and (low is None or high is None)):
-        return Claim(claim, f"{domain}: cannot be compared", "undecided")
-    if value == low == high == 0:
-        return Claim(claim, f"{domain}: both leave the same images (no window, say)", "undecided")
-    said = f"{domain}: AUC {value:+.3f}"
+        return replace(claim, found=f"{claim.found} cannot be compared", holds="undecided")
+    if value == low == high == least == 0:
+        return replace(claim, found=f"{claim.found}: both leave the same images (no window, say)", holds="undecided")
+    said = f"{claim.found} {value:+.3f}"
     if low is None or high is None:
-        return Claim(claim, said + ", no interval", "holds" if value > 0 else "does not hold")
-    holds = "holds" if low > 0 else "does not hold" if high <= 0 else "undecided"
-    return Claim(claim, f"{said} [{low:+.3f}, {high:+.3f}]", holds)
+        return replace(claim, found=f"{said}, no interval", holds="holds" if value > least else "does not hold")
+    holds = "holds" if low > least else "does not hold" if high <= 0 else "undecided"
+    return replace(claim, found=f"{said} [{low:+.3f}, {high:+.3f}]", holds=holds)
 
 
 def _missing_classes(study: Study, predictions: pd.DataFrame, domain: str) -> Claim:
@@ -116,14 +122,6 @@ def _shallow(study: Study, grid: pd.DataFrame, sizes: pd.DataFrame) -> Claim:
     fewest = grid["layers"] == grid["layers"].min()
     best = [part.sort_values("val", kind="stable").iloc[-1] for part in (grid[fewest], grid[~fewest])]
     names = [f"grid-L{row.layers:.0f}-N{row.iterations:.0f}" for row in best]
-    pair = [sizes[sizes["method"] == f"{name} test"] for name in names]
-    corrected = study.plan.preset == "corrected"
-    found = difference(pair[0], pair[1], "worst_group_accuracy", intervals=corrected, seed=study.plan.seed)
-    value, low, high = (found.get(f"worst_group_accuracy_difference{end}") for end in ("", "_low", "_high"))
-    if value is None:
-        return Claim(claim, "cannot be compared", "undecided")
-    said = f"{names[0][5:]} against {names[1][5:]}, as validation chooses: worst-group accuracy {value:+.2f}"
-    if low is None or high is None:
-        return Claim(claim, said + ", no interval", "holds" if value >= -MARGIN else "does not hold")
-    holds = "holds" if low >= -MARGIN else "does not hold" if high < 0 else "undecided"
-    return Claim(claim, f"{said} [{low:+.2f}, {high:+.2f}]", holds)
+    pair = sizes[sizes["method"] == f"{names[0]} test"], sizes[sizes["method"] == f"{names[1]} test"]
+    what = f"{names[0][5:]} against {names[1][5:]}, as validation chooses: worst-group accuracy"
+    return _judged(study, Claim(claim, what, ""), "worst_group_accuracy", pair, least=-MARGIN)

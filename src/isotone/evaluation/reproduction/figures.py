@@ -15,13 +15,11 @@ from PIL import Image
 
 from isotone.curves.stages import apply_steps
 from isotone.curves.svg import Panel, picture, sheet, tag, words
+from isotone.evaluation.figures import shaded
+from isotone.evaluation.predict import GRID, PERCENTILES
 from isotone.evaluation.reproduction.images import Grey
 from isotone.evaluation.reproduction.measure import classes_of, matrix, measured, unpack
 from isotone.evaluation.reproduction.study import Study
-
-LEVELS = (1, 5, 25, 50, 75, 95, 99)
-"""Percentiles of an image that stand for its grey levels in a CSV file."""
-GRID = np.linspace(0, 1, 65)
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def confusions(study: Study, predictions: pd.DataFrame, name: str, domain: str, 
         auc = float(measured(own)["auc"][0])
         paper = study.plan.about.published.get((domain, method, "auc"))
         beside = "" if paper is None else f", paper {paper:.2f}"
-        panels.append(_cells(counts, classes, classes, (method, f"AUC {auc:.2f}{beside}"), "predicted"))
+        panels.append(_cells(counts, (classes, classes), (method, f"AUC {auc:.2f}{beside}"), "predicted"))
         for label, line in zip(classes, counts, strict=True):
             predicted = {f"predicted_{c}": round(float(v), 3) for c, v in zip(classes, line, strict=True)}
             row = {"method": method, "label": label, **predicted, "auc": auc}
@@ -134,7 +132,7 @@ def heat_maps(study: Study, grid: pd.DataFrame) -> Figure:
         values = grid.pivot(index="layers", columns="iterations", values=split)
         subtitle = "validation" if split == "val" else "test"
         names = [f"L = {layers}" for layers in values.index], [f"N = {n}" for n in values.columns]
-        panels.append(_cells(values.to_numpy(float), *names, (study.plan.about.figure_4, subtitle), "iterations"))
+        panels.append(_cells(values.to_numpy(float), names, (study.plan.about.figure_4, subtitle), "iterations"))
     title = "Worst-group accuracy by convolution layers and iterations"
     return Figure("figure-7", title, grid, sheet(panels, 2))
 
@@ -182,7 +180,7 @@ def _true_class(rows: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _levels(grey: Grey) -> dict[str, float]:
-    return {f"p{q}": round(float(v), 4) for q, v in zip(LEVELS, np.percentile(grey, LEVELS), strict=True)}
+    return {f"p{q}": round(float(v), 4) for q, v in zip(PERCENTILES, np.percentile(grey, PERCENTILES), strict=True)}
 
 
 def _image(grey: Grey, title: str, subtitle: str) -> str:
@@ -200,23 +198,10 @@ def _image(grey: Grey, title: str, subtitle: str) -> str:
 
 
 def _cells(
-    values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], title: tuple[str, str], axis: str
+    values: NDArray[np.float64], names: tuple[Sequence[str], Sequence[str]], title: tuple[str, str], axis: str
 ) -> str:
     """A matrix, each cell shaded by its share of the row's sum or, where all are at most 1, by itself."""
-    shares = values if values.max() <= 1 else values / np.maximum(values.sum(1, keepdims=True), 1e-9)
-    wide, high = 176 / len(columns), 176 / len(rows)
-    marks = [words(44, 14, title[0], class_="title"), words(44, 29, title[1], class_="tick")]
-    for i, name in enumerate(rows):
-        y = 40 + i * high
-        turn = f"rotate(-90 36 {y + high / 2:.1f})"
-        marks.append(words(36, y + high / 2, name, class_="tick", text_anchor="middle", transform=turn))
-        for j, share in enumerate(shares[i]):
-            x = 44 + j * wide
-            marks.append(tag("rect", x=x, y=y, width=wide, height=high, fill_opacity=round(share, 3), class_="cell"))
-            text = f"{values[i, j]:.2f}" if values.max() <= 1 else f"{values[i, j]:.1f}".removesuffix(".0")
-            ink = "on-cell" if share > 0.55 else "in-cell"
-            marks.append(words(x + wide / 2, y + high / 2 + 4, text, class_=ink, text_anchor="middle"))
-    for j, name in enumerate(columns):
-        marks.append(words(44 + (j + 0.5) * wide, 231, name, class_="tick", text_anchor="middle"))
-    marks.append(words(132, 247, axis, class_="tick", text_anchor="middle"))
-    return picture(Panel.WIDTH, Panel.HEIGHT, "".join(marks), f"{title[0]}, {title[1]}")
+    ratios = values.max() <= 1
+    shares = values if ratios else values / np.maximum(values.sum(1, keepdims=True), 1e-9)
+    text = [[f"{v:.2f}" if ratios else f"{v:.1f}".removesuffix(".0") for v in line] for line in values]
+    return shaded(text, shares, names, title, ("", axis))

@@ -1,4 +1,4 @@
-"""Every image decoded once, at the classifier's size, in two files that are mapped into memory."""
+"""Every image decoded once, at the classifier's size, and mapped into memory from then on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from isotone._runtime.files import replace_file
 from isotone.curves.tone_curve import quantize
+from isotone.data.cache import ArrayCache
 from isotone.data.descriptors.foreground import regions
 from isotone.data.images import map_images
 from isotone.data.manifests.manifest import Manifest
@@ -25,7 +25,7 @@ from isotone.imaging.resize import to_square
 Grey = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
-TABLE, FULL_RANGE, WINDOWED = "images.csv", "full-range.npy", "display-window.npy"
+FULL_RANGE, WINDOWED = "full-range", "display-window"
 COLUMNS = ("domain", "label", "patient_id", "split", "view")
 
 
@@ -66,26 +66,22 @@ def crop(radiograph: Radiograph) -> Radiograph:
 
 def decode(manifest: Manifest, folder: Path, shrink: Shrink, *, workers: int, quiet: bool) -> list[IsotoneError]:
     """Read every image of a manifest into a folder that `Images.load` reads; what is refused is returned."""
-    rows = list(manifest)
+    for left in folder.glob("*.safetensors"):  # of an interrupted run, perhaps of another manifest
+        left.unlink()
     table = manifest.table.reindex(columns=[*COLUMNS]).astype(object)
     # Numbers in the place of patients' identifiers: all that the results need.
     named = table["patient_id"].fillna("row " + pd.Series(table.index.astype(str), table.index))
-    table["patient_id"] = pd.factorize(named)[0]
-    shape = (2, len(rows), shrink.image_size, shrink.image_size)
-    refused: dict[int, IsotoneError] = {}
-    with replace_file(folder / FULL_RANGE) as one, replace_file(folder / WINDOWED) as two:
-        files = [np.lib.format.open_memmap(f, "w+", np.uint16, shape[1:]) for f in (one, two)]
-        for k, (_, seen) in enumerate(map_images(rows, shrink, workers=workers, quiet=quiet)):
-            if isinstance(seen, IsotoneError):
-                refused[k] = seen
-                continue
-            files[0][k], files[1][k] = seen
-        for file in files:
-            file.flush()
-    table.insert(0, "image", np.arange(len(rows)))
-    with replace_file(folder / TABLE) as temporary:
-        table.drop(index=list(refused)).to_csv(temporary, index=False)
-    return list(refused.values())
+    facts = table.assign(patient_id=pd.factorize(named)[0]).fillna("").astype(str).to_numpy()
+    cache, refused = ArrayCache(folder), []
+    for number, (_, seen) in enumerate(map_images(list(manifest), shrink, workers=workers, quiet=quiet)):
+        if isinstance(seen, IsotoneError):
+            refused.append(seen)
+        else:
+            cache.put(
+                str(number), {FULL_RANGE: seen[0], WINDOWED: seen[1]}, dict(zip(COLUMNS, facts[number], strict=True))
+            )
+    cache.flush()
+    return refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,49 +91,43 @@ class Images:
     Attributes
     ----------
     table : DataFrame
-        `COLUMNS`, by number; patients as numbers.
-    full_range, windowed : uint16 array of shape (n, S, S)
-        Presentation values × 65535.
+        `COLUMNS`, as strings, by number; patients as numbers.
+    cache : ArrayCache
+        Presentation values × 65535 by number, at full range and through the display window: uint16 of shape (S, S).
     """
 
     table: pd.DataFrame
-    full_range: NDArray[np.uint16]
-    windowed: NDArray[np.uint16]
+    cache: ArrayCache
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map the files of a folder."""
-        text = dict.fromkeys(("domain", "label", "patient_id", "split", "view"), str)
-        table = pd.read_csv(folder / TABLE, dtype=text, index_col="image", keep_default_na=False)
-        return cls(table, *(np.load(folder / name, mmap_mode="r") for name in (FULL_RANGE, WINDOWED)))
+        cache = ArrayCache(folder)
+        numbers = sorted(map(int, cache))
+        return cls(pd.DataFrame([cache[str(n)][1] for n in numbers], pd.Index(numbers, name="image")), cache)
+
+    def _stack(self, numbers: Indices, kind: str) -> Grey:
+        return np.stack([self.cache[str(n)][0][kind] for n in numbers]).astype(np.float32) / np.float32(65535)
 
     def grey(self, numbers: Indices) -> Grey:
         """Full range, float32 of shape (n, S, S) in [0, 1]."""
-        return self.full_range[numbers].astype(np.float32) / np.float32(65535)
+        return self._stack(numbers, FULL_RANGE)
 
     def displayed(self, numbers: Indices) -> Grey:
         """Through each file's display window; full range where it has none."""
-        return self.windowed[numbers].astype(np.float32) / np.float32(65535)
+        return self._stack(numbers, WINDOWED)
 
     def radiographs(self, numbers: Indices) -> list[Radiograph]:
         """For methods that map one image at a time."""
-        return [Radiograph.from_array(self.full_range[n], bits=16) for n in numbers]
+        return [Radiograph.from_array(self.cache[str(n)][0][FULL_RANGE], bits=16) for n in numbers]
 
     def samples(self, numbers: Indices, split: Sequence[str]) -> list[Sample]:
         """For fits."""
-        step = -(-self.full_range.shape[1] // SIZE)
         samples = []
         for n, name in zip(numbers, split, strict=True):
-            row, pixels = self.table.loc[n], self.full_range[n][::step, ::step].copy()
-            samples.append(
-                Sample(
-                    pixels=pixels,
-                    valid=np.ones(pixels.shape, bool),
-                    prepared=self.grey(np.array([n]))[0],
-                    label=row["label"],
-                    patient=row["patient_id"],
-                    domain=row["domain"],
-                    split=name,
-                )
-            )
+            row, whole = self.table.loc[n], self.cache[str(n)][0][FULL_RANGE]
+            step = -(-len(whole) // SIZE)
+            pixels = whole[::step, ::step].copy()
+            facts = {"label": row["label"], "patient": row["patient_id"], "domain": row["domain"], "split": name}
+            samples.append(Sample(pixels, np.ones(pixels.shape, bool), self.grey(np.array([n]))[0], **facts))
         return samples

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from isotone.evaluation.bootstrap import interval, patient_weights
-from isotone.evaluation.metrics import confusion, macro_auc, precisions, recalls, worst_group_accuracy
+from isotone.evaluation.bootstrap import Counts, patient_weights
+from isotone.evaluation.metric_table import Cell
+from isotone.evaluation.metrics import macro_auc, precisions, recalls, worst_group_accuracy
 from isotone.evaluation.proportions import steady_change, steady_share
-from isotone.evaluation.resampled import known
+from isotone.evaluation.resampled import Estimate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DRAWS = 1000
 """Resamples of patients behind an interval."""
-SHARED = ("auc", "worst_group_accuracy", "precision", "recall")
-BINARY = ("specificity", "called_positive")
 
 
 def classes_of(rows: pd.DataFrame) -> list[str]:
@@ -38,12 +37,11 @@ def unpack(rows: pd.DataFrame) -> tuple[Ints, Floats]:
 
 def matrix(rows: pd.DataFrame) -> Floats:
     """Confusion matrix over all folds, shape (C, C): rows are labels, columns predictions."""
-    labels, probabilities = unpack(rows)
-    return np.asarray(confusion(labels, probabilities.argmax(1), probabilities.shape[1])[0])
+    return np.asarray(sum(cell.matrices[0] for cell in _folds(rows, _once(rows))))
 
 
-def measured(rows: pd.DataFrame, weights: NDArray[np.generic] | None = None) -> dict[str, Floats]:
-    """Every metric of a method in a domain, each of shape (draws,).
+def measured(rows: pd.DataFrame, counts: Counts | None = None) -> dict[str, Floats]:
+    """Every metric of a method in a domain, each of shape (1 + draws,).
 
     AUC and precision are means over the folds, as in the paper; recall and what follows from it are of all folds'
     predictions together, which is the mean where all folds score one test set, and the only sound way where each
@@ -54,39 +52,49 @@ def measured(rows: pd.DataFrame, weights: NDArray[np.generic] | None = None) -> 
     ----------
     rows : DataFrame
         Predictions of one method, columns as `methods.predict` gives them.
-    weights : array of shape (draws, n), optional
-        How often each row counts.
+    counts : array of shape (1 + draws, n), optional
+        How often each row counts; without, once.
     """
-    labels, probabilities = unpack(rows)
-    predicted, count = probabilities.argmax(1), probabilities.shape[1]
-    w = np.ones((1, len(rows))) if weights is None else weights.astype(np.float64)
-    aucs, precision, total = [], [], np.zeros((len(w), count, count))
-    for fold in rows["fold"].unique():
-        of_fold = (rows["fold"] == fold).to_numpy()
-        part = confusion(labels[of_fold], predicted[of_fold], count, w[:, of_fold])
-        total += part
-        precision.append(precisions(part)[:, 1] if count == 2 else _mean(precisions(part), 1))
-        aucs.append(macro_auc(labels[of_fold], probabilities[of_fold], w[:, of_fold]))
+    folds = _folds(rows, _once(rows) if counts is None else counts)
+    total = np.sum([cell.matrices for cell in folds], axis=0)
+    two = len(folds[0].classes) == 2
+
+    def of_class(shares: Floats) -> Floats:
+        return shares[:, 1] if two else _mean(shares, 1)
+
     recall = recalls(total)
     found = {
-        "auc": _mean(np.stack(aucs), 0),
+        "auc": _mean(np.stack([macro_auc(cell.labels, cell.probabilities, cell.weights) for cell in folds]), 0),
         "worst_group_accuracy": worst_group_accuracy(total),
-        "precision": _mean(np.stack(precision), 0),
-        "recall": recall[:, 1] if count == 2 else _mean(recall, 1),
+        "precision": _mean(np.stack([of_class(precisions(cell.matrices)) for cell in folds]), 0),
+        "recall": of_class(recall),
     }
-    if count == 2:
+    if two:
         found |= {"specificity": recall[:, 0], "called_positive": total[:, :, 1].sum(1) / total.sum((1, 2))}
     return found
 
 
+def _folds(rows: pd.DataFrame, counts: Counts) -> list[Cell]:
+    labels, probabilities = unpack(rows)
+    classes, patients = tuple(classes_of(rows)), pd.factorize(rows["patient"])[0].astype(np.int64)
+    folds = [(rows["fold"] == fold).to_numpy() for fold in rows["fold"].unique()]
+    return [Cell(classes, labels[k], probabilities[k], patients[k], counts[:, k], {}) for k in folds]
+
+
+def _once(rows: pd.DataFrame) -> Counts:
+    return np.ones((1, len(rows)), np.uint16)
+
+
+def _resampled(rows: pd.DataFrame, seed: int) -> Counts:
+    return np.concatenate([_once(rows), patient_weights(rows["patient"].tolist(), draws=DRAWS, seed=seed)])
+
+
 def summary(rows: pd.DataFrame, *, intervals: bool, seed: int) -> dict[str, float | None]:
     """Each metric and, with `intervals`, the ends of its 95 % interval (``_low``, ``_high``), patients resampled."""
-    found = {name: known(value[0]) for name, value in measured(rows).items()}
-    if intervals:
-        weights = patient_weights(rows["patient"].tolist(), draws=DRAWS, seed=seed)
-        for name, draws in measured(rows, weights).items():
-            found |= _ends(name, draws, partial(steady_share, patients=_fewest(rows)))
-    return found
+    found = measured(rows, _resampled(rows, seed) if intervals else None)
+    steady = partial(steady_share, patients=_fewest(rows))
+    estimates = {name: Estimate(values, rows["patient"].nunique(), steady) for name, values in found.items()}
+    return _columns(estimates, intervals)
 
 
 def difference(
@@ -95,17 +103,23 @@ def difference(
     """How much better a method is than another on the same images, with the ends of its interval; {} where the two
     do not have the same images.
     """
-    pair = [r.sort_values(["fold", "image"]).reset_index(drop=True) for r in (rows, base)]
-    keys = [r[["fold", "image"]] for r in pair]
-    if not keys[0].equals(keys[1]):
+    first, second = (r.sort_values(["fold", "image"]).reset_index(drop=True) for r in (rows, base))
+    if not first[["fold", "image"]].equals(second[["fold", "image"]]):
         return {}
-    name = f"{metric}_difference"
-    found = {name: known(measured(pair[0])[metric][0] - measured(pair[1])[metric][0])}
-    if intervals:
-        weights = patient_weights(pair[0]["patient"].tolist(), draws=DRAWS, seed=seed)
-        draws = measured(pair[0], weights)[metric] - measured(pair[1], weights)[metric]
-        same = np.array_equal(unpack(pair[0])[1], unpack(pair[1])[1])
-        found |= _ends(name, draws, None if same else partial(steady_change, patients=_fewest(rows)))
+    counts = _resampled(first, seed) if intervals else None
+    gap = Estimate(
+        measured(first, counts)[metric] - measured(second, counts)[metric],
+        first["patient"].nunique(),
+        partial(steady_change, patients=_fewest(rows)),
+        certain=np.array_equal(unpack(first)[1], unpack(second)[1]),
+    )
+    return _columns({f"{metric}_difference": gap}, intervals)
+
+
+def _columns(estimates: Mapping[str, Estimate], intervals: bool) -> dict[str, float | None]:
+    found = {name: estimate.point for name, estimate in estimates.items()}
+    for name, estimate in estimates.items() if intervals else ():
+        found[f"{name}_low"], found[f"{name}_high"] = estimate.ci or (None, None)
     return found
 
 
@@ -130,15 +144,6 @@ def by_projection(rows: pd.DataFrame) -> pd.DataFrame:
     negative, positive = (f"p_{name}" for name in classes_of(rows))
     ap = (rows["view"] == "AP").astype(float)
     return rows.assign(method="rule: AP means positive", **{negative: 1 - ap, positive: ap})
-
-
-def _ends(name: str, draws: Floats, steady: Callable[[float], tuple[float, float]] | None) -> dict[str, float | None]:
-    """With the interval that holds where no resample differs from another."""
-    found = interval(draws)
-    if found and steady and found[0] == found[1]:
-        found = steady(found[0])
-    low, high = found or (None, None)
-    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def _fewest(rows: pd.DataFrame) -> int:

@@ -20,22 +20,23 @@ if TYPE_CHECKING:
 Name = Literal["phantom", "nih", "embed", "rsna"]
 Kind = Literal["cohort", "fold", "grid", "ablation"]
 
-VARIANTS = (
-    "constant-curve",
-    "constant-curve-bidirectional",
-    "constant-curve-affine",
-    "curve-swap",
-    "perceptual-off",
-    "loss-sum",
-    "loss-weighted-0.5",
-    "loss-weighted-0.95",
-    "pixel-wise",
-    "8-bits",
-    "exchanged",
-    "seed-1",
-    "seed-2",
-)
-"""Ablations by name, beside those of `Plan.labels`; each differs from the preset's GDCE in one thing."""
+WHAT = {
+    "constant-curve": "one curve of Eq. 1 for the scanner, learned by the task loss",
+    "constant-curve-bidirectional": "the same with every other step inverse",
+    "constant-curve-affine": "and with an affine stage before the steps",
+    "curve-swap": "each image through another image's GDCE curve",
+    "perceptual-off": "GDCE without the perceptual loss",
+    "loss-sum": "GDCE by the plain sum of Eq. 4",
+    "loss-weighted-0.5": "GDCE by the authors' weighted loss, λ = 0.5",
+    "loss-weighted-0.95": "GDCE by the authors' weighted loss, λ = 0.95",
+    "pixel-wise": "a residual U-Net in the place of GDCE, by the same loss",
+    "8-bits": "GDCE on images rounded to 8 bits, before and after",
+    "exchanged": "reference and source exchanged",
+    "seed-1": "GDCE started from another seed",
+    "seed-2": "GDCE started from a third seed",
+}
+"""Ablations by name, in words: each differs from the preset's GDCE in one thing. Beside them `Plan.labels` has
+``labels-N``: GDCE with N labelled source images per class, trained for as many steps."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Plan(BaseModel):
         """The ablations that differ from the preset's own GDCE."""
         labels = (f"labels-{count}" for count in self.labels)
         own = "loss-sum" if self.quick else f"loss-weighted-{self.about.weight:g}"
-        return tuple(v for v in (*VARIANTS, *labels) if v != own)
+        return tuple(v for v in (*WHAT, *labels) if v != own)
 
     def experiments(self) -> list[Experiment]:
         """The plan by name, in the order in which it is run."""

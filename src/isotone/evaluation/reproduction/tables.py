@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isotone.evaluation.reproduction.ablations import WHAT
 from isotone.evaluation.reproduction.measure import by_projection, classes_of, difference, measured, recall_at, summary
+from isotone.evaluation.reproduction.plan import WHAT
 from isotone.evaluation.reproduction.study import Study
 from isotone.evaluation.resampled import known
 
