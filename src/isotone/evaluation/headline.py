@@ -17,13 +17,16 @@ from collections.abc import Sequence
 from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.baselines.by_name import BASELINES
 from isotone.evaluation.bootstrap import MARGIN
+from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.results import Gain, ResultRow, Results, Shift
 from isotone.evaluation.scores import NONE, ORACLE
 
 FALL = 0.05
 """By so much, or more, a recall is lower that "may have fallen". Raised, losses of small classes go unsaid. Chosen
 here, as what no class may lose on average (docs/results.md)."""
-NAMES = {"auc": "AUC", "worst_group_accuracy": "worst-group accuracy"}
+JUDGED = PAIRED[::-1]
+"""The metrics in the order of sentences: worst-group accuracy first."""
+NAMES = {m.field: m.title for m in PAIRED}
 FEW = " without an interval"
 """Of fewer than five patients, or where a metric is undefined in many resamples."""
 Interval = tuple[float, float] | None
@@ -70,7 +73,7 @@ SAID = {
 
 def outcome(row: ResultRow) -> str:
     """A key of `SAID`, by the rule above."""
-    gains = (row.worst_group_accuracy_gain, row.auc_gain)
+    gains = _gains(row)
     found = {g.verdict for g in gains}
     if found >= {"better", "worse"}:
         return "helps and harms"
@@ -108,12 +111,13 @@ def lines(results: Results) -> list[str]:
         before = results.row(row.domain, NONE)
         if before is None or (row.reference and _unchanged(row)):
             continue
-        found.append(
-            f"{row.domain}: {outcome(row)}. Worst-group accuracy {_number(before.worst_group_accuracy)} → "
-            f"{_number(row.worst_group_accuracy)} ({_gained(row.worst_group_accuracy_gain)}); "
-            f"AUC {_number(before.auc)} → {_number(row.auc)} ({_gained(row.auc_gain)}).{_recalls(row)}"
-            f"{_uncertain(results, row)}"
+        each = "; ".join(
+            f"{m.title} {_number(before.value(m.field)[0])} → {_number(row.value(m.field)[0])} "
+            f"({_gained(row.gain(m.field))})"
+            for m in JUDGED
         )
+        said = f"{each[0].upper()}{each[1:]}.{_recalls(row)}{_uncertain(results, row)}"
+        found.append(f"{row.domain}: {outcome(row)}. {said}")
     return found
 
 
@@ -141,12 +145,12 @@ def _recalls(row: ResultRow) -> str:
 
 
 def _uncertain(results: Results, row: ResultRow) -> str:
-    fits = (f for f in results.fits if (f.domain, f.method) == (row.domain, row.method))
-    share = next((f.uncertain_share for f in fits), None)
-    if share is None:
-        return ""
-    said = f"The class of {100 * share:.0f}\u00a0% of the images that the fit looked at is uncertain"
-    return f" {said}: it changes within the curve's 95\u00a0% band."
+    for fit in results.fits:
+        if (fit.domain, fit.method) == (row.domain, row.method) and fit.uncertain_share is not None:
+            share = f"{100 * fit.uncertain_share:.0f}\u00a0%"
+            said = f"The class of {share} of the images that the fit looked at is uncertain"
+            return f" {said}: it changes within the curve's 95\u00a0% band."
+    return ""
 
 
 def _falls(results: Results, method: str, joined: str) -> str:
@@ -167,12 +171,12 @@ def _on_reference(results: Results, method: str) -> str:
     rows = [r for r in results.rows if r.method == method and r.reference]
     if not rows:
         return "; on the reference it was not scored"
-    harmed = [r for r in rows if "worse" in _verdicts(r)]
+    harmed = [r for r in rows if any(g.verdict == "worse" for g in _gains(r))]
     if harmed:
         return f"; it harms the reference{_support(harmed)}"
     if all(_unchanged(r) for r in rows):
         return "; images of the reference pass unchanged"
-    if all(v in ("not worse", "better") for r in rows for v in _verdicts(r)):
+    if all(g.verdict in ("not worse", "better") for r in rows for g in _gains(r)):
         return f"; on the reference a loss above {MARGIN} is excluded"
     return f"; harm on the reference is not excluded{_support(rows)}"
 
@@ -181,7 +185,7 @@ def _support(rows: Sequence[ResultRow]) -> str:
     """The differences that a verdict rests on, for one scanner; those of several stand in their lines."""
     if len(rows) != 1:
         return ""
-    gains = {"worst-group accuracy": rows[0].worst_group_accuracy_gain, "AUC": rows[0].auc_gain}
+    gains = {m.title: rows[0].gain(m.field) for m in JUDGED}
     decided = {name: g for name, g in gains.items() if g.verdict in ("better", "worse")}
     said = [f"{n} {_signed(g.difference)}{_interval(g.ci) or FEW}" for n, g in (decided or gains).items()]
     return f" ({', '.join(said)})"
@@ -189,11 +193,11 @@ def _support(rows: Sequence[ResultRow]) -> str:
 
 def _unchanged(row: ResultRow) -> bool:
     """Whether every score is as it was: the one case in which a difference of zero is certain."""
-    return all(g.difference == 0 and g.ci == (0, 0) for g in (row.auc_gain, row.worst_group_accuracy_gain))
+    return all(g.difference == 0 and g.ci == (0, 0) for g in _gains(row))
 
 
-def _verdicts(row: ResultRow) -> tuple[str | None, str | None]:
-    return row.worst_group_accuracy_gain.verdict, row.auc_gain.verdict
+def _gains(row: ResultRow) -> list[Gain]:
+    return [row.gain(m.field) for m in JUDGED]
 
 
 def _below_zero(ci: Interval) -> bool:

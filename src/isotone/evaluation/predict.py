@@ -125,14 +125,14 @@ class Observe:
             if seen.same.get(name, name) == name:
                 seen.prepared[name] = quantize(self.prepare(result).clip(0, 1), 16).astype(np.uint16)
             if result.stored is radiograph.stored:
-                seen.curves[name] = tone_map(radiograph, result)
+                seen.curves[name] = tone_map(radiograph, result).astype(np.float32)
         return seen
 
 
-def tone_map(before: Radiograph, after: Radiograph) -> NDArray[np.float32]:
-    """What became of the grey levels `GRID`, by the tone tables of an image before and after, shape (65,)."""
+def tone_map(before: Radiograph, after: Radiograph, at: Floats = GRID) -> Floats:
+    """What became of grey levels, by the tone tables of an image before and after; in the shape of `at`."""
     order = np.argsort(before.tone, kind="stable")
-    return np.interp(GRID, before.tone[order], after.tone[order]).astype(np.float32)
+    return np.asarray(np.interp(at, before.tone[order], after.tone[order]))
 
 
 def observe(

@@ -28,17 +28,6 @@ SWAPPED, SHUFFLED = "curve swap", "label shuffle"
 
 
 @dataclass(frozen=True)
-class CurveOf:
-    """The curve that a harmonizer gives an image; picklable."""
-
-    harmonizer: ToneCurveHarmonizer
-
-    def __call__(self, radiograph: Radiograph) -> ToneCurve:
-        """As `ToneCurveHarmonizer.curve`."""
-        return self.harmonizer.curve(radiograph)
-
-
-@dataclass(frozen=True)
 class Swapped:
     """Gives every image the curve of another image of its scanner: a gain that is the scanner's remains."""
 
@@ -178,9 +167,7 @@ def _again(harmonizer: ToneCurveHarmonizer, rows: Manifest, classifier: Any, run
 def _curves(harmonizer: ToneCurveHarmonizer, tested: Manifest, run: RunOptions) -> dict[str, list[ToneCurve]]:
     """The test images' curves, by domain."""
     curves: dict[str, list[ToneCurve]] = {}
-    for row, curve in map_images(
-        list(tested), CurveOf(harmonizer), label="curves", workers=run.workers, quiet=run.quiet
-    ):
+    for row, curve in map_images(list(tested), harmonizer.curve, label="curves", workers=run.workers, quiet=run.quiet):
         if isinstance(curve, ToneCurve):
             curves.setdefault(row.domain or "", []).append(curve)
     return curves
@@ -188,27 +175,17 @@ def _curves(harmonizer: ToneCurveHarmonizer, tested: Manifest, run: RunOptions) 
 
 def _leakage(resampled: Resampled, name: str) -> list[Leakage]:
     found = []
+    titles = {"gain": name, "swapped": f"{name}, {SWAPPED}", "shuffled": f"{name}, {SHUFFLED}"}
     for domain in resampled.scores.domains:
         for metric in PAIRED:
-            gains = [
-                resampled.gain(metric, title, inside) if (inside := resampled.both(domain, title)).any() else None
-                for title in (name, f"{name}, {SWAPPED}", f"{name}, {SHUFFLED}")
-            ]
-            if gains[0] is not None:
-                points = [None if g is None else g.point for g in gains]
-                intervals = [None if g is None else g.ci for g in gains]
-                found.append(
-                    Leakage(
-                        domain=domain,
-                        method=name,
-                        metric=metric.field,
-                        gain=points[0],
-                        swapped=points[1],
-                        swapped_ci=intervals[1],
-                        shuffled=points[2],
-                        shuffled_ci=intervals[2],
-                    )
-                )
+            numbers: dict[str, Any] = {}
+            for field, title in titles.items():
+                inside = resampled.both(domain, title)
+                if inside.any():
+                    gain = resampled.gain(metric, title, inside)
+                    numbers |= {field: gain.point} | ({f"{field}_ci": gain.ci} if title != name else {})
+            if "gain" in numbers:
+                found.append(Leakage(domain=domain, method=name, metric=metric.field, **numbers))
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,21 @@ from isotone.curves.svg import STYLE, Panel
 from isotone.data.class_order import ordinal_ranks
 from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
 from isotone.evaluation.headline import headline, hurt, lines, primary_method
+from isotone.evaluation.metric_table import METRICS
 from isotone.evaluation.observations import Material
 from isotone.evaluation.page import content_policy, environment, template_text
 from isotone.evaluation.predict import GRID, Transform
-from isotone.evaluation.results import Results
+from isotone.evaluation.results import ResultRow, Results
 from isotone.evaluation.scores import NONE, ORACLE
 from isotone.evaluation.viewer import payload
 
 FAILURES = 3
 """Shown per source scanner."""
+DISTANCES = (
+    ("wasserstein", "grey-level distance"),
+    ("maximum_mean_discrepancy", "feature distance"),
+    ("probe_auc", "scanner probe"),
+)
 UNTESTED = ("images acquired later than these", "any human reader")
 WITHOUT_REFIT = ("curve swap and label shuffle (the leakage tests)", "how many source images the fit needs")
 
@@ -70,6 +78,7 @@ def write_report(
         primary=primary,
         shortlist=_shortlist(results),
         others=[NONE, *(m for m in results.methods if m not in _shortlist(results))],
+        columns=partial(columns, results),
         domains=[*results.source_domains, *_reference_rows(results)],
         whisker=lambda *a: Markup(whisker(*a)),
         viewer=viewer if viewer.get("images") else None,
@@ -85,6 +94,32 @@ def write_report(
     )
     write_text(folder / "report.html", page)
     write_figures(results, material, folder / "figures")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of all metrics, with what one row has in it."""
+
+    title: str
+    value: float | None
+    ci: tuple[float, float] | None = None
+    digits: int = 2
+
+
+def columns(results: Results, row: ResultRow) -> Iterator[Column]:
+    """The metrics of a row that describe it, in the order of `METRICS`; then those that need images, and a test."""
+    ordered = ordinal_ranks(results.classes) is not None and len(results.classes) > 2
+    for metric in METRICS:
+        values = getattr(row, metric.field)
+        if metric.kind == "number" and (ordered or metric.field != "quadratic_kappa"):
+            yield Column(metric.title, values)
+        for name in results.classes if metric.kind == "share" else ():
+            if name in values:
+                yield Column(f"{metric.title} {name}", values[name], getattr(row, f"{metric.field}_ci").get(name))
+    for field, title in () if row.reference else DISTANCES:
+        yield Column(title, getattr(row, field))
+    if len(results.classes) == 2:
+        yield Column("DeLong p", row.delong_p, digits=3)
 
 
 def failures(results: Results, material: Material, method: str | None) -> list[dict[str, Any]]:

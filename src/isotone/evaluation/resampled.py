@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.evaluation.bootstrap import LEAST_PATIENTS, interval, p_value, patient_weights
+from isotone.evaluation.bootstrap import LEAST_PATIENTS, Counts, interval, p_value, patient_weights
 from isotone.evaluation.metric_table import Cell, Paired
 from isotone.evaluation.proportions import steady_change, steady_share, unpaired
 from isotone.evaluation.scores import NONE, Scores
@@ -97,19 +97,17 @@ class Resampled:
         self._estimates: dict[tuple[str, str, bytes], Estimate] = {}
 
     def cell(self, method: str, inside: Bools) -> Cell:
-        """What a method made the classifier say of the images where `inside` (n,) is True."""
+        """What a method made the classifier say of the images where `inside` (n,) is True; made once."""
         key = (method, inside.tobytes())
         if key not in self._cells:
-            scores = self.scores
-            self._cells[key] = Cell(
-                scores.classes,
-                scores.label[inside],
-                scores.probabilities[method][inside],
-                scores.patient[inside],
-                self.counts[:, inside],
-                self._thresholds,
-            )
+            self._cells[key] = self.single(method, inside, self.counts)
         return self._cells[key]
+
+    def single(self, method: str, inside: Bools, counts: Counts | None = None) -> Cell:
+        """The same, without resamples."""
+        scores, counts = self.scores, self.counts[:1] if counts is None else counts
+        told = scores.label[inside], scores.probabilities[method][inside], scores.patient[inside]
+        return Cell(scores.classes, *told, counts[:, inside], self._thresholds)
 
     def estimate(self, metric: Paired, method: str, inside: Bools) -> Estimate:
         """A paired metric of a method on some images; each is worked out once."""

@@ -171,18 +171,10 @@ class Comparison(Resampled):
             for view in views if len(views) > 1 else ():
                 part = inside & (self.scores.view == view)
                 if part.any():
-                    labels, scores = self.scores.label[part], self.scores.probabilities[method][part]
-                    matrix = metrics.confusion(labels, scores.argmax(1), len(self.scores.classes))
-                    rows.append(
-                        ViewRow(
-                            domain=domain,
-                            view=str(view) or "not stated",
-                            method=method,
-                            n=int(part.sum()),
-                            auc=known(metrics.macro_auc(labels, scores)[0]),
-                            worst_group_accuracy=known(metrics.worst_group_accuracy(matrix)[0]),
-                        )
-                    )
+                    cell = self.single(method, part)
+                    numbers = {m.field: known(m.of(cell)[0][0]) for m in PAIRED}
+                    told = {"domain": domain, "view": str(view) or "not stated", "method": method}
+                    rows.append(ViewRow(**told, n=len(cell.labels), **numbers))
         return rows
 
 

@@ -15,7 +15,7 @@ from isotone.curves.tone_curve import ToneCurve, quantize
 from isotone.data.images import map_images
 from isotone.errors import IsotoneError
 from isotone.evaluation.observations import Material
-from isotone.evaluation.predict import Transform
+from isotone.evaluation.predict import Transform, tone_map
 from isotone.evaluation.scores import NONE
 from isotone.imaging.radiograph import Radiograph
 
@@ -86,7 +86,6 @@ class Show:
         if self.with_pixels:
             shown |= _pixels(radiograph)
         x = np.linspace(0, 1, SAMPLES)
-        order = np.argsort(radiograph.tone, kind="stable")
         for name, method in self.methods.items():
             try:
                 result = method.transform(radiograph)
@@ -94,8 +93,7 @@ class Show:
             except IsotoneError:
                 continue
             if result.stored is radiograph.stored:
-                mapped = np.interp(x, radiograph.tone[order], result.tone[order])
-                shown["curves"][name] = [round(float(v), 5) for v in mapped]
+                shown["curves"][name] = [round(float(v), 5) for v in tone_map(radiograph, result, x)]
             if isinstance(curve, ToneCurve):
                 shown["numbers"][name] = numbers(curve, radiograph.header.bits_stored)
         return shown

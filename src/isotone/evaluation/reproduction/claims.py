@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
 from isotone.evaluation.bootstrap import MARGIN
+from isotone.evaluation.metric_table import PAIRED, Paired
 from isotone.evaluation.metrics import recalls
 from isotone.evaluation.reproduction.measure import classes_of, difference, matrix
 from isotone.evaluation.reproduction.study import Study
@@ -60,24 +61,23 @@ def claims(study: Study, predictions: pd.DataFrame, grid: pd.DataFrame, sizes: p
 
 def _compared(study: Study, predictions: pd.DataFrame, claim: str, domain: str, method: str, other: str) -> Claim:
     own = predictions[predictions["domain"] == domain]
-    pair = own[own["method"] == method], own[own["method"] == other]
-    return _judged(study, Claim(claim, f"{domain}: AUC", ""), "auc", pair)
+    return _judged(study, claim, domain, PAIRED[0], (own[own["method"] == method], own[own["method"] == other]))
 
 
-def _judged(study: Study, claim: Claim, metric: str, pair: Pair, *, least: float = 0.0) -> Claim:
+def _judged(study: Study, claim: str, where: str, metric: Paired, pair: Pair, *, least: float = 0.0) -> Claim:
     """Whether the first of two methods is better than the second, or not worse by more than −`least`."""
     corrected = study.plan.preset == "corrected"
-    found = difference(*pair, metric, intervals=corrected, seed=study.plan.seed)
-    value, low, high = (found.get(f"{metric}_difference{end}") for end in ("", "_low", "_high"))
+    found = difference(*pair, metric.field, intervals=corrected, seed=study.plan.seed)
+    value, low, high = (found.get(f"{metric.field}_difference{end}") for end in ("", "_low", "_high"))
     if value is None or (corrected and (low is None or high is None)):
-        return replace(claim, found=f"{claim.found} cannot be compared", holds="undecided")
+        return Claim(claim, f"{where}: cannot be compared", "undecided")
     if value == low == high == least == 0:
-        return replace(claim, found=f"{claim.found}: both leave the same images (no window, say)", holds="undecided")
-    said = f"{claim.found} {value:+.3f}"
+        return Claim(claim, f"{where}: both leave the same images (no window, say)", "undecided")
+    said = f"{where}: {metric.title} {value:+.3f}"
     if low is None or high is None:
-        return replace(claim, found=f"{said}, no interval", holds="holds" if value > least else "does not hold")
+        return Claim(claim, f"{said}, no interval", "holds" if value > least else "does not hold")
     holds = "holds" if low > least else "does not hold" if high <= 0 else "undecided"
-    return replace(claim, found=f"{said} [{low:+.3f}, {high:+.3f}]", holds=holds)
+    return Claim(claim, f"{said} [{low:+.3f}, {high:+.3f}]", holds)
 
 
 def _missing_classes(study: Study, predictions: pd.DataFrame, domain: str) -> Claim:
@@ -123,5 +123,5 @@ def _shallow(study: Study, grid: pd.DataFrame, sizes: pd.DataFrame) -> Claim:
     best = [part.sort_values("val", kind="stable").iloc[-1] for part in (grid[fewest], grid[~fewest])]
     names = [f"grid-L{row.layers:.0f}-N{row.iterations:.0f}" for row in best]
     pair = sizes[sizes["method"] == f"{names[0]} test"], sizes[sizes["method"] == f"{names[1]} test"]
-    what = f"{names[0][5:]} against {names[1][5:]}, as validation chooses: worst-group accuracy"
-    return _judged(study, Claim(claim, what, ""), "worst_group_accuracy", pair, least=-MARGIN)
+    where = f"{names[0][5:]} against {names[1][5:]}, as validation chooses"
+    return _judged(study, claim, where, PAIRED[1], pair, least=-MARGIN)
