@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from isotone.evaluation.reproduction.plan import WHAT
+from isotone.data.splits import FOLDS
 from isotone.evaluation.reproduction.collection import COLLECTIONS
-from isotone.evaluation.reproduction.folds import FOLDS, deal
+from isotone.evaluation.reproduction.folds import deal
 from isotone.evaluation.reproduction.images import crop
 from isotone.evaluation.reproduction.measure import by_projection, difference, matrix, measured, recall_at, summary
-from isotone.evaluation.reproduction.plan import Plan
+from isotone.evaluation.reproduction.plan import WHAT, Plan
 from isotone.imaging.radiograph import Radiograph
 
 

@@ -58,12 +58,7 @@ def with_splits(manifest: Manifest, seed: int = 0) -> Manifest:
 
 
 def deal(groups: Mapping[str, Sequence[Hashable]], seed: int) -> dict[str, str]:
-    """The split of each group of images.
-
-    Groups are dealt in random order, the largest first, each to the fold f where Σₛ gₛ nₛ(f) / Nₛ is least, of equal
-    ones to that with the fewest images: gₛ, nₛ(f) and Nₛ count the images of stratum s in the group, in the fold and in
-    all. That is the least increase of Σₛ Σ_f nₛ(f)² / Nₛ, which is smallest where every fold has the same share of each
-    stratum. Of groups that are alike, as many as can be go to each fold at once.
+    """The split of each group of images: one fold of `folds_of` tests, one validates, the others train.
 
     Parameters
     ----------
@@ -87,6 +82,24 @@ def deal(groups: Mapping[str, Sequence[Hashable]], seed: int) -> dict[str, str]:
             f"{len(groups)} patient{'s' * (len(groups) != 1)} cannot be dealt into train, val and test",
             next_step="Add patients, or state the split in the manifest.",
         )
+    splits = [*["train"] * (folds - 2), "test", "val"]
+    return {name: splits[fold] for name, fold in folds_of(groups, seed, folds).items()}
+
+
+def folds_of(groups: Mapping[str, Sequence[Hashable]], seed: int, folds: int = FOLDS) -> dict[str, int]:
+    """The fold of each group of images, from 0.
+
+    Groups are dealt in random order, the largest first, each to the fold f where Σₛ gₛ nₛ(f) / Nₛ is least, of equal
+    ones to that with the fewest images: gₛ, nₛ(f) and Nₛ count the images of stratum s in the group, in the fold and in
+    all. That is the least increase of Σₛ Σ_f nₛ(f)² / Nₛ, which is smallest where every fold has the same share of each
+    stratum. Of groups that are alike, as many as can be go to each fold at once.
+
+    Parameters
+    ----------
+    groups, seed
+        As `deal` has them.
+    folds : int
+    """
     ordered = sorted(groups)
     number: dict[Hashable, int] = defaultdict(lambda: len(number))
     alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
@@ -99,14 +112,13 @@ def deal(groups: Mapping[str, Sequence[Hashable]], seed: int) -> dict[str, str]:
         for stratum in own:
             counts[stratum] += len(names)
     table = Folds([UNIT // counts[stratum] for stratum in range(len(number))], folds)
-    splits = [*["train"] * (folds - 2), "test", "val"]
-    found: dict[str, str] = {}
+    found: dict[str, int] = {}
     for own, names in sorted(alike.items(), key=lambda item: -len(item[0])):
         each = len(names) // folds
-        for fold, split in enumerate(splits):
-            found |= dict.fromkeys(names[fold * each : (fold + 1) * each], split)
+        for fold in range(folds):
+            found |= dict.fromkeys(names[fold * each : (fold + 1) * each], fold)
         for name in names[folds * each :]:
-            found[name] = splits[table.take(own)]
+            found[name] = table.take(own)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isotone._runtime.files import write_text
 from isotone.curves.svg import Panel, picture, sheet, tag, words
+from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.observations import Material, pooled_histogram
 from isotone.evaluation.predict import GRID
 from isotone.evaluation.results import ResultRow, Results
@@ -19,21 +20,33 @@ SHOWN = 60
 """Curves drawn at most in a fan; the others are like them."""
 
 
-def write_figures(results: Results, material: Material | None, folder: Path) -> None:
-    """Write ``performance.svg``, ``confusion.svg``, ``reliability.svg``, and with images ``curves.svg`` and
-    ``grey-levels.svg``.
+def panels(results: Results, material: Material | None, methods: Collection[str]) -> dict[str, list[str]]:
+    """What is drawn of some methods, by the name of its file, on every source scanner (without any, on all): confusion
+    and reliability and, with images, curves and grey levels.
     """
-    rows = [r for r in results.rows if not r.reference] or results.rows
+    rows = [r for r in _shown(results) if r.method in methods]
     judged = [r for r in rows if r.method != NONE]
-    write_text(folder / "performance.svg", performance(rows))
-    write_text(folder / "confusion.svg", sheet([confusion(r, results.classes) for r in rows], 4))
-    pairs = [reliability(results.row(r.domain, NONE), r) for r in judged]
-    write_text(folder / "reliability.svg", sheet(pairs or [reliability(None, r) for r in rows], 4))
+    found: dict[str, list[str | None]] = {
+        "confusion": [confusion(r, results.classes) for r in rows],
+        "reliability": [
+            reliability(results.row(r.domain, NONE) if r.method != NONE else None, r) for r in judged or rows
+        ],
+    }
     if material is not None:
-        drawn = [fan(material, r.domain, r.method) for r in judged]
-        write_text(folder / "curves.svg", sheet([d for d in drawn if d] or [""], 4))
-        levels = [grey_levels(material, results, r.domain, r.method) for r in judged]
-        write_text(folder / "grey-levels.svg", sheet([g for g in levels if g] or [""], 4))
+        found["curves"] = [fan(material, r.domain, r.method) for r in judged]
+        found["grey-levels"] = [grey_levels(material, results, r.domain, r.method) for r in judged]
+    return {name: [panel for panel in drawn if panel] for name, drawn in found.items()}
+
+
+def write_figures(results: Results, drawn: Mapping[str, Sequence[str]], folder: Path) -> None:
+    """Write ``performance.svg`` and each figure of `panels`."""
+    write_text(folder / "performance.svg", performance(_shown(results)))
+    for name, figure in drawn.items():
+        write_text(folder / f"{name}.svg", sheet(figure or [""], 4))
+
+
+def _shown(results: Results) -> list[ResultRow]:
+    return [r for r in results.rows if not r.reference] or results.rows
 
 
 def whisker(point: float | None, ci: tuple[float, float] | None, method: str) -> str:
@@ -54,15 +67,12 @@ def whisker(point: float | None, ci: tuple[float, float] | None, method: str) ->
 
 def performance(rows: Sequence[ResultRow]) -> str:
     """Worst-group accuracy and AUC of every row, with intervals."""
-    lines = [words(330, 14, "worst-group accuracy", class_="title"), words(510, 14, "AUC", class_="title")]
+    lines = [words(x, 14, metric.title, class_="title") for x, metric in zip((510, 330), PAIRED, strict=True)]
     for k, row in enumerate(rows):
         y = 24 + 22 * k
         lines.append(words(4, y + 13, f"{row.domain} · {row.method}"))
-        for x, value, ci in (
-            (325, row.worst_group_accuracy, row.worst_group_accuracy_ci),
-            (505, row.auc, row.auc_ci),
-        ):
-            mark = whisker(value, ci, row.method)
+        for x, metric in zip((505, 325), PAIRED, strict=True):
+            mark = whisker(*row.value(metric.field), row.method)
             lines.append(mark.replace("<svg", f'<svg x="{x}" y="{y}" width="160" height="18"', 1))
     height = 30.0 + 22 * len(rows)
     return sheet([picture(680, height, "".join(lines), "worst-group accuracy and AUC")], 1, 680, height)
@@ -140,7 +150,7 @@ def shaded(
             ink = "on-cell" if share > 0.55 else "in-cell"
             marks.append(words(x + wide / 2, y + high / 2 + 4, text[i][j], class_=ink, text_anchor="middle"))
     marks += [_upright(11, 128, axes[0]), words(126, 247, axes[1], class_="tick", text_anchor="middle")]
-    return picture(Panel.WIDTH, Panel.HEIGHT, "".join(marks), f"Matrix of {title[0]}, {title[1]}")
+    return picture(Panel.WIDTH, Panel.HEIGHT, "".join(marks), f"Matrix of {title[0]}, {title[1]}: {axes[1]}")
 
 
 def _upright(x: float, y: float, text: str) -> str:

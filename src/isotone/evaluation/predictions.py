@@ -20,7 +20,7 @@ from isotone.evaluation.prediction_table import Predictions, read_predictions
 from isotone.evaluation.report import write_report
 from isotone.evaluation.result_rows import frozen_thresholds
 from isotone.evaluation.results import Results
-from isotone.evaluation.scores import NONE, Floats, Scores, label_indices, named
+from isotone.evaluation.scores import NONE, Floats, Scores, aligned, label_indices, named
 from isotone.evaluation.training_overlap import Training
 
 
@@ -89,11 +89,7 @@ def _aligned(manifest: Manifest, given: Predictions, source: Path) -> tuple[Scor
     probabilities: dict[str, Floats] = {}
     for method in dict.fromkeys(given.method.tolist()):
         mine = given.method == method
-        line = {path: i for i, path in enumerate(given.path[mine].tolist())}
-        at = np.array([line.get(path, -1) for path in paths])
-        found = np.full((len(rows), len(given.classes)), np.nan)
-        found[at >= 0] = given.scores[mine][at[at >= 0]]
-        probabilities[method] = found
+        probabilities[method] = aligned(pd.Index(paths), pd.Index(given.path[mine]), given.scores[mine])
     nothing = np.full((len(rows), 1), np.nan)
     scored: NDArray[np.bool_] = np.asarray(~np.isnan(probabilities.get(NONE, nothing)).any(axis=1))
     if not scored.any():

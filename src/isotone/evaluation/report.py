@@ -17,14 +17,14 @@ from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.baselines.by_name import BASELINES
 from isotone.curves.svg import STYLE, Panel
 from isotone.data.class_order import ordinal_ranks
-from isotone.evaluation.figures import confusion, fan, grey_levels, reliability, whisker, write_figures
+from isotone.evaluation.figures import panels, whisker, write_figures
 from isotone.evaluation.headline import headline, hurt, lines, primary_method
 from isotone.evaluation.metric_table import METRICS
 from isotone.evaluation.observations import Material
 from isotone.evaluation.page import content_policy, environment, template_text
 from isotone.evaluation.predict import GRID, Transform
 from isotone.evaluation.results import ResultRow, Results
-from isotone.evaluation.scores import NONE, ORACLE
+from isotone.evaluation.scores import NONE
 from isotone.evaluation.viewer import payload
 
 FAILURES = 3
@@ -67,6 +67,9 @@ def write_report(
         viewer = payload(
             material, methods or {}, primary, results.reference_domains, with_images=with_images, workers=workers
         )
+    shortlist = _shortlist(results)
+    every = panels(results, material, results.methods)
+    drawn = panels(results, material, [*shortlist, primary or NONE]) | {"curves": every.get("curves", [])}
     template = environment("isotone.evaluation").get_template("report.html.j2")
     style, script = Markup(STYLE + template_text("report.css")), Markup(template_text("report.js"))
     page = template.render(
@@ -76,10 +79,10 @@ def write_report(
         ordered=ordinal_ranks(results.classes) is not None,
         lines=lines(results),
         primary=primary,
-        shortlist=_shortlist(results),
-        others=[NONE, *(m for m in results.methods if m not in _shortlist(results))],
+        shortlist=shortlist,
+        others=[NONE, *(m for m in results.methods if m not in shortlist)],
         columns=partial(columns, results),
-        domains=[*results.source_domains, *_reference_rows(results)],
+        domains=list(dict.fromkeys(r.domain for r in sorted(results.rows, key=lambda r: r.reference))),
         whisker=lambda *a: Markup(whisker(*a)),
         viewer=viewer if viewer.get("images") else None,
         viewer_methods=_viewer_methods(viewer, primary),
@@ -90,10 +93,10 @@ def write_report(
         style=style,
         script=script,
         policy=content_policy(style, script),
-        **_panels(results, material),
+        panels={name: [Markup(panel) for panel in shown] for name, shown in drawn.items()},
     )
     write_text(folder / "report.html", page)
-    write_figures(results, material, folder / "figures")
+    write_figures(results, every, folder / "figures")
 
 
 @dataclass(frozen=True)
@@ -158,28 +161,6 @@ def _shortlist(results: Results) -> list[str]:
     """Methods of the first screen: none, what is not a plain baseline, the oracle."""
     judged = [m for m in results.methods if m not in BASELINES and m not in ADAPTATIONS]
     return judged if primary_method(results) in judged else results.methods
-
-
-def _reference_rows(results: Results) -> list[str]:
-    return list(dict.fromkeys(r.domain for r in results.rows if r.reference))
-
-
-def _panels(results: Results, material: Material | None) -> dict[str, list[Markup]]:
-    shown = {*_shortlist(results), primary_method(results)}
-    rows = [r for r in results.rows if not r.reference] or results.rows
-    after = [r for r in rows if r.method not in (NONE, ORACLE)]
-    fans = [] if material is None else [fan(material, r.domain, r.method) for r in after]
-    levels = [] if material is None else [
-        grey_levels(material, results, r.domain, r.method) for r in after if r.method in shown
-    ]  # fmt: skip
-    return {
-        "fans": [Markup(f) for f in fans if f],
-        "levels": [Markup(f) for f in levels if f],
-        "confusions": [Markup(confusion(r, results.classes)) for r in rows if r.method in shown],
-        "reliabilities": [
-            Markup(reliability(results.row(r.domain, NONE), r)) for r in (after or rows) if r.method in shown
-        ],
-    }
 
 
 def _viewer_methods(viewer: Mapping[str, Any], primary: str | None) -> list[str]:

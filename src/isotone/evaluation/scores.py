@@ -154,7 +154,11 @@ class Scores:
             view=images["view"].to_numpy(str),
             label=label_indices(images["label"], classes, path, code="E_RESULTS"),
             probabilities={
-                str(method): _aligned(part, images[keys], classes, path)
+                str(method): aligned(
+                    pd.MultiIndex.from_frame(images[keys]),
+                    pd.MultiIndex.from_frame(part[keys]),
+                    _probabilities_of(part, classes, path),
+                )
                 for method, part in table.groupby("method", sort=False)
             },
         )
@@ -204,9 +208,7 @@ def _probabilities_of(table: pd.DataFrame, classes: Sequence[str], path: Path) -
     return values
 
 
-def _aligned(part: pd.DataFrame, keys: pd.DataFrame, classes: Sequence[str], path: Path) -> Floats:
-    result = np.full((len(keys), len(classes)), np.nan)
-    columns = list(keys.columns)
-    at = pd.MultiIndex.from_frame(keys).get_indexer(pd.MultiIndex.from_frame(part[columns]))
-    result[at] = _probabilities_of(part, classes, path)
-    return result
+def aligned(wanted: pd.Index, given: pd.Index, values: Floats) -> Floats:
+    """The rows of `values` (each of one of `given`, all different) as `wanted` has them; NaN where it is not given."""
+    at = given.get_indexer(wanted)
+    return np.where((at < 0)[:, None], np.nan, values[at])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
+from collections import defaultdict
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isotone.data.splits import FOLDS, folds_of
+
 Preset = Literal["paper", "corrected"]
 Split = NDArray[np.str_]
 
-FOLDS = 5
 TEST_SHARE = 0.2
 """Of the images of a cell (domain and label), in the paper's Table 1: 100 of 500."""
 
@@ -56,14 +57,11 @@ def _by_image(cell: Split, scarce: NDArray[np.bool_], rng: np.random.Generator) 
 
 
 def _by_patient(cell: Split, scarce: NDArray[np.bool_], patients: Split, seed: int) -> list[Split]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    dealer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    part = np.zeros(len(cell), int)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a cell smaller than the number of folds is no fault
-        for k, (_, members) in enumerate(dealer.split(cell, cell, patients)):
-            part[members] = k
+    groups: dict[str, list[str]] = defaultdict(list)
+    for patient, stratum in zip(patients, cell, strict=True):
+        groups[patient].append(stratum)
+    number = folds_of(groups, seed)
+    part = np.array([number[patient] for patient in patients])
     folds = []
     for k in range(FOLDS):
         learns = np.where(part == (k + 1) % FOLDS, "val", "train")

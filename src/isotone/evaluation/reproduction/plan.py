@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from isotone._version import __version__
+from isotone.data.splits import FOLDS
 from isotone.evaluation.reproduction.collection import COLLECTIONS, Collection
-from isotone.evaluation.reproduction.folds import FOLDS, Preset
+from isotone.evaluation.reproduction.folds import Preset
 
 if TYPE_CHECKING:
     from isotone.networks.training.fit_gdce import GDCESettings
