@@ -145,7 +145,7 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
         fifth = [i % 5 == 0 for i in range(len(source))]
         fitted = [s for s, held in zip(source, fifth, strict=True) if not held]
         held = [s for s, held in zip(source, fifth, strict=True) if held]
-        return ScannerMapper(fit_curve_by_task(fitted, held, bench.classifier, quiet=True)), {}
+        return ScannerMapper(fit_curve_by_task(fitted, held, bench.classifier)), {}
 
     def pooled() -> tuple[Any, dict[str, Any]]:
         sides = source, bench.reference

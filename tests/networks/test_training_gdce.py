@@ -180,7 +180,7 @@ def test_one_curve_by_task_loss_mends_a_darker_scanner(
 ) -> None:
     source, val = draw_samples(48, gamma=GAMMA, seed=3), draw_samples(24, gamma=GAMMA, seed=4)
     curve = fit_curve_by_task(
-        source, val, classifier, num_iterations=4, bidirectional=bidirectional, affine=affine, epochs=15, quiet=True
+        source, val, classifier, num_iterations=4, bidirectional=bidirectional, affine=affine, epochs=15
     )
     steps = [Step, InverseStep] * 2 if bidirectional else [Step] * 4
     assert [type(stage) for stage in curve.stages] == [Affine] * affine + steps

@@ -53,6 +53,8 @@ class DomainAudit:
     domain : str
     n : int
         Images looked at.
+    fewest : int
+        Images of the domain or of the reference, whichever has fewer.
     tone_distance : float
         Mean absolute difference of the mean foreground percentiles, in shares of the full range.
     tone_probe, matched_probe : float or None
@@ -62,19 +64,36 @@ class DomainAudit:
         The same from noise, sharpness and grain, and from the field of view: no tone curve changes these.
     header : list of str
         Facts of the header that the domain has and the reference lacks.
-    advice : str
-        One sentence.
     """
 
     domain: str
     n: int
+    fewest: int
     tone_distance: float
     tone_probe: float | None
     matched_probe: float | None
     texture_probe: float | None
     field_probe: float | None
     header: list[str]
-    advice: str
+
+    @property
+    def advice(self) -> str:
+        """Whether a tone curve may help, in one sentence."""
+        if self.fewest < LEAST or self.tone_probe is None:
+            return f"Too few images or patients to say anything ({self.fewest})."
+        probes = {
+            "noise or sharpness": self.texture_probe,
+            "field of view": self.field_probe,
+            "mixed settings": self.matched_probe,
+        }
+        beyond = [name for name, auc in probes.items() if auc is not None and auc >= SEPARATE] + self.header
+        if self.tone_probe < SEPARATE or self.tone_distance < NEAR:
+            if beyond:
+                return f"The difference is not in the tone but in {_and(beyond)}: a tone curve will not help."
+            return "Its images look like the reference's already: a tone curve will not help."
+        if beyond:
+            return f"The tone differs, and so does {_and(beyond)}: fit a curve, and expect it to help in part."
+        return "The tone differs and one curve explains it: fit a scanner curve."
 
 
 @dataclass(frozen=True)
@@ -226,8 +245,7 @@ def _against(domain: str, source: Sequence[Seen], reference: Sequence[Seen], see
         for name in ("view", "intent", "modality")
         if (only := {getattr(t, name) for t, _ in source} - {getattr(t, name) for t, _ in reference})
     ]
-    least = min(len(source), len(reference))
-    return DomainAudit(domain, len(source), distance, *found, header, _advice(least, distance, *found, header))
+    return DomainAudit(domain, len(source), min(len(source), len(reference)), distance, *found, header)
 
 
 def _matched(source: Floats, reference: Floats) -> Floats:
@@ -236,31 +254,6 @@ def _matched(source: Floats, reference: Floats) -> Floats:
     x, y = np.percentile(source, q), np.percentile(reference, q)
     x, index = np.unique(x, return_inverse=True)
     return np.interp(source, x, np.bincount(index, y) / np.bincount(index))
-
-
-def _advice(
-    least: int,
-    distance: float,
-    tone: float | None,
-    matched: float | None,
-    texture: float | None,
-    field: float | None,
-    header: list[str],
-) -> str:
-    if least < LEAST or tone is None:
-        return f"Too few images or patients to say anything ({least})."
-    beyond = [
-        name
-        for name, value in (("noise or sharpness", texture), ("field of view", field), ("mixed settings", matched))
-        if value is not None and value >= SEPARATE
-    ] + header
-    if tone < SEPARATE or distance < NEAR:
-        if beyond:
-            return f"The difference is not in the tone but in {_and(beyond)}: a tone curve will not help."
-        return "Its images look like the reference's already: a tone curve will not help."
-    if beyond:
-        return f"The tone differs, and so does {_and(beyond)}: fit a curve, and expect it to help in part."
-    return "The tone differs and one curve explains it: fit a scanner curve."
 
 
 def _and(names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.data.manifests.manifest import Manifest
@@ -16,8 +17,7 @@ def notes_of(
     results: Results, material: Material, methods: Mapping[str, Transform], manifest: Manifest
 ) -> Iterator[str]:
     """Of the images left out, of what methods refused, and of what could not be worked out: a sentence each."""
-    everything = manifest.select(splits=["test"])
-    unlabelled = int(everything.table["label"].isna().sum())
+    unlabelled = int(manifest.select(splits=["test"]).table["label"].isna().sum())
     if unlabelled:
         yield f"{unlabelled} test rows have no label and are left out."
     if material.unread:
@@ -26,11 +26,8 @@ def notes_of(
     for domain in results.reference_domains:
         if domain not in {*material.scores.domains, *said}:
             yield f"The manifest has no test row of the reference domain {domain}."
-    for name in methods:
-        for domain in material.scores.domains:
-            # An adapted classifier is none of the reference's, which keeps its own.
-            if not (name in ADAPTATIONS and domain in results.reference_domains):
-                yield from _refusals(material, results, name, domain)
+    for name, domain in product(methods, material.scores.domains):
+        yield from _refusals(material, results, name, domain)
     if not results.thresholds:
         yield "No threshold was frozen: the reference has no labelled validation rows."
     for domain in material.scores.domains:
@@ -39,6 +36,8 @@ def notes_of(
 
 def _refusals(material: Material, results: Results, method: str, domain: str) -> Iterator[str]:
     """What a method refused of a domain: all images, or some."""
+    if method in ADAPTATIONS and domain in results.reference_domains:
+        return  # an adapted classifier is none of the reference's, which keeps its own
     images = [material.images[i] for i in material.of([domain])]
     codes = [seen.refused[method] for seen in images if method in seen.refused]
     kinds = f" ({', '.join(sorted(set(codes)))})" if codes else ""

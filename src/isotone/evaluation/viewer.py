@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,24 +27,16 @@ MOST = 12
 """Source images at most."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """An image to show, by position in the material, and why."""
-
-    position: int
-    why: str
-
-
-def choose(material: Material, method: str | None, reference_domains: Sequence[str]) -> list[Choice]:
-    """For each source domain: typical, most helped and the two worst failures under a method."""
-    scores, chosen = material.scores, []
+def choose(material: Material, method: str | None, reference_domains: Sequence[str]) -> dict[int, str]:
+    """For each source domain: typical, most helped and the two worst failures under a method; by position, and why."""
+    scores, chosen = material.scores, dict[int, str]()
+    name = method if method is not None and method in scores.probabilities else NONE
     sources = [d for d in scores.domains if d not in reference_domains]
     for domain in sources:
-        name = method if method in scores.probabilities else NONE
-        inside = np.flatnonzero((scores.domain == domain) & scores.scored(name or NONE) & scores.scored(NONE))
+        inside = np.flatnonzero((scores.domain == domain) & scores.scored(name) & scores.scored(NONE))
         if not len(inside):
             continue
-        after, before = (scores.probabilities[m or NONE][inside, scores.label[inside]] for m in (name, NONE))
+        after, before = (scores.probabilities[m][inside, scores.label[inside]] for m in (name, NONE))
         order = np.argsort(after, kind="stable")
         picks = {
             "typical": order[len(order) // 2],
@@ -55,22 +47,18 @@ def choose(material: Material, method: str | None, reference_domains: Sequence[s
         taken: dict[int, str] = {}
         for why, k in picks.items():
             taken.setdefault(int(inside[k]), why)
-        chosen += [Choice(position, why) for position, why in taken.items()][: max(1, MOST // len(sources))]
+        chosen |= dict([*taken.items()][: max(1, MOST // len(sources))])
     return chosen
 
 
-def twins(material: Material, choices: Sequence[Choice], reference_domains: Sequence[str]) -> list[int | None]:
-    """For each choice an image of the reference with the same label, as typical as can be; else any of it."""
+def twin(material: Material, position: int, reference_domains: Sequence[str]) -> int | None:
+    """An image of the reference with the same label, as typical as can be; else any of it."""
     scores = material.scores
     reference = np.flatnonzero(np.isin(scores.domain, list(reference_domains)) & scores.scored(NONE))
-    found: list[int | None] = []
-    for choice in choices:
-        label = scores.label[choice.position]
-        alike = reference[scores.label[reference] == label]
-        pool = alike if len(alike) else reference
-        certain = scores.probabilities[NONE][pool, label]
-        found.append(int(pool[np.argsort(certain, kind="stable")[len(pool) // 2]]) if len(pool) else None)
-    return found
+    alike = reference[scores.label[reference] == scores.label[position]]
+    pool = alike if len(alike) else reference
+    certain = scores.probabilities[NONE][pool, scores.label[position]]
+    return int(pool[np.argsort(certain, kind="stable")[len(pool) // 2]]) if len(pool) else None
 
 
 @dataclass(frozen=True)
@@ -125,45 +113,43 @@ def payload(
     workers: int = 1,
 ) -> dict[str, Any]:
     """Everything the viewer shows, ready for JSON: {"classes", "images", "references"}."""
-    choices = choose(material, method, reference_domains)
-    beside = twins(material, choices, reference_domains) if with_images else [None] * len(choices)
-    needed = list(dict.fromkeys([c.position for c in choices] + [t for t in beside if t is not None]))
+    chosen = choose(material, method, reference_domains)
+    beside = {i: twin(material, i, reference_domains) if with_images else None for i in chosen}
+    needed = list(dict.fromkeys([*chosen, *(t for t in beside.values() if t is not None)]))
     rows = [material.images[i].row for i in needed]
     read = map_images(rows, Show(methods, with_images), workers=workers, label="images", quiet=True)
     shown = {i: s for i, (_, s) in zip(needed, read, strict=True) if isinstance(s, dict)}
-    references = list(dict.fromkeys(t for t in beside if t is not None and t in shown))
+    references = [t for t in dict.fromkeys(beside.values()) if t is not None and t in shown]
+    place: dict[int | None, int] = {t: k for k, t in enumerate(references)}
+    images = [
+        shown[i] | _described(material, i, why, methods) | {"reference": place.get(beside[i])}
+        for i, why in chosen.items()
+        if i in shown
+    ]
     return {
         "classes": list(material.scores.classes),
-        "images": [
-            _described(material, choice, methods, shown[choice.position])
-            | {"reference": references.index(twin) if twin in references else None}
-            for choice, twin in zip(choices, beside, strict=True)
-            if choice.position in shown
-        ],
+        "images": images,
         "references": [
-            {k: shown[i][k] for k in ("width", "height", "pixels")}
-            | {"title": f"{material.scores.domain[i]}, label {_label(material, i)}"}
-            for i in references
+            {k: shown[i][k] for k in ("width", "height", "pixels")} | {"title": _title(material, i)} for i in references
         ],
     }
 
 
-def _described(
-    material: Material, choice: Choice, methods: Mapping[str, Transform], shown: dict[str, Any]
-) -> dict[str, Any]:
-    i = choice.position
+def _described(material: Material, position: int, why: str, methods: Iterable[str]) -> dict[str, Any]:
+    """What an image is, why it is shown, and what the classifier says of it."""
+    scores, title = material.scores, f"{_title(material, position)}: {why}"
     said = {
-        name: [round(float(p), 3) for p in material.scores.probabilities[name][i]]
+        name: [round(float(p), 3) for p in scores.probabilities[name][position]]
         for name in (NONE, *methods)
-        if material.scores.scored(name)[i]
+        if scores.scored(name)[position]
     }
-    domain, label = str(material.scores.domain[i]), _label(material, i)
-    facts = {"domain": domain, "label": label, "why": choice.why, "title": f"{domain}, label {label}: {choice.why}"}
-    return shown | facts | {"said": said}
+    domain, label = str(scores.domain[position]), scores.classes[int(scores.label[position])]
+    return {"domain": domain, "label": label, "why": why, "title": title, "said": said}
 
 
-def _label(material: Material, position: int) -> str:
-    return material.scores.classes[int(material.scores.label[position])]
+def _title(material: Material, position: int) -> str:
+    scores = material.scores
+    return f"{scores.domain[position]}, label {scores.classes[int(scores.label[position])]}"
 
 
 def _pixels(radiograph: Radiograph) -> dict[str, Any]:

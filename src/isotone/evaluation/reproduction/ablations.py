@@ -88,16 +88,10 @@ def _pixel_wise(task: Task) -> Mapping:
 def _constant(task: Task, *, bidirectional: bool = False, affine: bool = False) -> Mapping:
     from isotone.evaluation.reproduction.curve_by_task_loss import fit_curve_by_task
 
-    curve = fit_curve_by_task(
-        task.samples(task.source, "train"),
-        task.samples(task.source, "val"),
-        task.classifier,
-        num_iterations=task.settings.num_iterations,
-        bidirectional=bidirectional,
-        affine=affine,
-        seed=task.seed,
-        quiet=True,
-    )
+    train, val = (task.samples(task.source, split) for split in ("train", "val"))
+    shape: dict[str, Any] = {"num_iterations": task.settings.num_iterations}
+    shape |= {"bidirectional": bidirectional, "affine": affine}
+    curve = fit_curve_by_task(train, val, task.classifier, **shape, seed=task.seed)
     return through(task, curve)
 
 

@@ -75,7 +75,6 @@ def fit_curve_by_task(
     affine: bool = False,
     epochs: int = 30,
     seed: int = 0,
-    quiet: bool = False,
 ) -> ToneCurve:
     """Fit one curve to a source domain so that the frozen classifier agrees with its labels (Eq. 2 alone).
 
@@ -94,8 +93,6 @@ def fit_curve_by_task(
         An affine stage before the steps, that starts by stretching the source's own range to [0, 1].
     epochs : int
     seed : int
-    quiet : bool
-        No progress bar.
 
     Returns
     -------
@@ -136,7 +133,7 @@ def fit_curve_by_task(
         lambda row: (criterion(row), -row["val_loss"]),
         seed=seed,
         label="fitting a curve",
-        quiet=quiet,
+        quiet=True,
     )
     return network.curve()
 
