@@ -40,6 +40,7 @@ from isotone.deployment.deliver import Delivery, Job
 from isotone.deployment.deliver_states import Survey
 from isotone.deployment.dicom_objects.write import write_dicom
 from isotone.deployment.reduced_reading import Trial, agreed, read_for_curve
+from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom.read_dicom import read_dicom
 from isotone.networks.gdce import GDCE
@@ -147,7 +148,7 @@ def two_processes(folder: Path, images: int = 24) -> None:
 
 def networks(fitted: Path | None) -> dict[str, GDCE]:
     if fitted is not None:
-        mappers = ToneCurveHarmonizer.load(fitted).mappers
+        mappers = {domain: scanner.mapper for domain, scanner in ToneCurveHarmonizer.load(fitted).scanners.items()}
         return {domain: mapper.network for domain, mapper in mappers.items() if isinstance(mapper, GDCEMapper)}
     made = {}
     for input_size in (64, 256):
@@ -175,7 +176,7 @@ def per_image_curves(folder: Path, rounds: int, fitted: Path | None) -> None:
     for image, path in paths.items():
         for name, network in networks(fitted).items():
             harmonizer = ToneCurveHarmonizer("reference", "any", method="gdce")
-            harmonizer.mappers = {"any": GDCEMapper(network)}
+            harmonizer.scanners = {"any": FittedScanner(GDCEMapper(network))}
             job = Job(path, "any", "state.dcm", "key")
             changes = Trial(harmonizer)(job)
             reduced = agreed([(job, changes)])

@@ -24,15 +24,14 @@ from numpy.typing import NDArray
 from isotone import Manifest, make_phantom
 from isotone.curves.tone_curve import quantize
 from isotone.data.descriptors.appearance import through
-from isotone.data.descriptors.image_set import Described, described
+from isotone.data.descriptors.image_set import described
 from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR
 from isotone.data.sample import Sample, load_samples
 from isotone.deployment.check import judge
-from isotone.estimation.acquisition_modes import find_presets
-from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
-from isotone.estimation.tone_model import learned
-from isotone.harmonizer.pipeline import fit_gate
-from isotone.monitoring.novelty import BATCH
+from isotone.estimation.fit_source import fit_source
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.settings import FitOptions, ScannerSettings
+from isotone.monitoring.novelty import BATCH, Gate
 from isotone.monitoring.response_drift import Drift
 
 Floats = NDArray[np.float64]
@@ -94,17 +93,14 @@ def planted(images: Sequence[Sample], chests: dict[str, list[Sample]]) -> dict[s
 def measure(
     name: str,
     source: list[Sample],
-    reference: Described,
+    reference: ReferenceModel,
     test: list[Sample],
     others: dict[str, list[Sample]] | None = None,
 ) -> Shares:
     """Fit a gate and a drift: shares of alarms among single images, then among batches of 20."""
-    ours, level, settings = described(source), learned(reference.views), ScannerSettings(resamples=0)
-    fit = fit_scanner(ours, reference, level=level, settings=settings)
-    presets = find_presets(ours, reference, fit, level, None, settings, 0)
-    assert presets is not None
-    gate = fit_gate(ours, reference, presets.curves, 0)
-    drift = Drift.fit(ours, reference, presets.curves, presets.deviation, presets.level)
+    fit = fit_source(source, reference, FitOptions(settings=ScannerSettings(resamples=0)))
+    gate, drift = Gate.of_fit(fit), Drift.of_fit(fit)
+    assert drift is not None
     rng = np.random.default_rng(0)
     tests, labels = described(test), np.array([str(s.label) for s in test])
     looks, views = tests.looks_with(reference.air), tests.views_with(reference.air)
@@ -144,7 +140,7 @@ def mammograms(folder: Path, chests: dict[str, list[Sample]], seed: int) -> None
     if not (folder / "manifest.csv").exists():
         make_phantom(folder, patients=340, size=96, seed=seed, workers=os.cpu_count() or 1, quiet=True, force=True)
     samples, _ = load_samples(list(Manifest.read(folder / "manifest.csv")), workers=1, quiet=True)
-    reference = described([s for s in samples if s.domain == ALDER.domain and s.split != "test"])
+    reference = ReferenceModel([s for s in samples if s.domain == ALDER.domain and s.split != "test"])
     for scanner in (BIRCH, CEDAR):
         fitted = [s for s in samples if s.domain == scanner.domain and s.split != "test"]
         test = [s for s in samples if s.domain == scanner.domain and s.split == "test"]
@@ -180,7 +176,7 @@ def main() -> None:
     mammograms(folder, chests, arguments.seed)
     if not real:
         return
-    reference = described([s for s in real["nih"] if s.domain in ("spacing 0.168", "spacing 0.171")])
+    reference = ReferenceModel([s for s in real["nih"] if s.domain in ("spacing 0.168", "spacing 0.171")])
     fits = []
     for seed in halvings:
         first, second = halves([s for s in real["nih"] if s.domain == "spacing 0.143"], seed)
@@ -189,7 +185,7 @@ def main() -> None:
     fits, of_one_class = [], []
     for seed in halvings:
         first, rest = halves(real["kermany"], seed)
-        reference = described(first)
+        reference = ReferenceModel(first)
         source, test = halves([toned(s, lambda x: x**2) for s in rest], seed)
         fits.append(measure("kermany", source, reference, test))
         for label in sorted({str(s.label) for s in source}):

@@ -16,7 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,15 @@ import nih_table
 import residual_net
 from isotone._runtime.files import write_text
 from isotone.baselines.by_name import baseline
-from isotone.data.descriptors.image_set import Described, described
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
-from isotone.estimation.acquisition_modes import find_presets
-from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
-from isotone.estimation.tone_model import learned
+from isotone.estimation.fit_source import fit_source
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.settings import FitOptions
 from isotone.evaluation.distance import grouped_auc
 from isotone.evaluation.metrics import auc
 from isotone.evaluation.predict import Observe
-from isotone.harmonizer.mappers import Mapper
-from isotone.harmonizer.pipeline import fit_mapper
+from isotone.harmonizer.mappers import Mapper, mapper_of
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
 from isotone.networks.classifier import Classifier
@@ -54,8 +52,14 @@ DATA = HERE.parents[1] / "shared" / "data" / "nih"
 CLASSES = ("F", "M")
 ARCHITECTURES = ("small", "residual")
 BASELINES = ("histogram-matching", "histogram-matching-all-pixels")
-SCANNER = ("scanner, labels", "scanner, no labels", "scanner, no classifier")
-ADAPTIVE = ("adaptive, labels", "adaptive, no labels")
+FITTED: dict[str, dict[str, Any]] = {
+    "scanner, labels": {},
+    "scanner, no labels": {"labels": False},
+    "scanner, no classifier": {"labels": False, "classifier": None},
+    "adaptive, labels": {"modes": True},
+    "adaptive, no labels": {"modes": True, "labels": False},
+}
+"""Of `FitOptions`, what each method asks for."""
 
 
 @dataclass(frozen=True)
@@ -174,26 +178,18 @@ def trained(architecture: str, reference: Sequence[Sample], settings: TrainSetti
 def fitted(
     method: str,
     source: list[Sample],
-    reference: Described,
+    reference: ReferenceModel,
     classifier: Classifier,
     gdce: GDCESettings,
-    seed: int,
 ) -> tuple[Mapper, dict[str, Any]]:
     """A method's curves, and what its fit says of itself."""
+    seed = reference.seed
     if method == "gdce":
-        parts = split_of(source, "train"), split_of(reference, "train"), split_of(source, "val")
+        parts = split_of(source, "train"), split_of(reference.given, "train"), split_of(source, "val")
         network, log = fit_gdce(*parts, classifier, gdce, seed=seed, quiet=True)
         return GDCEMapper(network), {"epochs": log}
-    labels = method.endswith(", labels")
-    source = source if labels else [replace(s, label=None) for s in source]
-    level = learned(reference.views, seed)
-    assert level is not None
-    asked = None if method == "scanner, no classifier" else classifier
-    ours, settings = described(source), ScannerSettings()
-    fit = fit_scanner(ours, reference, classifier=asked, level=level, labels=labels, settings=settings, seed=seed)
-    presets = find_presets(ours, reference, fit, level, asked, settings, seed)
-    mapper, notes = fit_mapper(ours, reference, fit, presets, asked if method in ADAPTIVE else None, seed)
-    return mapper, notes | {"curve": json.loads(fit.curve.to_json())}
+    fit = fit_source(source, reference, FitOptions(**{"classifier": classifier} | FITTED[method]))
+    return mapper_of(fit), asdict(fit.report) | {"curve": json.loads(fit.curves[0].to_json())}
 
 
 class Part:
@@ -203,8 +199,9 @@ class Part:
         self.cohort, self.seed, self.run = cohort, seed, run
         name = f"{cohort.pair.name}-{architecture}-{seed}"
         self.path = run.output / f"{name}.json"
-        self.reference = described(with_splits(cohort.reference.samples, seed))
-        self.classifier = trained(architecture, self.reference, run.training, seed, run.output / "classifiers" / name)
+        self.reference = ReferenceModel(with_splits(cohort.reference.samples, seed), seed)
+        folder = run.output / "classifiers" / name
+        self.classifier = trained(architecture, self.reference.given, run.training, seed, folder)
         self.half = folds(cohort.source.samples, 2, seed)
         self.scores = json.loads(self.path.read_text()) if self.path.exists() else self._start(architecture)
 
@@ -212,7 +209,7 @@ class Part:
         cohort = self.cohort
         numbers = {p: i for i, p in enumerate(dict.fromkeys(s.patient for s in cohort.source.samples))}
         twice = {p: i for i, p in enumerate(dict.fromkeys(s.patient for s in cohort.straddling_source.samples))}
-        val = split_of(self.reference, "val")
+        val = split_of(self.reference.given, "val")
         return {
             "pair": cohort.pair.name,
             "architecture": architecture,
@@ -256,7 +253,7 @@ class Part:
             tested = self.half == half
             seen = with_splits(source.where(~tested).samples, self.seed)
             began = time.process_time()
-            mapper, notes = fitted(method, seen, self.reference, self.classifier, self.run.gdce, self.seed)
+            mapper, notes = fitted(method, seen, self.reference, self.classifier, self.run.gdce)
             result["cpu_seconds"].append(time.process_time() - began)
             result["notes"].append(notes)
 
@@ -364,7 +361,7 @@ def main() -> None:
         noted = output / f"facts-{cohort.pair.name}.json"
         if not noted.exists():
             write_text(noted, json.dumps(facts(cohort, run.prepare), indent=1))
-    for methods in (("none", *BASELINES, *SCANNER, *ADAPTIVE), ("gdce",)):  # what takes long comes last
+    for methods in (("none", *BASELINES, *FITTED), ("gdce",)):  # what takes long comes last
         for cohort in cohorts:
             if methods == ("gdce",) and not cohort.pair.gdce:
                 continue

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harmonizers import scanner_harmonizer
+from harmonizers import change, scanner_harmonizer
 from isotone._runtime.journal import JOURNAL
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.appearance import look
@@ -29,7 +29,7 @@ def with_gate(harmonizer: ToneCurveHarmonizer, domain: str, path: Path) -> ToneC
     """With a gate that an image passes."""
     seen = look(TakeSample()(read_radiograph(path)))
     looks = seen + np.random.default_rng(0).normal(0, 0.02, (40, len(seen)))
-    harmonizer.gates = {domain: Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20)}
+    change(harmonizer, domain, novelty=Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20))
     return harmonizer
 
 

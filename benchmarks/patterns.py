@@ -52,7 +52,7 @@ class Within(nn.Module):
 def turned(bench: Bench, target: str, limit: float, make: Callable[[], nn.Module]) -> tuple[float, float]:
     """Share of unseen images of other classes that are called by the target: before, and through the network."""
     classes = list(bench.classifier.config.classes)
-    others = [s for s in bench.reference if s.label != target]
+    others = [s for s in bench.reference.given if s.label != target]
     renamed = [replace(s, label=target) for s in others]
     fitted = [s for s in renamed if s.split == "train"]
     held = [s for s in renamed if s.split != "train"]

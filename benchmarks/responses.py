@@ -20,7 +20,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -34,14 +34,12 @@ import torch
 import responses_table
 from isotone._runtime.files import replace_file
 from isotone.baselines.by_name import baseline
-from isotone.data.descriptors.image_set import Described, described
 from isotone.data.sample import Sample, TakeSample
-from isotone.estimation.acquisition_modes import find_presets
-from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
-from isotone.estimation.tone_model import Brightness, learned
+from isotone.estimation.fit_source import fit_source
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.settings import FitOptions, ScannerSettings
 from isotone.evaluation.reproduction.curve_by_task_loss import fit_curve_by_task
-from isotone.harmonizer.mappers import ScannerMapper
-from isotone.harmonizer.pipeline import fit_mapper
+from isotone.harmonizer.mappers import ScannerMapper, mapper_of
 from isotone.imaging.radiograph import Radiograph
 from isotone.networks.classifier import Classifier
 from isotone.networks.gdce_mapper import GDCEMapper
@@ -70,8 +68,8 @@ EPOCHS = 40
 VGG = SHARED.parent / "weights" / "vgg16_features_conv2_2_caffe_rgb.safetensors"
 QUANTILES = np.linspace(0, 1, 513)
 """Of the plainest curve: all pixels of the source onto all pixels of the reference."""
-NOTED = ("mix", "mix_from", "window", "mismatch", "variance", "clipped_share", "warnings", "presets", "adaptive")
-"""What is kept of a fit's notes."""
+NOTED = ("mix", "mix_from", "window", "mismatch", "variance", "clipped_share", "warnings", "modes")
+"""What is kept of a fit's report."""
 QUICK = ScannerSettings(resamples=0)
 WORKED = ("matched", "B and C", "C : D", "normal : pneumonia")
 """Beginnings of the populations on which the curve by task loss is fitted too."""
@@ -85,8 +83,7 @@ class Bench:
 
     world: World
     classifier: Classifier
-    reference: Described
-    level: Brightness | None
+    reference: ReferenceModel
     normalizers: list[Any]
     done: dict[tuple[str, str], tuple[list[Radiograph], dict[str, np.ndarray]]]
 
@@ -122,24 +119,19 @@ def set_up(anatomy: str, seed: int, folder: Path, scale: float) -> Bench:
         fit_classifier(train, val, settings, seed=seed, quiet=True).save(kept)
     written = [radiograph(image, "none", i, "ref") for i, image in enumerate(world.train)]
     normalizers = [baseline(name).fit(written) for name in BASELINES]
-    reference = described([*train, *val])
-    return Bench(world, Classifier.load(kept), reference, learned(reference.views), normalizers, {})
+    return Bench(world, Classifier.load(kept), ReferenceModel([*train, *val]), normalizers, {})
 
 
 def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[Any, float, Any]]:
-    """Every method that is fitted: its curves, the CPU seconds of its fit, and its notes.
+    """Every method that is fitted: its curves, the CPU seconds of its fit, and its report.
 
     The reference's images are described, and learned from, once for all fits; that is not in their seconds.
     """
     result: dict[str, tuple[Any, float, Any]] = {}
 
-    def scanner(
-        adaptive: bool = False, classifier: Classifier | None = None, **options: Any
-    ) -> tuple[Any, dict[str, Any]]:
-        ours, level = described(source), bench.level
-        fit = fit_scanner(ours, bench.reference, classifier=classifier, level=level, settings=QUICK, **options)
-        presets = find_presets(ours, bench.reference, fit, level, classifier, QUICK, 0)
-        return fit_mapper(ours, bench.reference, fit, presets, classifier if adaptive else None, 0)
+    def scanner(**options: Any) -> tuple[Any, dict[str, Any]]:
+        fit = fit_source(source, bench.reference, FitOptions(settings=QUICK, **options))
+        return mapper_of(fit), asdict(fit.report)
 
     def by_task() -> tuple[Any, dict[str, Any]]:
         fifth = [i % 5 == 0 for i in range(len(source))]
@@ -148,7 +140,7 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
         return ScannerMapper(fit_curve_by_task(fitted, held, bench.classifier)), {}
 
     def pooled() -> tuple[Any, dict[str, Any]]:
-        sides = source, bench.reference
+        sides = source, bench.reference.given
         ours, theirs = (np.quantile(np.concatenate([s.pixels.ravel() for s in side]), QUANTILES) for side in sides)
         return ScannerMapper(partial(np.interp, xp=ours / 65535, fp=theirs / 65535)), {}  # type: ignore[arg-type]
 
@@ -164,7 +156,7 @@ def mappers(bench: Bench, source: list[Sample], task: bool) -> dict[str, tuple[A
         fit("scanner, no classifier", scanner, labels=False)
     else:  # the classifier was not asked
         result["scanner, no classifier"] = result["scanner, no labels"]
-    fit("adaptive, no labels", scanner, adaptive=True, classifier=bench.classifier, labels=False)
+    fit("adaptive, no labels", scanner, modes=True, classifier=bench.classifier, labels=False)
     if task:
         fit("Eq. 1 curve by task loss", by_task)
     return result
@@ -247,7 +239,7 @@ def run_paper(bench: Bench, target: Path) -> None:
             arrays = dict(done)
     said = json.loads(str(arrays.pop("said", "{}")))
     start = time.process_time()
-    assert len(bench.reference.views)  # described now, and once for all fits
+    assert bench.reference.tone is not None  # described now, and once for all fits
     described_in = time.process_time() - start
     for population, response in product(("matched, 200", "C : D 1 : 3"), CROSSED):
         key = f"{population}|{response}"
@@ -259,7 +251,7 @@ def run_paper(bench: Bench, target: Path) -> None:
         start, fits = time.process_time(), []
         for rate in (1e-4, 1e-3):
             settings = GDCESettings(input_size=64, perceptual_weights=VGG, epochs=EPOCHS, learning_rate=rate)
-            net, rows = fit_gdce(fitted, bench.reference, held, bench.classifier, settings, quiet=True)
+            net, rows = fit_gdce(fitted, bench.reference.given, held, bench.classifier, settings, quiet=True)
             best = max(range(len(rows)), key=lambda i: (rows[i]["worst_group_accuracy"], i))
             fits.append((rows[best]["worst_group_accuracy"], best + 1, rate, net))
         took = time.process_time() - start

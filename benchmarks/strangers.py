@@ -33,16 +33,12 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from isotone._runtime.files import write_text
-from isotone.data.descriptors.image_set import described
 from isotone.data.phantom.anatomy import CLASSES, FIELD_MM, Anatomy, draw_breast
 from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, Scanner, reference_presentation
 from isotone.data.sample import Sample
-from isotone.estimation.acquisition_modes import find_presets
-from isotone.estimation.comparable import comparable
-from isotone.estimation.matching import odd_images
-from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
-from isotone.estimation.tone_model import learned
-from isotone.harmonizer.pipeline import fit_mapper
+from isotone.estimation.fit_source import fit_source
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.settings import FitOptions, ScannerSettings
 
 Floats = NDArray[np.float64]
 Rng = np.random.Generator
@@ -218,20 +214,6 @@ def samples(seed: int, side: str, scanner: Scanner, size: int, kind: str, every:
     return found
 
 
-def fitted(source: list[Sample], reference: list[Sample]) -> tuple[Any, dict[str, Any]]:
-    """As `isotone.harmonizer.pipeline.fit_mappers` has it, for one source."""
-    theirs, ours = described(reference), described(source)
-    odd = odd_images(ours.views_with(theirs.air), theirs, 0)
-    if odd.any():
-        ours = ours.only(~odd)
-    ours, theirs = comparable(ours, theirs, 0)
-    level, settings = learned(theirs.views, 0), ScannerSettings(resamples=0)
-    fit = fit_scanner(ours, theirs, level=level, settings=settings)
-    presets = find_presets(ours, theirs, fit, level, None, settings, 0)
-    mapper, notes = fit_mapper(ours, theirs, fit, presets, None, 0)
-    return mapper, notes | {"odd": int(odd.sum()), "air": theirs.air, "curve": fit.curve}
-
-
 def cell(job: tuple[int, str, int, str, str, str]) -> dict[str, Any]:
     seed, scanner_name, size, kind, side, share = job
     scanner = {s.manufacturer: s for s in (BIRCH, CEDAR)}[scanner_name]
@@ -243,15 +225,18 @@ def cell(job: tuple[int, str, int, str, str, str]) -> dict[str, Any]:
     low, high = np.quantile(clean, [0.005, 0.995])
     grid, pixels = np.linspace(low, high, 513), np.quantile(clean, np.linspace(0.005, 0.995, 513))
     try:
-        notes = fitted(source, reference)[1]
+        known = ReferenceModel(reference)
+        fit = fit_source(source, known, FitOptions(settings=ScannerSettings(resamples=0)))
     except Exception as error:  # a refusal is a result
         return dict(zip(JOB, job, strict=True)) | {"error": None, "refused": repr(error)}
-    curve = notes.pop("curve")
+    curve, report = fit.curves[0], fit.report
     return dict(zip(JOB, job, strict=True)) | {
         "error": float(np.abs(curve(grid) - scanner.undo(grid)).mean()),
         "by_pixel": float(np.abs(curve(pixels) - scanner.undo(pixels)).mean()),
-        "warnings": [w.split()[0] for w in notes["warnings"]],
-        **{k: notes[k] for k in ("mix", "window", "mismatch", "mismatch_limit", "variance", "odd", "air", "air_share")},
+        "warnings": [w.split()[0] for w in report.warnings],
+        "odd": len(source) - len(fit.images),
+        "air": known.air,
+        **{k: getattr(report, k) for k in ("mix", "window", "mismatch", "mismatch_limit", "variance", "air_share")},
     }
 
 

@@ -19,14 +19,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from isotone.data.descriptors.image_set import described
 from isotone.data.phantom.anatomy import Anatomy, draw_breast
 from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, SCANNERS, Scanner
 from isotone.data.sample import Sample, TakeSample
-from isotone.estimation.acquisition_modes import find_presets
-from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
-from isotone.estimation.tone_model import learned
-from isotone.harmonizer.pipeline import fit_mapper
+from isotone.estimation.fit_source import fit_source
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.settings import FitOptions, ScannerSettings
 from isotone.imaging.radiograph import Header, Radiograph
 from responses_data import BY_IMAGE, Image, make_world, radiograph
 
@@ -66,13 +64,9 @@ def phantom_samples(scanner: Scanner, patients: int, classes: str, seed: int, ro
 
 
 def fitted(name: str, source: Sequence[Sample], reference: Sequence[Sample], seed: int) -> Found:
-    ours, theirs = described(source), described(reference)
-    level = learned(theirs.views, seed)
-    scanner = fit_scanner(ours, theirs, level=level, labels=False, settings=QUICK, seed=seed)
-    presets = find_presets(ours, theirs, scanner, level, None, QUICK, seed)
-    _, notes = fit_mapper(ours, theirs, scanner, presets, None, seed)
-    warns = any(warning.startswith("W_VARIES") for warning in notes["warnings"])
-    return name, warns, scanner.notes["variance"], scanner.notes["extra_levels_8bit"]
+    report = fit_source(source, ReferenceModel(reference, seed), FitOptions(labels=False, settings=QUICK)).report
+    warns = any(warning.startswith("W_VARIES") for warning in report.warnings)
+    return name, warns, report.variance, report.extra_levels_8bit
 
 
 def scanners() -> Iterator[Found]:

@@ -27,6 +27,7 @@ with atheris.instrument_imports(include=["isotone", "pydicom", "PIL"]):
     from isotone.evaluation.results import Results
     from isotone.harmonizer import model_file
     from isotone.harmonizer.fit_report import fit_sentences
+    from isotone.harmonizer.fitted_scanner import FittedScanner
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
     from isotone.harmonizer.mappers import ScannerMapper
     from isotone.imaging.dicom.read_dicom import read_dicom_reduced
@@ -86,8 +87,8 @@ def curve(data: bytes) -> None:
 def harmonizer(data: bytes) -> None:
     path = written(f"harmonizer/{model_file.CONFIG}", signed(data, model_file.checksum))
     model = ToneCurveHarmonizer.load(path.parent)
-    for notes in model.notes.values():
-        fit_sentences(notes, model.labels)
+    for scanner in model.scanners.values():
+        fit_sentences(scanner.report, model.labels)
 
 
 def classifier(data: bytes) -> None:
@@ -154,7 +155,7 @@ def write_seeds(folder: Path) -> None:
     tone = curves.ToneCurve([curves.Affine(1.1, -0.05), curves.Step(0.4), curves.InverseStep(0.2)])
     seed("curve", "curve", tone.to_json().encode())
     model = ToneCurveHarmonizer("A", "B")
-    model.mappers = {"B": ScannerMapper(tone)}
+    model.scanners = {"B": FittedScanner(ScannerMapper(tone))}
     model.save(folder / "harmonizer-model")
     seed("harmonizer", "harmonizer", (folder / "harmonizer-model" / model_file.CONFIG).read_bytes())
     network = build("small", 2)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from isotone.curves.stages import Affine
 from isotone.curves.tone_curve import ToneCurve
 from isotone.deployment.deliver import Delivery, Job, Outcome
+from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.mappers import ScannerMapper
 
@@ -20,8 +22,13 @@ NARROW = ToneCurve([Affine(1.4, -0.1), 0.3])
 def scanner_harmonizer(*domains: str, curve: ToneCurve = CURVE) -> ToneCurveHarmonizer:
     """One curve for every image of these domains."""
     harmonizer = ToneCurveHarmonizer(REFERENCE, domains)
-    harmonizer.mappers = {domain: ScannerMapper(curve) for domain in domains}
+    harmonizer.scanners = {domain: FittedScanner(ScannerMapper(curve)) for domain in domains}
     return harmonizer
+
+
+def change(harmonizer: ToneCurveHarmonizer, domain: str, **parts: object) -> None:
+    """Give a scanner other parts."""
+    harmonizer.scanners[domain] = replace(harmonizer.scanners[domain], **parts)  # type: ignore[arg-type]
 
 
 def deliver_one(

@@ -183,3 +183,33 @@ def test_no_text_refers_to_a_document_outside_the_repository() -> None:
             if path.suffix in {".py", ".md"}:
                 cited = set(re.findall(r"\b[A-Z_]{3,}\.md\b", path.read_text(encoding="utf-8")))
                 assert cited <= pages, f"{path} cites {sorted(cited - pages)}"
+
+
+BENCHMARKS = SRC.parents[1] / "benchmarks"
+ONE_FIT = {"fit_source", "reference_model", "settings", "report"}
+"""Modules of `estimation` that a benchmark may use: the fit, and what goes in and comes out."""
+
+
+def fit_steps(path: Path) -> set[str]:
+    """Modules of `estimation` that a script imports beside those of the one fit."""
+    names = imports(path, at_load=False)
+    used = {name.split(".")[2] for name in names if name.startswith("isotone.estimation.")}
+    return {name for name in used if f"estimation.{name}" in MODULES} - ONE_FIT
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.rglob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_repeats_no_step_of_the_fit(path: Path) -> None:
+    """What is measured is what ships: benchmarks call `fit_source`, and none of its steps by itself."""
+    assert not fit_steps(path)
+
+
+def test_a_benchmark_that_repeats_a_step_is_found(tmp_path: Path) -> None:
+    script = tmp_path / "own.py"
+    script.write_text("def fit():\n    from isotone.estimation.transport import Pool\n", encoding="utf-8")
+    assert fit_steps(script) == {"transport"}
+
+
+@pytest.mark.parametrize("name", sorted(n for n in MODULES if n.startswith(("harmonizer", "evaluation"))))
+def test_a_room_above_repeats_no_step_of_the_fit(name: str) -> None:
+    """But for what is stored of it: residuals in mappers, and how many patients a tone model needs."""
+    assert fit_steps(MODULES[name]) <= {"tone_residual", "tone_model", "class_prior"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from isotone.deployment.check import check
     from isotone.deployment.restore import restore
     from isotone.errors import IsotoneError
-    from isotone.estimation.scanner_curve import ScannerSettings
+    from isotone.estimation.settings import ScannerSettings
     from isotone.evaluation.audit import audit
     from isotone.evaluation.compare import compare
     from isotone.evaluation.evaluate import evaluate
@@ -44,7 +44,7 @@ _HOME = {
     "Manifest": "data.manifests.manifest",
     "Nyul": "baselines.by_name",
     "Radiograph": "imaging.radiograph",
-    "ScannerSettings": "estimation.scanner_curve",
+    "ScannerSettings": "estimation.settings",
     "ToneCurve": "curves.tone_curve",
     "ToneCurveHarmonizer": "harmonizer.harmonizer",
     "TrainSettings": "networks.training.train",

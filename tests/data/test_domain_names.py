@@ -208,7 +208,7 @@ def test_a_fit_of_several_modalities_or_depths_says_so_on_either_side(tmp_path: 
             ds.SOPInstanceUID = f"{ds.SOPInstanceUID[:50]}.{'1' if name == 'REF' else '2'}"
             write(ds, tmp_path / "in" / f"{name}{i}.dcm")
     fitted = ToneCurveHarmonizer("REF One", "SRC One").fit(Manifest.from_paths([tmp_path / "in"]), workers=0)
-    said = [warning for warning in fitted.notes["SRC One"]["warnings"] if warning.startswith("W_MIXED")]
+    said = [warning for warning in fitted.scanners["SRC One"].report.warnings if warning.startswith("W_MIXED")]
     assert any("its images differ in modality (" in w and "of CR" in w and "--domain-by modality" in w for w in said)
     assert any("images of the reference differ in bit depth (" in w and "--domain-by depth" in w for w in said)
     assert len(said) == 2

@@ -1,7 +1,7 @@
 """Images that a classifier was trained on, or their patients, are never counted as test."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +22,7 @@ from isotone.data.sample import Sample
 from isotone.data.trained_on import VALIDATION, TrainingRecord
 from isotone.errors import IsotoneError, ModelError
 from isotone.estimation.matching import Match, classified
+from isotone.estimation.report import LeftOut, TrainingOverlap
 from isotone.evaluation.audit import audit
 from isotone.evaluation.evaluate import evaluate
 from isotone.evaluation.results import Results
@@ -342,7 +343,7 @@ def test_a_fit_asks_the_classifier_of_other_images_alone(cohort: Path) -> None:
     def fit(trained_on: TrainingRecord | None) -> dict[str, Any]:
         harmonizer = ToneCurveHarmonizer(REFERENCE, SOURCE)
         harmonizer.fit(manifest, Trained(trained_on), labels="none", workers=0, quiet=True)
-        return harmonizer.notes[SOURCE]["training"]
+        return asdict(harmonizer.scanners[SOURCE].report.training)
 
     assert fit(None)["recorded"] is False
     of_val = table[(table["domain"] == REFERENCE) & (table["split"] == "val")].assign(split="train")
@@ -365,7 +366,7 @@ def test_a_class_mix_is_told_by_other_images_than_those_of_the_training() -> Non
 
     def told(reference: list[Sample], source: list[Sample]) -> list[int]:
         asked.clear()
-        found = classified(match, (levels, levels), source, reference, classifier, 1)  # type: ignore[arg-type]
+        found = classified(match, (levels, levels), (source, reference), classifier, 1)  # type: ignore[arg-type]
         assert found.mix_from == ("classifier" if asked else "none")
         return asked
 
@@ -378,12 +379,12 @@ def test_a_class_mix_is_told_by_other_images_than_those_of_the_training() -> Non
 
 
 def test_a_fit_says_how_many_images_did_not_validate_it() -> None:
-    counts = {"reference": {"left_out": 3, "images": 9}, "source": {"left_out": 2, "images": 8}}
-    first, second = training_sentences({"training": {"recorded": True} | counts}, "Src Two")
+    counts = LeftOut(3, 9), LeftOut(2, 8)
+    first, second = training_sentences(TrainingOverlap(True, *counts), "Src Two")
     assert first.startswith("W_TRAINED_ON 3 of 9 validation images of the reference did not validate")
     assert second.startswith("W_TRAINED_ON 2 of 8 images of Src Two did not validate")
-    assert training_sentences({"training": {"recorded": False} | counts})[0].startswith("W_NO_RECORD")
-    assert training_sentences({}) == []
+    assert training_sentences(TrainingOverlap(False, *counts))[0].startswith("W_NO_RECORD")
+    assert training_sentences(None) == []
 
 
 def test_an_epoch_of_gdce_is_chosen_by_other_images_than_those_of_the_training(cohort: Path) -> None:

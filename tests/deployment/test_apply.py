@@ -16,7 +16,7 @@ from PIL import Image
 
 from bad_dicoms import FAULTS
 from dicoms import LOSSLESS, encoded, pixels, radiograph, write
-from harmonizers import CURVE, NARROW, REFERENCE, scanner_harmonizer
+from harmonizers import CURVE, NARROW, REFERENCE, change, scanner_harmonizer
 from isotone._runtime.journal import JOURNAL
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
@@ -232,7 +232,7 @@ def test_where_there_is_no_terminal_each_file_has_a_plain_line(source, tmp_path,
 def test_other_data_than_the_fit_saw_is_refused_unless_its_guard_is_named(tmp_path):
     path = write(radiograph(intent="FOR PROCESSING"), tmp_path / "a.dcm")
     harmonizer = scanner_harmonizer(HOLOGIC)
-    harmonizer.seen = {HOLOGIC: {"intent": {"FOR PRESENTATION": 9}}}
+    change(harmonizer, HOLOGIC, headers={"intent": {"FOR PRESENTATION": 9}})
     manifest = Manifest.from_paths([path])
     report = apply(harmonizer, manifest, tmp_path / "out", workers=0, quiet=True)
     assert [error.code for error in report.refused] == ["E_INTENT"]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from harmonizers import change
 from isotone.cli import app
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.apply import apply
@@ -16,7 +17,8 @@ from isotone.deployment.check import CheckReport, Verdict, check, judge
 from isotone.errors import RadiographError, UsageError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
-from isotone.monitoring.novelty import BATCH
+from isotone.monitoring.novelty import BATCH, Gate
+from isotone.monitoring.response_drift import Drift
 from make_images import write_cohort, write_png
 
 
@@ -31,6 +33,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def harmonizer(folder: Path) -> ToneCurveHarmonizer:
     return ToneCurveHarmonizer.load(folder / "harmonizer")
+
+
+def monitors(harmonizer: ToneCurveHarmonizer) -> tuple[Gate, Drift]:
+    scanner = harmonizer.scanners["src"]
+    return scanner.novelty, scanner.drift  # type: ignore[return-value]
 
 
 def today(folder: Path, *, n: int = 24, response: float = 2.0, domain: str = "src", dark: float = 0.5) -> Manifest:
@@ -87,7 +94,7 @@ def test_images_that_all_look_unlike_the_fit_differ_however_few_they_are(
     harmonizer: ToneCurveHarmonizer, tmp_path: Path
 ) -> None:
     looks = [x + 100 for x in map(harmonizer.look, _radiographs(today(tmp_path, n=10))) if x is not None]
-    verdict = judge("src", harmonizer.gates["src"], harmonizer.drifts["src"], looks)
+    verdict = judge("src", *monitors(harmonizer), looks)
     assert verdict.outside == 10
     assert "unlike those of the fit" in verdict.differences[0]
 
@@ -121,14 +128,17 @@ def test_one_odd_image_in_a_batch_is_named_and_does_not_make_the_batch_differ(
 def test_a_new_fact_of_the_headers_is_a_difference(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     looks = [x for x in (harmonizer.look(image) for image in _radiographs(today(tmp_path))) if x is not None]
     verdict = judge(
-        "src", harmonizer.gates["src"], harmonizer.drifts["src"], looks, facts=["3 images with W_SEEN_SOFTWARE"]
+        "src",
+        *monitors(harmonizer),
+        looks,
+        facts=["3 images with W_SEEN_SOFTWARE"],
     )
     assert verdict.differences == ("3 images with W_SEEN_SOFTWARE",)
 
 
 def test_many_refused_images_make_a_batch_differ(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     looks = [x for x in (harmonizer.look(image) for image in _radiographs(today(tmp_path))) if x is not None]
-    verdict = judge("src", harmonizer.gates["src"], harmonizer.drifts["src"], looks, refused=12)
+    verdict = judge("src", *monitors(harmonizer), looks, refused=12)
     assert "unlike those of the fit" in verdict.differences[0]
 
 
@@ -209,11 +219,12 @@ def test_the_command_answers_programs_in_json_lines(folder: Path, tmp_path: Path
     assert unknown.exit_code == json.loads(unknown.stdout.splitlines()[-1])["exit_code"] == 4
 
 
-def test_a_gate_is_part_of_the_model(harmonizer: ToneCurveHarmonizer) -> None:
+def test_a_gate_is_part_of_the_model(folder: Path, tmp_path: Path) -> None:
     """Its numbers are under the digest: altering them is noticed."""
-    before = harmonizer.digest
-    other = ToneCurveHarmonizer("ref", "src")
-    other.mappers, other.notes, other.seen = harmonizer.mappers, harmonizer.notes, harmonizer.seen
-    other.labels, other.seed = harmonizer.labels, harmonizer.seed
-    other.gates = {"src": replace(harmonizer.gates["src"], limit=99.0)}
+    other = ToneCurveHarmonizer.load(folder / "harmonizer")
+    before = other.digest
+    other.save(tmp_path / "same")
+    assert other.digest == before
+    change(other, "src", novelty=replace(monitors(other)[0], limit=99.0))
+    other.save(tmp_path / "other")
     assert other.digest != before

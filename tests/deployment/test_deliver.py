@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
 from bad_dicoms import FAULTS
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
-from harmonizers import CURVE, NARROW, deliver_one, scanner_harmonizer
+from harmonizers import CURVE, NARROW, change, deliver_one, scanner_harmonizer
 from isotone._version import __version__
 from isotone.curves.tone_curve import ToneCurve
 from isotone.deployment.deliver import Delivery, Job
@@ -356,7 +356,7 @@ def test_an_encapsulated_copy_is_still_decoded_alike(tmp_path):
 
 def test_one_source_through_two_tables_makes_two_objects_in_two_series(tmp_path):
     harmonizer = scanner_harmonizer("A", "B")
-    harmonizer.mappers["B"] = ScannerMapper(NARROW)
+    change(harmonizer, "B", mapper=ScannerMapper(NARROW))
     source = write(radiograph(), tmp_path / "source.dcm")
     for deliver in ("pixels", "voi-lut"):
         made = {}

@@ -17,11 +17,12 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from bad_dicoms import FAULTS
 from dicoms import radiograph, write
-from harmonizers import scanner_harmonizer
+from harmonizers import change, scanner_harmonizer
 from isotone.data.descriptors.appearance import SIZE
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.apply import apply
 from isotone.deployment.deliver_states import StateDelivery
+from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.monitoring.novelty import Gate
 
@@ -33,8 +34,8 @@ def gated() -> ToneCurveHarmonizer:
     """A harmonizer with a scanner's curve, whose gate lets no image pass."""
     harmonizer = scanner_harmonizer(HOLOGIC)
     looks = np.random.default_rng(0).normal(50, 0.01, (40, SIZE + 1))
-    harmonizer.gates = {HOLOGIC: Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20)}
-    harmonizer.seen = {HOLOGIC: {"intent": {"FOR PRESENTATION": 40}}}
+    novelty = Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20)
+    change(harmonizer, HOLOGIC, novelty=novelty, headers={"intent": {"FOR PRESENTATION": 40}})
     return harmonizer
 
 
@@ -54,14 +55,13 @@ def test_a_scanner_curve_needs_no_pixel_even_where_the_fit_left_a_gate(gated, tm
 
 def test_it_decodes_only_the_scanners_whose_curves_depend_on_pixels(gated, tmp_path):
     assert gated.digest  # of what is fitted so far
-    gated.mappers["another"] = object()
+    gated.scanners["another"] = FittedScanner(object())
     FAULTS["rle-damage"].build(tmp_path / "a.dcm")
     assert states(gated, [tmp_path / "a.dcm"], tmp_path / "out").harmonized == 1
 
 
 def test_what_the_header_has_new_is_warned_of(gated, tmp_path):
-    gated.gates = {}
-    gated.seen[HOLOGIC]["view"] = {"AP": 40}
+    change(gated, HOLOGIC, novelty=None, headers={"intent": {"FOR PRESENTATION": 40}, "view": {"AP": 40}})
     write(radiograph(), tmp_path / "a.dcm")
     states(gated, [tmp_path / "a.dcm"], tmp_path / "out")
     table = pd.read_csv(tmp_path / "out" / "curves.csv")

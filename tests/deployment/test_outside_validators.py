@@ -248,7 +248,7 @@ def test_dcmtk_picks_each_image_s_own_curve_from_one_presentation_state(tmp_path
     other = write(radiograph(pixels(rows=30, columns=90), vendor="ge", **study), tmp_path / "2.dcm")
     manifest = Manifest.from_paths([first, other])
     harmonizer = scanner_harmonizer(manifest.domains[0], curve=CURVE)
-    harmonizer.mappers |= scanner_harmonizer(manifest.domains[1], curve=NARROW).mappers
+    harmonizer.scanners |= scanner_harmonizer(manifest.domains[1], curve=NARROW).scanners
     apply(harmonizer, manifest, tmp_path / "out", deliver="gsps", workers=0, quiet=True)
     [state] = (tmp_path / "out").glob("*.dcm")
     for path in (first, other):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
-from harmonizers import REFERENCE
+from harmonizers import REFERENCE, change
 from isotone._runtime.journal import open_journal
 from isotone.data.descriptors.appearance import SIZE
 from isotone.data.manifests.manifest import Manifest
@@ -20,6 +20,7 @@ from isotone.deployment.apply import apply
 from isotone.deployment.plan import Inputs, plan
 from isotone.deployment.reduced_reading import AGREED, FINER, TRIED, WORTH, Trial, agreed, to_try
 from isotone.errors import RadiographError
+from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom.read_dicom import read_dicom, read_dicom_reduced
 from isotone.monitoring.novelty import Gate
@@ -109,7 +110,7 @@ def test_the_coefficients_of_a_reduced_real_image_are_those_of_the_whole_one(nam
 @pytest.fixture
 def harmonizer() -> ToneCurveHarmonizer:
     found = ToneCurveHarmonizer(REFERENCE, HOLOGIC, method="gdce")
-    found.mappers = {HOLOGIC: GDCEMapper(sensitive())}
+    found.scanners = {HOLOGIC: FittedScanner(GDCEMapper(sensitive()))}
     found._digest = "0" * 64
     return found
 
@@ -140,7 +141,8 @@ def test_images_are_read_reduced_where_a_trial_shows_that_it_makes_no_difference
     harmonizer, tmp_path, monkeypatch, noise
 ):
     paths = write_many(tmp_path / "in", noise=noise)
-    wanted = np.array([gdce_curve(harmonizer.mappers[HOLOGIC].network, read_dicom(p)[0]).coefficients for p in paths])
+    network = harmonizer.scanners[HOLOGIC].mapper.network
+    wanted = np.array([gdce_curve(network, read_dicom(p)[0]).coefficients for p in paths])
     decoded: list[Path] = []
 
     def counted(path, **options):
@@ -178,7 +180,7 @@ def test_another_table_of_the_same_images_travels_under_another_uid(harmonizer, 
 
 def test_images_that_were_read_reduced_are_not_compared_with_the_fit_and_that_is_said(harmonizer, tmp_path):
     looks = np.random.default_rng(0).normal(50, 0.01, (40, SIZE + 1))
-    harmonizer.gates = {HOLOGIC: Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20)}
+    change(harmonizer, HOLOGIC, novelty=Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20))
     write_many(tmp_path / "in", noise=0)
     report = states(harmonizer, tmp_path / "in", tmp_path / "out")
     assert report.refused == []

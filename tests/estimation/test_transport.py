@@ -92,9 +92,9 @@ def test_the_band_narrows_with_the_number_of_patients():
         who = np.arange(n)
         levels = np.array([0.4, 0.5, 0.6])
         result = band(levels, resampled(pool, pool, np.ones(n), (who, who), levels, 100, 0))
-        widths.append(np.mean(np.subtract(result["high"], result["low"])))
+        widths.append(np.mean(np.subtract(result.high, result.low)))
     assert widths[1] < 0.5 * widths[0]
-    assert band(levels, resampled(pool, pool, np.ones(n), (who, who), levels, 0, 0)) == {}
+    assert band(levels, resampled(pool, pool, np.ones(n), (who, who), levels, 0, 0)) is None
 
 
 class Brightness:
@@ -116,9 +116,9 @@ def test_a_wider_band_moves_the_scores_further():
         score_interval(images, levels, levels + rng.normal(0, spread, (20, 1)), Brightness(), 0)
         for spread in (0.001, 0.05)
     )
-    assert sure["width"] < 0.2 * unsure["width"]
-    assert sure["decisions"] < unsure["decisions"]
-    assert score_interval(images, levels, np.empty((0, 9)), Brightness(), 0) == {}
+    assert sure.width < 0.2 * unsure.width
+    assert sure.decisions < unsure.decisions
+    assert score_interval(images, levels, np.empty((0, 9)), Brightness(), 0) is None
 
 
 def test_the_free_curve_goes_through_its_points_and_increases():

@@ -18,26 +18,6 @@ def test_what_chance_makes_of_equal_variances_is_no_excess():
     rng = np.random.default_rng(0)
     found = [excess(rng.normal(size=(300, 6)), rng.normal(size=(60, 6)), EVEN(300)) for _ in range(40)]
     assert np.mean([f.ratios.max() > 1 for f in found]) < 0.3
-    assert all(not f.share.any() and not f.root.any() for f in found if f.ratios.max() == 1)
-
-
-def test_its_root_makes_reference_deviations_vary_as_the_source_does_but_for_what_chance_may_do():
-    rng = np.random.default_rng(0)
-    mixing = rng.normal(size=(3, 3))
-    theirs, ours = rng.normal(size=(20000, 3)) @ mixing, rng.normal(size=(20000, 3)) * [3.0, 1.0, 1.0] @ mixing
-    root = excess(theirs, ours, EVEN(20000)).root @ np.linalg.inv(mixing)
-    np.testing.assert_allclose(np.eye(3) + root.T @ root, np.diag([9.0, 1, 1]), atol=0.5)
-
-
-def test_what_is_left_is_nearly_the_best_linear_guess_at_what_the_reference_would_have_shown():
-    rng = np.random.default_rng(2)
-    true = rng.normal(size=(20000, 3)) * [1.0, 0.5, 0.2]
-    seen = true + rng.normal(size=true.shape) @ np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    found = excess(true, seen, EVEN(len(true)))
-    left = seen - seen @ found.share
-    best = seen @ np.linalg.lstsq(seen, true, rcond=None)[0]
-    assert np.mean((left - true) ** 2) < 1.02 * np.mean((best - true) ** 2)
-    assert np.mean((left - true) ** 2) < 0.5 * np.mean((seen - true) ** 2)
 
 
 @pytest.mark.parametrize(("levels", "exceeds"), [(0.7 * FLOOR, False), (1.5 * FLOOR, True)])
@@ -90,11 +70,4 @@ def test_a_class_of_which_the_reference_has_few_images_shows_no_excess(rare):
     weights = mixed(np.array(["A"] * rare + ["B"] * (200 - rare)), {"A": 1.0})
     found = [excess(rng.normal(size=(200, 6)), rng.normal(size=(80, 6)), weights) for _ in range(20)]
     assert np.mean([f.ratios.max() > 1 for f in found]) <= 0.1
-    assert all(np.isfinite(f.share).all() and np.isfinite(f.root).all() for f in found)
-
-
-def test_what_is_left_runs_from_all_that_was_found_to_what_the_share_leaves():
-    found = Excess(np.eye(2), np.array([1.0, 9.0]))
-    assert found.left(0) == 9
-    assert found.left(1) == 1
-    assert found.left(0.5) == pytest.approx(9 * (1 - 4 / 9) ** 2)
+    assert all(np.isfinite(f.ratios).all() for f in found)

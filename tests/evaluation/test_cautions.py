@@ -2,12 +2,14 @@
 
 import io
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from harmonizers import scanner_harmonizer
+from harmonizers import change, scanner_harmonizer
 from isotone.cli.app import print_results
+from isotone.estimation.report import FitReport, ModeReport, ScoreInterval
 from isotone.evaluation.cautions import cautions, fit_notes
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.report import write_report
@@ -61,16 +63,26 @@ def test_a_classifier_that_is_weak_at_home_is_called_so() -> None:
 
 
 def test_warnings_of_a_fit_and_its_uncertain_images_are_kept() -> None:
-    """Those of its presets too."""
+    """Those of its modes too."""
     harmonizer = scanner_harmonizer(SOURCE)
-    harmonizer.notes[SOURCE] = {
-        "epochs": [{"epoch": 0, "learning_rate": 1e-3, "worst_group_accuracy": 0.5, "kept": 1.0}],
-        "warnings": ["W_FEW fewer than 25 patients of the source scanner"],
-        "presets": [
-            {"warnings": ["W_OVERLAP few reference images"], "score_interval": {"decisions": 0.5, "images": 10}},
-            {"warnings": [], "score_interval": {"decisions": 0.1, "images": 30}},
-        ],
-    }
+    mode = ModeReport(images=1, free=False, projection_rmse_levels_8bit=0.1, clipped_share=0.0)
+    report = FitReport(
+        images=40,
+        patients=20,
+        reference_images=50,
+        mix=None,
+        mix_from="none",
+        window=1.0,
+        free=False,
+        projection_rmse_levels_8bit=0.1,
+        clipped_share=0.0,
+        warnings=("W_FEW fewer than 25 patients of the source scanner",),
+        modes=(
+            replace(mode, warnings=("W_OVERLAP few reference images",), score_interval=ScoreInterval(0.1, 0.5, 10)),
+            replace(mode, score_interval=ScoreInterval(0.1, 0.1, 30)),
+        ),
+    )
+    change(harmonizer, SOURCE, report=report)
     found = results(HELPS)
     found.fits = fit_notes({"curve": harmonizer, "other": harmonizer})
     assert found.fits[0].uncertain_share == 0.2

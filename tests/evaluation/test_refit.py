@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from discs import REFERENCE, SOURCE, Brightness, Power, write_manifest
+from isotone._runtime.run_options import RunOptions
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
 from isotone.evaluation.evaluate import evaluate
-from isotone.evaluation.options import RunOptions
 from isotone.evaluation.refit import Swapped, refit_checks, shuffled, subset
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
@@ -53,7 +53,7 @@ def test_subsets_are_nested_and_keep_the_reference(manifest: Manifest, harmonize
 
 def test_a_swapped_curve_is_never_the_image_s_own() -> None:
     class Own(ToneCurveHarmonizer):
-        def curve(self, radiograph: Radiograph) -> ToneCurve:
+        def curve(self, radiograph: Radiograph, **options: object) -> ToneCurve:
             return ToneCurve([float(radiograph.pixels.mean()) / 2])
 
     images = [Radiograph.from_array(np.full((4, 4), v), domain=SOURCE) for v in (0.2, 0.4, 0.6)]
@@ -68,7 +68,7 @@ def test_a_swapped_curve_is_never_the_image_s_own() -> None:
 
 def test_of_two_presets_a_swap_hands_out_both_as_often_as_they_are() -> None:
     class Preset(ToneCurveHarmonizer):
-        def curve(self, radiograph: Radiograph) -> ToneCurve:
+        def curve(self, radiograph: Radiograph, **options: object) -> ToneCurve:
             return ToneCurve([0.5 if radiograph.pixels.mean() > 0.5 else -0.5])
 
     images = [Radiograph.from_array(np.full((4, 4), v), domain=SOURCE) for v in np.linspace(0.1, 0.9, 60)]

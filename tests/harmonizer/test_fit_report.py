@@ -1,41 +1,43 @@
-"""What a fit says of itself: every number that the notes hold, in words, and nothing that they do not."""
+"""What is known of a fit: every number that the report holds, in words, and nothing that it does not."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
-from isotone.harmonizer.fit_report import fit_sentences
+from isotone.estimation.report import Band, FitReport, ModeReport, ScoreInterval
+from isotone.harmonizer.fit_report import fit_sentences, warning_lines
+from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.harmonizer.mappers import ScannerMapper
 from make_images import write_cohort
 
-NOTES = {
-    "images": 96,
-    "patients": 48,
-    "reference_images": 300,
-    "mix": {"A": 0.25, "B": 0.75},
-    "mix_from": "structure",
-    "window": 1.0,
-    "band": {"x": [0.2, 0.8], "low": [0.1, 0.7], "high": [0.12, 0.74]},
-    "score_interval": {"width": 0.03, "decisions": 0.125, "images": 64, "curves": 20},
-    "free": False,
-    "projection_rmse_levels_8bit": 0.31,
-    "clipped_share": 0.0,
-    "leans_on": {},
-    "warnings": [],
-}
-PRESET = {"images": 50, "band": {"x": [0.5], "low": [0.4], "high": [0.6]}, "free": False}
-PRESET |= {"projection_rmse_levels_8bit": 0.5, "clipped_share": 0.0, "warnings": []}
-TAKEN = {
-    "variance": 7.25,
-    "strength": 0.4,
-    "gain": 0.1,
-    "standard_error": 0.02,
-    "validation_images": 60,
-}
+REPORT = FitReport(
+    images=96,
+    patients=48,
+    reference_images=300,
+    mix={"A": 0.25, "B": 0.75},
+    mix_from="structure",
+    window=1.0,
+    band=Band((0.2, 0.8), (0.1, 0.7), (0.12, 0.74)),
+    score_interval=ScoreInterval(width=0.03, decisions=0.125, images=64, curves=20),
+    free=False,
+    projection_rmse_levels_8bit=0.31,
+    clipped_share=0.0,
+)
+MODE = ModeReport(
+    images=50,
+    band=Band((0.5,), (0.4,), (0.6,)),
+    free=False,
+    projection_rmse_levels_8bit=0.5,
+    clipped_share=0.0,
+)
 
 
 def said(labels="all", **changes):
-    return " ".join(fit_sentences(NOTES | changes, labels))
+    return " ".join(fit_sentences(replace(REPORT, **changes), labels))
 
 
 def test_it_says_on_what_the_curve_was_fitted_how_sure_it_is_and_what_the_steps_cost():
@@ -50,7 +52,7 @@ def test_it_says_on_what_the_curve_was_fitted_how_sure_it_is_and_what_the_steps_
         "0.3 of 255",
     ):
         assert part in text, part
-    for absent in ("No label", "clipped", "leans"):
+    for absent in ("No label", "clipped", "modes"):
         assert absent not in text, absent
 
 
@@ -66,15 +68,11 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
         ({"clipped_share": 0.004}, "0.4 % of the anatomy"),
         ({"free": True, "projection_rmse_levels_8bit": 4.0}, "Steps would be 4.0 of 255 levels"),
         ({"free": True, "projection_rmse_levels_8bit": 0.0}, "as the settings ask"),
-        ({"leans_on": {"Cedar": 0.4}}, "leans on Cedar (0.40)"),
-        ({"warnings": ["W_FEW fewer than 25 patients"]}, "Warning W_FEW"),
-        ({"adaptive": {"variance": 1.0, "strength": 0.0}}, "did not earn its place"),
-        ({"presets": [PRESET, PRESET]}, "2 presets"),
-        ({"presets": [PRESET, PRESET | {"images": 46}]}, "Preset 2: 46 images. Patients resampled"),
-        ({"presets": [PRESET | {"warnings": ["W_FEW few"]}]}, "Warning W_FEW few, for this preset"),
-        ({"adaptive": TAKEN}, "up to 7.2 times as much as the reference's"),
-        ({"adaptive": TAKEN}, "taken back of each image, 40 % of it"),
-        ({"adaptive": TAKEN}, "by 0.10 ± 0.02 in cross-entropy"),
+        ({"warnings": ("W_FEW fewer than 25 patients",)}, "Warning W_FEW"),
+        ({"patients": 1}, "needs at least two patients"),
+        ({"modes": (MODE, MODE)}, "2 acquisition modes"),
+        ({"modes": (MODE, replace(MODE, images=46))}, "Mode 2: 46 images. Patients resampled"),
+        ({"modes": (replace(MODE, warnings=("W_FEW few",)),)}, "Warning W_FEW few, for this mode"),
     ],
 )
 def test_what_is_out_of_the_ordinary_is_said(change, part):
@@ -83,25 +81,37 @@ def test_what_is_out_of_the_ordinary_is_said(change, part):
 
 
 def test_of_a_network_it_names_the_epoch_that_was_kept():
-    epochs = [
+    epochs = tuple(
         {"epoch": i, "learning_rate": 1e-3, "worst_group_accuracy": a, "kept": float(i == 2)}
         for i, a in enumerate((0.2, 0.6, 0.6, 0.1))
-    ]
-    said = fit_sentences({"epochs": epochs, "warnings": ["W_SATURATED so"]}, "all")
+    )
+    said = fit_sentences(NetworkReport(epochs=epochs, warnings=("W_SATURATED so",)), "all")
     assert "4 epochs at a learning rate of 0.001; the one kept, number 3, had" in said[0]
     assert said[-1] == "Warning W_SATURATED so."
     assert "still improving" not in said[0]
-    assert "still improving" in fit_sentences({"epochs": epochs[:3]}, "all")[0]
-    second = [dict(row, learning_rate=3e-4, kept=0.0) for row in epochs]
-    said = fit_sentences({"epochs": [*second, *epochs]}, "all")
+    assert "still improving" in fit_sentences(NetworkReport(epochs=epochs[:3]), "all")[0]
+    second = tuple(dict(row, learning_rate=3e-4, kept=0.0) for row in epochs)
+    said = fit_sentences(NetworkReport(epochs=(*second, *epochs)), "all")
     assert "4 epochs at a learning rate of 0.0003 and 4 epochs at a learning rate of 0.001" in said[0]
     assert "number 3 at 0.001" in said[0]
+
+
+def test_of_a_curve_that_was_not_fitted_nothing_is_said():
+    assert fit_sentences(None, "all") == []
+
+
+def test_a_terminal_gets_each_warning_once_those_of_modes_with_their_number():
+    report = replace(REPORT, warnings=("W_FEW few", "W_FEW few"), modes=(MODE, replace(MODE, warnings=("W_AIR air",))))
+    mapper = ScannerMapper(ToneCurve())
+    scanners = {"Birch": FittedScanner(mapper, report), "Cedar": FittedScanner(mapper)}
+    assert warning_lines(scanners) == ["Birch: W_FEW few", "Birch, mode 2: W_AIR air"]
 
 
 def test_every_fit_can_be_described(tmp_path):
     manifest = Manifest.read(write_cohort(tmp_path, responses={"ref": 1.0, "src": 2.0}))
     fitted = ToneCurveHarmonizer("ref", "src").fit(manifest, workers=0, labels="none")
-    text = " ".join(fit_sentences(fitted.notes["src"], fitted.labels))
+    report = fitted.scanners["src"].report
+    text = " ".join(fit_sentences(report, fitted.labels))
     assert "No label" in text
-    assert str(fitted.notes["src"]["images"]) in text
-    assert np.isfinite(fitted.notes["src"]["projection_rmse_levels_8bit"])
+    assert str(report.images) in text
+    assert np.isfinite(report.projection_rmse_levels_8bit)

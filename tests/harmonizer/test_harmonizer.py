@@ -62,7 +62,9 @@ def test_what_is_saved_is_loaded_and_has_the_same_digest(fitted: ToneCurveHarmon
     assert loaded.digest == fitted.digest
     assert loaded.name == "h"
     assert loaded.curve(image("src"), allow=["look"]) == fitted.curve(image("src"), allow=["look"])
-    assert (loaded.notes, loaded.seen) == (fitted.notes, fitted.seen)
+    for domain, scanner in fitted.scanners.items():
+        again = loaded.scanners[domain]
+        assert (again.report, again.headers) == (scanner.report, scanner.headers)
 
 
 def test_test_rows_change_no_byte_of_the_model(manifest: Path, fitted: ToneCurveHarmonizer, tmp_path: Path) -> None:
@@ -85,9 +87,8 @@ def test_an_odd_image_among_many_is_left_out_of_the_fit_and_that_is_said(
     assert again.mapper(image("src").header).curve(image("src")) == fitted.mapper(image("src").header).curve(
         image("src")
     )
-    assert [w.split()[0] for w in again.notes["src"]["warnings"] if w not in fitted.notes["src"]["warnings"]] == [
-        "W_ODD"
-    ]
+    before, after = (set(each.scanners["src"].report.warnings) for each in (fitted, again))
+    assert [w.split()[0] for w in after - before] == ["W_ODD"]
 
 
 def test_images_without_air_beside_others_that_show_some_are_counted_and_left_out(tmp_path: Path) -> None:
@@ -99,12 +100,12 @@ def test_images_without_air_beside_others_that_show_some_are_counted_and_left_ou
         path = tmp_path / f"{number}.png"
         Image.fromarray(np.rint(65535 * shown ** (1 + number // 8)).astype(np.uint16)).save(path)
         rows.append({"path": str(path), "patient_id": f"p{number}", "domain": domain, "split": "train", "label": "C"})
-    said = ToneCurveHarmonizer("ref", "src").fit(Manifest(pd.DataFrame(rows)), workers=0).notes["src"]
-    assert [w.split(" show")[0] for w in said["warnings"] if w.startswith("W_AIR")] == [
+    said = ToneCurveHarmonizer("ref", "src").fit(Manifest(pd.DataFrame(rows)), workers=0).scanners["src"].report
+    assert [w.split(" show")[0] for w in said.warnings if w.startswith("W_AIR")] == [
         "W_AIR 2 of 8 images of the source",
         "W_AIR 1 of 8 images of the reference",
     ]
-    assert (said["images"], said["reference_images"]) == (6, 7)
+    assert (said.images, said.reference_images) == (6, 7)
 
 
 def test_without_labels_no_source_label_matters(manifest: Path) -> None:
@@ -186,7 +187,7 @@ def test_three_patients_of_the_reference_are_enough_whatever_their_labels(manife
     elif labels == "none":
         table.loc[ours, "label"] = None
     fit = ToneCurveHarmonizer("ref", "src").fit(Manifest(table), workers=0, labels="none")
-    assert fit.notes["src"]["mix_from"] == "none"
+    assert fit.scanners["src"].report.mix_from == "none"
 
 
 def test_adaptive_says_so_where_the_reference_is_too_small_to_learn_from(manifest: Path) -> None:

@@ -6,14 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmonizers import scanner_harmonizer
+from harmonizers import change, scanner_harmonizer
 from isotone.errors import IsotoneError, ModelError
 from isotone.harmonizer.fit_report import fit_sentences
+from isotone.harmonizer.fitted_scanner import NetworkReport
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.model_file import CONFIG, checksum
 
 DOMAIN = "Some Scanner"
 NOTES = {
+    "method": "scanner",
+    "labels_used": True,
+    "leans_on": {},
     "images": 30,
     "patients": 20,
     "reference_images": 50,
@@ -27,15 +31,16 @@ NOTES = {
     "clipped_share": 0.0,
     "warnings": [],
 }
+"""As builds without typed reports wrote them."""
 
 
 def written(folder, change):
     """A harmonizer's folder with its config changed and signed again."""
     harmonizer = scanner_harmonizer(DOMAIN)
-    harmonizer.notes = {DOMAIN: dict(NOTES)}
     harmonizer.save(folder)
     body = json.loads((folder / CONFIG).read_text())
     body.pop("sha256")
+    body["notes"] = {DOMAIN: dict(NOTES)}
     change(body)
     (folder / CONFIG).write_text(json.dumps(body | {"sha256": checksum(body)}))
     return folder
@@ -63,9 +68,42 @@ def drop(*path):
     return change
 
 
-def test_what_was_saved_is_read_again(tmp_path):
-    folder = written(tmp_path, lambda body: None)
-    assert ToneCurveHarmonizer.load(folder).notes == {DOMAIN: NOTES}
+def test_what_was_saved_is_read_again_and_written_as_it_was(tmp_path):
+    harmonizer = ToneCurveHarmonizer.load(written(tmp_path, lambda body: None))
+    report = harmonizer.scanners[DOMAIN].report
+    assert (report.images, report.mix, report.band.high, report.score_interval) == (30, {"A": 1.0}, (0.1, 1.0), None)
+    for name in ("once", "twice"):
+        harmonizer.save(tmp_path / name)
+        harmonizer = ToneCurveHarmonizer.load(tmp_path / name)
+    assert harmonizer.scanners[DOMAIN].report == report
+    assert (tmp_path / "once" / CONFIG).read_bytes() == (tmp_path / "twice" / CONFIG).read_bytes()
+
+
+def test_modes_that_earlier_builds_called_presets_are_read(tmp_path):
+    part = {name: NOTES[name] for name in ("band", "free", "projection_rmse_levels_8bit", "clipped_share", "warnings")}
+    presets = [part | {"images": n, "score_interval": {}} for n in (20, 10)]
+    report = (
+        ToneCurveHarmonizer.load(written(tmp_path, put("notes", DOMAIN, "presets", presets))).scanners[DOMAIN].report
+    )
+    assert [mode.images for mode in report.modes] == [20, 10]
+    assert report.modes[0].score_interval is None
+
+
+def test_the_report_of_a_network_is_read_again(tmp_path):
+    epochs = ({"epoch": 0, "learning_rate": 1e-3, "worst_group_accuracy": 0.5, "kept": 1.0},)
+    harmonizer = scanner_harmonizer(DOMAIN)
+    change(harmonizer, DOMAIN, report=NetworkReport(epochs=epochs, warnings=("W_FEW few",)))
+    harmonizer.save(tmp_path)
+    loaded = ToneCurveHarmonizer.load(tmp_path)
+    assert loaded.scanners[DOMAIN].report == harmonizer.scanners[DOMAIN].report
+    assert loaded.digest == harmonizer.digest
+
+
+def test_a_curve_that_was_not_fitted_has_no_report(tmp_path):
+    for nothing in ({}, None):
+        assert (
+            ToneCurveHarmonizer.load(written(tmp_path, put("notes", DOMAIN, nothing))).scanners[DOMAIN].report is None
+        )
 
 
 WRONG = {
@@ -137,14 +175,14 @@ def test_any_value_in_any_place_loads_or_is_refused(tmp_path_factory, place, val
     folder = tmp_path_factory.mktemp("model")
     try:
         harmonizer = ToneCurveHarmonizer.load(written(folder, put(*place, value)))
-        fit_sentences(harmonizer.notes[DOMAIN], harmonizer.labels)
+        fit_sentences(harmonizer.scanners[DOMAIN].report, harmonizer.labels)
     except IsotoneError:
         pass
 
 
 def test_a_model_of_an_earlier_build_keeps_no_free_text_of_a_view(tmp_path):
     folder = written(tmp_path, put("seen", DOMAIN, {"view": {"CC": 3, "SMITH JOHN": 2}}))
-    seen = ToneCurveHarmonizer.load(folder).seen[DOMAIN]["view"]
+    seen = ToneCurveHarmonizer.load(folder).scanners[DOMAIN].headers["view"]
     assert "SMITH JOHN" not in seen
     assert seen["CC"] == 3
     assert sum(seen.values()) == 5

@@ -10,7 +10,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 import dicoms
-from harmonizers import CURVE, REFERENCE, scanner_harmonizer
+from harmonizers import CURVE, REFERENCE, change, scanner_harmonizer
 from isotone.errors import RadiographError, at_command_line
 from isotone.imaging.inspect import inspect
 from isotone.imaging.radiograph import Radiograph
@@ -234,7 +234,7 @@ def test_errors_name_parameters_in_python_and_options_at_the_command_line() -> N
 
 def test_transform_takes_the_overrides_of_curve() -> None:
     harmonizer = scanner_harmonizer("any")
-    harmonizer.seen = {"any": {"bits_stored": {"12": 3}}}
+    change(harmonizer, "any", headers={"bits_stored": {"12": 3}})
     with pytest.raises(RadiographError) as refused:
         harmonizer.transform(np.rint(255 * GREY).astype(np.uint8), domain="any")
     assert 'allow=["depth"]' in str(refused.value)

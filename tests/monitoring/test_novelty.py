@@ -161,5 +161,5 @@ def test_the_guard_overruled_applies_all_the_same_and_the_reference_is_never_jud
     fitted, manifest = harmonizer
     path = next(iter(manifest.select(domains=["src"]))).path
     odd = radiograph(path, inverted=True)
-    assert fitted.curve(odd, allow=["look"]) == fitted.mappers["src"].curve(odd)
+    assert fitted.curve(odd, allow=["look"]) == fitted.scanners["src"].mapper.curve(odd)
     assert fitted.curve(odd.with_domain("ref")) == ToneCurve()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from isotone.data.descriptors.image_set import described
 from isotone.data.sample import Sample
 from isotone.deployment.check import TONE_CHANCE
 from isotone.errors import ModelError
-from isotone.estimation.tone_model import learned
+from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.tone_residual import Deviation
 from isotone.monitoring.response_drift import Drift
 
@@ -31,9 +32,10 @@ def darker(sample: Sample, tone: object = lambda x: x) -> Sample:
 def drift(classes: str = "BC", n: int = 60) -> Drift:
     reference = described([breast(1000 + i, "ABCD"[i % 4]) for i in range(80)])
     source = described([darker(breast(i, classes[i % len(classes)])) for i in range(n)])
-    level, curve, ours = learned(reference.views), ToneCurve([0.6, -0.3, 0.4]), source.views_with(reference.air)
-    deviation = Deviation.fit(level, ours, curve(ours.quantiles), reference.air)
-    return Drift.fit(source, reference, [curve], deviation, level)
+    model, curve = ReferenceModel(reference), ToneCurve([0.6, -0.3, 0.4])
+    ours = source.views_with(model.air)
+    residual = Deviation.fit(model.tone, ours, curve(ours.quantiles), model.air)
+    return Drift.of_fit(SimpleNamespace(images=source, curves=[curve], residual=residual, reference=model))
 
 
 def batch(classes: str, start: int, tone: object = lambda x: x) -> np.ndarray:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from harmonizers import REFERENCE
 from isotone.errors import ModelError
+from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.model_file import checksum
 from isotone.imaging.radiograph import Radiograph
@@ -26,7 +27,7 @@ WEIGHTS = "network-0.safetensors"
 def folder(tmp_path: Path) -> Path:
     harmonizer = ToneCurveHarmonizer(REFERENCE, "source", method="gdce")
     torch.manual_seed(0)
-    harmonizer.mappers = {"source": GDCEMapper(GDCE(2, 3, 16))}
+    harmonizer.scanners = {"source": FittedScanner(GDCEMapper(GDCE(2, 3, 16)))}
     harmonizer.save(tmp_path)
     return tmp_path
 

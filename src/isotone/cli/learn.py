@@ -124,8 +124,8 @@ def fit(
     method: Annotated[
         FitMethod,
         typer.Option(
-            help="scanner: one curve, or one for each preset, by transport. adaptive: that, plus a share of each "
-            "image's own deviation where it helps. gdce: the paper's network."
+            help="scanner: one curve by transport of grey levels. adaptive (experimental): one for each acquisition "
+            "mode that the images show. gdce: the paper's network."
         ),
     ] = "scanner",
     labels: Annotated[Labels, typer.Option(help="all, or none: no source label is read.")] = "all",
@@ -145,7 +145,7 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fit a harmonizer: a curve for each source scanner."""
-    from isotone.harmonizer.fit_report import training_sentences
+    from isotone.harmonizer.fit_report import warning_lines
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
     from isotone.harmonizer.pipeline import settings_of
 
@@ -171,15 +171,8 @@ def fit(
             folder=output,
             tensorboard=tensorboard,
         )
-    told = [sentence for domain, notes in harmonizer.notes.items() for sentence in training_sentences(notes, domain)]
-    for sentence in dict.fromkeys(told):
-        print(printable(sentence), file=sys.stderr)
-    for domain, notes in harmonizer.notes.items():
-        for warning in notes.get("warnings", ()):
-            print(printable(f"{domain}: {warning}"), file=sys.stderr)
-        for number, preset in enumerate(notes.get("presets", ()), 1):
-            for warning in preset["warnings"]:
-                print(printable(f"{domain}, preset {number}: {warning}"), file=sys.stderr)
+    for line in warning_lines(harmonizer.scanners):
+        print(printable(line), file=sys.stderr)
     say(output)
     raise left_out.end()
 
@@ -204,10 +197,11 @@ def curve(
             say(*sheet(title, tone_curve, bits).split("\n"))
         if not own:
             say(name, "  Each image has a curve of its own: name an IMAGE.")
-        for sentence in fit_sentences(model.notes.get(name, {}), model.labels):
+        scanner = model.scanners.get(name)
+        for sentence in fit_sentences(None if scanner is None else scanner.report, model.labels):
             say(f"  {sentence}")
     if plot is not None:
-        draw(curves, plot, model.notes)
+        draw(curves, plot, model.scanners)
         say(plot)
 
 

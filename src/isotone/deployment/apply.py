@@ -176,7 +176,8 @@ def apply(
                 on_result or (_print if not quiet and not Console(stderr=True).is_terminal else _keep_quiet),
             )
         report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
-        unseen = [job for job in unseen if job.domain in harmonizer.gates]
+        compared = {domain for domain, scanner in harmonizer.scanners.items() if scanner.novelty is not None}
+        unseen = [job for job in unseen if job.domain in compared]
         if unseen and "look" not in allow:
             report.warnings.append(
                 f"W_NO_LOOK: {len(unseen)} images were not decoded, or not in full, and so not compared with those of "

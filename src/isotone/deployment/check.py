@@ -186,7 +186,9 @@ def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int =
             refused.append(seen.refusal)
             continue
         watch.add(seen.domain, seen.look, seen.warnings)
-        complaint = None if seen.look is None else harmonizer.gates[seen.domain].complaint(seen.look)
+        scanner = harmonizer.scanners.get(seen.domain)
+        novelty = None if scanner is None or seen.look is None else scanner.novelty
+        complaint = None if seen.look is None or novelty is None else novelty.complaint(seen.look)
         if complaint is not None:
             refused.append(RadiographError("E_OOD", complaint, file=row.path))
     return CheckReport(watch.verdicts(), refused, len(rows), len(manifest) - len(rows))
@@ -216,8 +218,8 @@ class Watch:
         return [
             judge(
                 domain,
-                self._harmonizer.gates.get(domain),
-                self._harmonizer.drifts.get(domain),
+                None if (scanner := self._harmonizer.scanners.get(domain)) is None else scanner.novelty,
+                None if scanner is None else scanner.drift,
                 self._looks.get(domain, []),
                 refused=self._outside[domain],
                 facts=[f"{n} images with {code}" for code, n in sorted(self._facts.get(domain, Counter()).items())],
@@ -288,9 +290,10 @@ class _Glance:
         header = radiograph.header
         self.harmonizer.mapper(header)  # refuses unknown scanners
         domain = self.harmonizer.domain_of(header) or ""
+        scanner = self.harmonizer.scanners.get(domain)
         self.harmonizer.refuse_other_rule(domain)
         try:
-            refuse_other_data(header, self.harmonizer.seen.get(domain, {}))
+            refuse_other_data(header, {} if scanner is None else scanner.headers)
         except IsotoneError as error:  # with the domain, which the row need not name
             return _Seen(domain, refusal=error)
         return _Seen(domain, self.harmonizer.look(radiograph), self.harmonizer.warnings(header))

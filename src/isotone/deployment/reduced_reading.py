@@ -95,5 +95,5 @@ def agreed(results: Iterable[tuple[Job, dict[int, float] | IsotoneError]]) -> di
 
 def _seen(harmonizer: ToneCurveHarmonizer, domain: str | None) -> int:
     """Side in pixels of what a network sees; 0 without one."""
-    mapper = None if domain is None else harmonizer.mappers.get(domain)
-    return int(getattr(mapper, "input_size", 0))
+    scanner = None if domain is None else harmonizer.scanners.get(domain)
+    return int(getattr(scanner and scanner.mapper, "input_size", 0))

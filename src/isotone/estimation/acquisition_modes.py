@@ -1,4 +1,8 @@
-"""Several settings behind one scanner's name: found by how its images deviate, each with a curve of its own."""
+"""Several acquisition modes behind one scanner's name: found by how its images deviate, each with a curve of its own.
+
+Experimental: simulated mixtures of settings gain (docs/results_ideas.md), and no real scanner has shown two modes yet.
+A fit looks for them where `FitOptions.modes` asks for it.
+"""
 
 from __future__ import annotations
 
@@ -9,203 +13,198 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import Described
+from isotone.data.descriptors.image_set import Described, Views
 from isotone.estimation.class_prior import mixed
-from isotone.estimation.matching import FrozenClassifier
-from isotone.estimation.scanner_curve import ScannerFit, ScannerSettings, fit_scanner
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.report import FitReport, ModeReport
+from isotone.estimation.scanner_curve import VARIES, ScannerCurve, fit_scanner_curve
+from isotone.estimation.settings import FitOptions
 from isotone.estimation.tone_model import Brightness
 from isotone.estimation.tone_residual import Deviation
 from isotone.estimation.variance_ratio import Excess, usual
 
 Floats = NDArray[np.float64]
+Groups = NDArray[np.intp]
+"""Of each image the number of its mode, shape (n,)."""
 
 MOST = 3
-"""Presets that are looked for."""
+"""Modes that are looked for."""
 RESAMPLES = 20
-"""Of the reference's residuals: none of them may look as much like several presets as the source does."""
+"""Of the reference's residuals: none of them may look as much like several modes as the source does."""
 FEWEST = 10
-"""Patients that a preset must have for a curve of its own; fewer are odd ones."""
+"""Patients that a mode must have for a curve of its own; fewer are odd ones."""
 ROUNDS = 3
+"""Times at most that the images are dealt to the modes anew."""
+WIDEST = 0.05
+"""Added to the variances of a mixture, in those of the reference: no component shrinks onto a few images."""
 
 
 @dataclass(frozen=True)
-class Presets:
-    """A scanner's curves, one for each setting, and how its images deviate behind them.
+class Modes:
+    """A scanner's curves, one for each acquisition mode, and what tells which of them an image gets.
 
     Attributes
     ----------
-    fits : list of ScannerFit
-        One for each setting; one, unless the scanner was run with several.
-    deviation : Deviation
-        Tells which curve an image gets.
-    images : list of int
-        That each curve is for.
-    mapped : float64 array of shape (n, q)
-        Quantiles of the source's images, each behind its curve.
-    excess : Excess
-        How much further the images vary there than the reference's.
-    level : Brightness
-        Of the reference.
+    curves : tuple of ToneCurve
+        Source domain → reference domain.
+    residual : Deviation or None
+        None: there is one curve, and the reference is too small to learn residuals from.
+    report : FitReport
     """
 
-    fits: list[ScannerFit]
-    deviation: Deviation
-    images: list[int]
-    mapped: Floats
-    excess: Excess
-    level: Brightness
-
-    @property
-    def curves(self) -> list[ToneCurve]:
-        """Source domain → reference domain."""
-        return [fit.curve for fit in self.fits]
-
-    @property
-    def variance(self) -> float:
-        """The most that the images vary, as a multiple of what the reference's do; 1 by chance."""
-        return float(self.excess.ratios.max())
+    curves: tuple[ToneCurve, ...]
+    residual: Deviation | None
+    report: FitReport
 
 
-def find_presets(
-    source: Described,
-    reference: Described,
-    scanner: ScannerFit,
-    level: Brightness | None,
-    classifier: FrozenClassifier | None,
-    settings: ScannerSettings,
-    seed: int,
-) -> Presets | None:
-    """The fits of a scanner's presets; its one fit where there is nothing to tell them by.
+def one_mode(source: Described, reference: ReferenceModel, scanner: ScannerCurve) -> Modes:
+    """The scanner's one curve for all images."""
+    if reference.tone is None:
+        return Modes((scanner.curve,), None, scanner.report)
+    views = source.views_with(reference.air)
+    residual = Deviation.fit(reference.tone, views, scanner.curve(views.quantiles), reference.air)
+    return Modes((scanner.curve,), residual, scanner.report)
+
+
+def find_modes(source: Described, reference: ReferenceModel, scanner: ScannerCurve, options: FitOptions) -> Modes:
+    """The curves of a scanner's acquisition modes; its one curve where the images show no more.
 
     They are looked for along the directions in which the images vary more than the reference's, beyond chance. There a
-    mixture of Gaussians must explain the deviations of the source's images better, by more for each further preset,
+    mixture of Gaussians must explain the residuals of the source's images better, by more for each further mode,
     than it explains any resample of the reference's as large. Then each group of images gets a curve, each image the
     curve that leaves it nearest to what its structure lets expect, and so on until no image changes. No label of the
     source is needed, but its class mix is: where that is unknown, groups may be diagnoses, and are not looked for.
 
     Parameters
     ----------
-    source, reference : Described
-    scanner : ScannerFit
+    source : Described
+    reference : ReferenceModel
+    scanner : ScannerCurve
         Of all images.
-    level : Brightness or None
-        Of the reference; without it there is nothing to tell presets by, and the answer is None.
-    classifier : Classifier or None
-        As of `fit_scanner`.
-    settings : ScannerSettings
-    seed : int
+    options : FitOptions
+        As of `fit_scanner_curve`.
     """
-    if level is None:
-        return None
-    views = source.views_with(reference.air)
-    start = Deviation.fit(level, views, scanner.curve(views.quantiles), reference.air)
-    # Behind its own curve an image deviates as the reference's do; behind one curve for all of them the mean does not.
-    start = replace(start, offset=np.average(level.residuals, axis=0, weights=_mixed(reference, scanner)))
-    fits = [scanner]
-    if scanner.notes["variance"] > 1 and scanner.notes["mix_from"] != "none":
-        fits = _fits(source, reference, scanner, start, level, classifier, settings, seed)
-    return deal(source, reference, scanner, level, fits, start)
+    single, report = one_mode(source, reference, scanner), scanner.report
+    if reference.tone is None or report.variance <= 1 or report.mix_from == "none":
+        return single
+    found = _Search(source, reference, scanner, options, reference.tone)
+    fits = found.fits()
+    return single if len(fits) < 2 else found.modes(fits)
 
 
-def deal(
-    source: Described,
-    reference: Described,
-    scanner: ScannerFit,
-    level: Brightness,
-    fits: Sequence[ScannerFit],
-    start: Deviation,
-) -> Presets:
-    """Deal the images to the curves; `start` tells which of them are of use at all."""
-    views = source.views_with(reference.air)
-    fits = [fits[k] for k in np.unique(start.nearest(views, [fit.curve for fit in fits]))]
-    curves = [fit.curve for fit in fits]
-    deviation = Deviation.fit(level, views, start.behind(views, curves), reference.air)
-    group, mapped = deviation.nearest(views, curves), deviation.behind(views, curves)
-    free = np.stack([fits[k].transport(q) for k, q in zip(group, views.quantiles, strict=True)])
-    patients = reference.views.patients, views.patients
-    excess = Excess.fit(level.residuals, deviation.of(views, free), _mixed(reference, scanner), patients)
-    return Presets(fits, deviation, np.bincount(group, minlength=len(fits)).tolist(), mapped, excess, level)
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The steps of `find_modes`."""
 
+    source: Described
+    reference: ReferenceModel
+    scanner: ScannerCurve
+    options: FitOptions
+    tone: Brightness
 
-def _fits(
-    source: Described,
-    reference: Described,
-    scanner: ScannerFit,
-    start: Deviation,
-    level: Brightness,
-    classifier: FrozenClassifier | None,
-    settings: ScannerSettings,
-    seed: int,
-) -> list[ScannerFit]:
-    views = source.views_with(reference.air)
-    group = _groups(source, reference, scanner, start, level, seed)
-    mix_from, classes = scanner.notes["mix_from"], {s.label for s in reference}
+    @property
+    def views(self) -> Views:
+        return self.source.views_with(self.reference.air)
 
-    def fitted(settings: ScannerSettings, classifier: FrozenClassifier | None) -> list[ScannerFit]:
-        members = [[source[i] for i in np.flatnonzero(group == k)] for k in np.unique(group)]
-        return [
-            fit_scanner(
-                own,
-                reference,
-                classifier=classifier,
-                level=level,
-                labels=mix_from == "labels" and any(s.label and s.label in classes for s in own),
-                mix=scanner.notes["mix"] if mix_from == "stated" else None,
-                settings=settings,
-                seed=seed,
-            )
-            for own in members
-            if len({s.patient for s in own}) >= FEWEST
-        ]
+    @property
+    def weights(self) -> Floats:
+        """Of the reference's images, so that its classes are mixed as the source's are."""
+        return mixed(self.reference.views.labels, self.scanner.report.mix or {})
 
-    for _ in range(ROUNDS):
-        quick = fitted(settings.model_copy(update={"resamples": 0}), None)
-        if len(quick) < 2:
-            return [scanner]
-        before, group = group, start.nearest(views, [fit.curve for fit in quick])
-        if np.array_equal(before, group):
-            break
-    fits = fitted(settings, classifier)
-    return fits if len(fits) > 1 else [scanner]
+    def start(self) -> Deviation:
+        """Residuals centred on the reference's: under a shared curve the source's own mean mixes several modes."""
+        views = self.views
+        residual = Deviation.fit(self.tone, views, self.scanner.curve(views.quantiles), self.reference.air)
+        return replace(residual, offset=np.average(self.tone.residuals, axis=0, weights=self.weights))
 
+    def fits(self) -> list[ScannerCurve]:
+        """A curve for each mode that images are nearest to; fewer than two: there is one mode."""
+        start, views = self.start(), self.views
+        group = self.groups(start)
+        quick = replace(
+            self.options, classifier=None, settings=self.options.settings.model_copy(update={"resamples": 0})
+        )
+        for _ in range(ROUNDS):
+            fits = self.fitted(group, quick)
+            if len(fits) < 2:
+                return []
+            before, group = group, start.nearest(views, [fit.curve for fit in fits])
+            if np.array_equal(before, group):
+                break
+        fits = self.fitted(group, self.options)
+        kept = np.unique(start.nearest(views, [fit.curve for fit in fits])) if len(fits) > 1 else ()
+        return [fits[k] for k in kept]
 
-def _mixed(reference: Described, scanner: ScannerFit) -> Floats:
-    """Weights of the reference's images, so that its classes are mixed as the source's are."""
-    return mixed(reference.views.labels, scanner.notes["mix"] or {})
+    def fitted(self, group: Groups, options: FitOptions) -> list[ScannerCurve]:
+        """A curve for each group of enough patients."""
+        report, classes = self.scanner.report, {s.label for s in self.reference.images}
+        mix = report.mix if report.mix_from == "stated" else None
+        fits = []
+        for k in np.unique(group):
+            own = self.source.only(group == k)
+            if len({s.patient for s in own}) >= FEWEST:
+                labels = report.mix_from == "labels" and any(s.label and s.label in classes for s in own)
+                fits.append(fit_scanner_curve(own, self.reference, replace(options, labels=labels, mix=mix)))
+        return fits
 
+    def modes(self, fits: Sequence[ScannerCurve]) -> Modes:
+        """Deal the images to the curves."""
+        views, curves = self.views, tuple(fit.curve for fit in fits)
+        behind = self.start().behind(views, curves)
+        residual = Deviation.fit(self.tone, views, behind, self.reference.air)
+        group = residual.nearest(views, curves)
+        free = np.stack([fits[k].transport(q) for k, q in zip(group, views.quantiles, strict=True)])
+        patients = self.reference.views.patients, views.patients
+        left = Excess.fit(self.tone.residuals, residual.of(views, free), self.weights, patients)
+        report, images = self.scanner.report, np.bincount(group, minlength=len(fits)).tolist()
+        report = replace(
+            report,
+            modes=tuple(_of_mode(fit.report, n) for fit, n in zip(fits, images, strict=True)),
+            band=None,
+            score_interval=None,
+            warnings=report.warnings if left.ratios.max() >= VARIES else _but_variance(report.warnings),
+        )
+        return Modes(curves, residual, report)
 
-def _groups(
-    source: Described, reference: Described, scanner: ScannerFit, start: Deviation, level: Brightness, seed: int
-) -> NDArray[np.intp]:
-    """Of each image, by how it deviates: one, where a mixture explains no more than it would by chance."""
-    ours, theirs = source.views_with(reference.air), reference.views
-    deviations = start.of(ours, scanner.transport(ours.quantiles))
-    weights = _mixed(reference, scanner)
-    excess = Excess.fit(level.residuals, deviations, weights, (theirs.patients, ours.patients))
-    axes = excess.axes[:, excess.ratios > 1]
-    alone = np.zeros(len(ours), np.intp)
-    if not axes.size:
-        return alone
-    groups, gains = _split(deviations @ axes, ours.patients, seed)
-    # Patients are drawn, in the source's class mix, each with as many images as one of the source's has; as long as
-    # there are enough, none twice, for twins look like a preset, and so do odd images beside the others.
-    rng, counts = np.random.default_rng(seed), np.bincount(ours.patients)
-    weights = weights * usual(level.residuals @ excess.axes, weights)
-    images = [np.flatnonzero((theirs.patients == p) & (weights > 0)) for p in range(theirs.patients.max() + 1)]
-    share = np.bincount(theirs.patients, weights=weights) / weights.sum()
-    chance, short = 0.0, len(counts) > int(np.count_nonzero(share))
-    for _ in range(RESAMPLES):
-        drawn = rng.choice(len(images), len(counts), short, share)
-        several = [rng.choice(images[p], n, n > len(images[p])) for p, n in zip(drawn, counts, strict=True)]
-        chosen = np.concatenate(several)
-        found = _split(level.residuals[chosen] @ axes, np.repeat(np.arange(len(counts)), counts), seed)[1]
-        chance = max(chance, *found)
-        if chance >= max(gains):
+    def groups(self, start: Deviation) -> Groups:
+        """Of each image, by how it deviates: one, where a mixture explains no more than it would by chance."""
+        ours, theirs, tone = self.views, self.reference.views, self.tone
+        residuals = start.of(ours, self.scanner.transport(ours.quantiles))
+        excess = Excess.fit(tone.residuals, residuals, self.weights, (theirs.patients, ours.patients))
+        axes = excess.axes[:, excess.ratios > 1]
+        alone = np.zeros(len(ours), np.intp)
+        if not axes.size:
             return alone
-    return groups[int(np.argmax(gains - chance * np.arange(len(gains))))]
+        seed = self.reference.seed
+        groups, gains = split(residuals @ axes, ours.patients, seed)
+        chance = 0.0
+        for chosen, patients in self.resamples(excess):
+            chance = max(chance, *split(tone.residuals[chosen] @ axes, patients, seed)[1])
+            if chance >= max(gains):
+                return alone
+        return groups[int(np.argmax(gains - chance * np.arange(len(gains))))]
+
+    def resamples(self, excess: Excess) -> list[tuple[Groups, Groups]]:
+        """Numbers of images of the reference, drawn as the source is made up, and of their patients.
+
+        Patients are drawn in the source's class mix, each with as many images as one of the source's has; as long as
+        there are enough, none twice, for twins look like a mode, and so do odd images beside the others.
+        """
+        theirs, weights = self.reference.views.patients, self.weights
+        rng, counts = np.random.default_rng(self.reference.seed), np.bincount(self.views.patients)
+        weights = weights * usual(self.tone.residuals @ excess.axes, weights)
+        images = [np.flatnonzero((theirs == p) & (weights > 0)) for p in range(theirs.max() + 1)]
+        share = np.bincount(theirs, weights=weights) / weights.sum()
+        short = len(counts) > int(np.count_nonzero(share))
+        found = []
+        for _ in range(RESAMPLES):
+            drawn = rng.choice(len(images), len(counts), short, share)
+            several = [rng.choice(images[p], n, n > len(images[p])) for p, n in zip(drawn, counts, strict=True)]
+            found.append((np.concatenate(several), np.repeat(np.arange(len(counts)), counts)))
+        return found
 
 
-def _split(points: Floats, patients: NDArray[np.intp], seed: int) -> tuple[list[NDArray[np.intp]], list[float]]:
+def split(points: Floats, patients: Groups, seed: int) -> tuple[list[Groups], list[float]]:
     """Groups of the likeliest mixtures of one, two … and how much their Bayesian information criteria save on one's.
 
     Parameters
@@ -214,12 +213,13 @@ def _split(points: Floats, patients: NDArray[np.intp], seed: int) -> tuple[list[
         Of unit variance on the reference.
     patients : integer array of shape (n,)
         From 0.
+    seed : int
     """
     from sklearn.mixture import GaussianMixture
 
     counts = range(1, max(1, min(MOST, (patients.max() + 1) // FEWEST)) + 1)
     fits = [
-        GaussianMixture(count, covariance_type="full", reg_covar=0.05, random_state=seed).fit(points)
+        GaussianMixture(count, covariance_type="full", reg_covar=WIDEST, random_state=seed).fit(points)
         for count in counts
     ]
     groups = [np.asarray(fit.predict(points), np.intp) for fit in fits]
@@ -231,3 +231,19 @@ def _split(points: Floats, patients: NDArray[np.intp], seed: int) -> tuple[list[
         for count, fit, group in zip(counts, fits, groups, strict=True)
     ]
     return groups, gains
+
+
+def _of_mode(report: FitReport, images: int) -> ModeReport:
+    return ModeReport(
+        images=images,
+        free=report.free,
+        projection_rmse_levels_8bit=report.projection_rmse_levels_8bit,
+        clipped_share=report.clipped_share,
+        band=report.band,
+        score_interval=report.score_interval,
+        warnings=tuple(_but_variance(report.warnings)),
+    )
+
+
+def _but_variance(warnings: Sequence[str]) -> tuple[str, ...]:
+    return tuple(warning for warning in warnings if not warning.startswith("W_VARIES"))

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.data.sample import Sample
-from isotone.estimation.matching import FrozenClassifier
+from isotone.estimation.report import Band, ScoreInterval
+from isotone.estimation.settings import FrozenClassifier
 from isotone.estimation.transport import Levels
 
 Floats = NDArray[np.float64]
@@ -58,36 +59,25 @@ def resampled(
     return np.array(curves).reshape(-1, len(levels))
 
 
-def band(levels: Floats, curves: Floats) -> dict[str, list[float]]:
-    """Pointwise 95 % interval of `resampled` curves.
-
-    Returns
-    -------
-    dict
-        ``x``, ``low``, ``high``: lists of m numbers; empty without curves.
-    """
+def band(levels: Floats, curves: Floats) -> Band | None:
+    """Pointwise 95 % interval of `resampled` curves; None without curves."""
     if not len(curves):
-        return {}
+        return None
     low, high = np.quantile(curves, [0.025, 0.975], axis=0)
-    return {"x": levels.tolist(), "low": low.tolist(), "high": high.tolist()}
+    return Band(tuple(levels.tolist()), tuple(low.tolist()), tuple(high.tolist()))
 
 
 def score_interval(
     source: Sequence[Sample], levels: Floats, curves: Floats, classifier: FrozenClassifier, seed: int
-) -> dict[str, float]:
+) -> ScoreInterval | None:
     """What the band means for the classifier: how far an image's scores move from one resampled curve to another.
 
-    Returns
-    -------
-    dict
-        ``width``: the range of the probability of an image's likeliest class that 95 % of the curves stay in, mean
-        over images; ``decisions``: share of the images whose class is not the same behind all curves; ``images``,
-        ``curves``: how many were looked at. Empty without curves or the classifier's inputs.
+    None without curves or the classifier's inputs.
     """
     rng = np.random.default_rng(seed)
     prepared = [s.prepared for s in source if s.prepared is not None]
     if not prepared or not len(curves):
-        return {}
+        return None
     taken = np.stack([prepared[i] for i in rng.permutation(len(prepared))[:IMAGES]])
     grid, starts = np.concatenate([[0.0], levels, [1.0]]), curves[:DRAWS]
     ends = np.concatenate([starts[:, :1], starts, np.maximum(starts[:, -1:], levels[-1:])], 1)
@@ -95,9 +85,4 @@ def score_interval(
     first = said.mean(0).argmax(1)
     low, high = np.quantile(said[:, np.arange(len(taken)), first], [0.025, 0.975], axis=0)
     changed = (said.argmax(2) != said[0].argmax(1)).any(0)
-    return {
-        "width": float((high - low).mean()),
-        "decisions": float(changed.mean()),
-        "images": len(taken),
-        "curves": len(starts),
-    }
+    return ScoreInterval(float((high - low).mean()), float(changed.mean()), len(taken), len(starts))

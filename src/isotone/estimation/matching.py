@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Protocol
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import Described, Place, Views, windowed
+from isotone.data.descriptors.image_set import Place, Views, windowed
 from isotone.data.sample import Sample
 from isotone.estimation.balancing import Population
 from isotone.estimation.class_prior import confusion, estimate_mix
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.report import MixFrom
+from isotone.estimation.settings import FrozenClassifier
 from isotone.estimation.transport import Levels, free_curve
 
 Floats = NDArray[np.float64]
@@ -39,19 +41,6 @@ ODD = 0.1
 """Where more images than this share are far, the scanner is another, and not an image of it odd."""
 
 
-class FrozenClassifier(Protocol):
-    """What a fit needs of a classifier."""
-
-    @property
-    def config(self) -> Any:
-        """Has `classes`, a tuple of str."""
-        ...
-
-    def predict(self, prepared: NDArray[np.float32]) -> Floats:
-        """Probabilities of shape (n, classes) for inputs of shape (n, S, S) in [0, 1]."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class Match:
     """Which reference images the source's grey levels are matched with.
@@ -64,7 +53,6 @@ class Match:
     mix : dict
         The source's class mix; empty: unknown.
     mix_from : str
-        "stated", "labels", "structure", "classifier" or "none".
     window : float
         Middle side of the windows as a share of the image; 1: whole images.
     mismatch, limit : float
@@ -74,73 +62,102 @@ class Match:
     reference: Views
     weights: Floats
     mix: dict[str, float]
-    mix_from: str
+    mix_from: MixFrom
     window: float
     mismatch: float
     limit: float
 
+    @property
+    def alike(self) -> bool:
+        """Whether tone and class mix are all that differs."""
+        return self.mismatch <= self.limit
 
-def match_populations(ours: Views, reference: Described, known: dict[str, float], known_from: str, seed: int) -> Match:
-    """Weigh the reference images; where the source shows less of the body, windows of them."""
 
-    def compared(population: Population, window: float) -> Match:
-        chance = 1 / max(len(population.classes), 1)
-        tells = population.accuracy > chance + INFORMED * (1 - chance)
-        mix = known or (population.mix(ours) if tells else {})
-        origin = known_from if known else "structure" if mix else "none"
-        views, gap = population.reference, population.mismatch(ours, mix or population.mix(ours))
-        return Match(views, np.ones(len(views)), mix, origin, window, *gap)
+def match_populations(ours: Views, reference: ReferenceModel, known: Mapping[str, float], known_from: MixFrom) -> Match:
+    """Weigh the reference images; where the source shows less of the body, windows of them.
 
-    order = np.random.default_rng(seed).permutation(len(reference))
-
-    def through(window: float, place: Place, images: NDArray[np.intp]) -> Population:
-        sides = [window + AROUND[n % len(AROUND)] for n in range(len(images))]
-        chosen, parts = [reference[i] for i in images], [reference.parts[i] for i in images]
-        return Population(windowed(chosen, parts, sides, place, reference.air), seed)
-
-    def mismatch(window: float, place: Place) -> float:
-        return compared(through(window, place, order[:SEARCHED]), window).mismatch
-
-    population = _population(reference.views, seed)
-    match = compared(population, 1.0)
-    if match.mismatch > match.limit:
+    Parameters
+    ----------
+    ours : Views
+    reference : ReferenceModel
+    known : mapping of str to float
+        The source's class mix; empty: structure tells it, where it can.
+    known_from : str
+        Where it comes from.
+    """
+    population = reference.population
+    match = _compared(population, ours, known, known_from)
+    if not match.alike:
         apart = population.apart(ours, match.mix or population.mix(ours))
-        few = None if apart is None else Population(reference.views, seed, apart)
-        found = None if few is None else compared(few, 1.0)
-        if few is not None and found is not None and found.mismatch <= found.limit:
+        few = None if apart is None else Population(reference.views, reference.seed, apart)
+        found = None if few is None else _compared(few, ours, known, known_from)
+        if few is not None and found is not None and found.alike:
             weights = few.weights(ours, found.mix)
             return replace(found, weights=weights, mismatch=match.mismatch, limit=match.limit)
-        least, window = min((mismatch(w, PLACES[0]), w) for w in WINDOWS)
-        least, place = min([(least, PLACES[0]), *((mismatch(window, p), p) for p in PLACES[1:])])
-        finer = [round(window + more, 2) for more in FINER]
-        least, window = min([(least, window), *((mismatch(w, place), w) for w in finer)])
-        if least < match.mismatch / 2:
-            population = through(window, place, order)
-            match = compared(population, window)
-    alike = match.mismatch <= match.limit
-    mix, origin = (match.mix, match.mix_from) if alike or known else ({}, "none")
-    weights = population.weights(ours, mix, balanced=alike)
+        windows = _Windows(ours, reference, known, known_from)
+        field = windows.nearest(match.mismatch)
+        if field is not None:
+            population = windows.population(*field, windows.order)
+            match = replace(_compared(population, ours, known, known_from), window=field[0])
+    mix, origin = (match.mix, match.mix_from) if match.alike or known else ({}, "none")
+    weights = population.weights(ours, mix, balanced=match.alike)
     return replace(match, weights=weights, mix=mix, mix_from=origin)
 
 
-def odd_images(ours: Views, reference: Described, seed: int) -> NDArray[np.bool_]:
+def _compared(population: Population, ours: Views, known: Mapping[str, float], known_from: MixFrom) -> Match:
+    """The match with all images of a population, weighing alike."""
+    chance = 1 / max(len(population.classes), 1)
+    tells = population.accuracy > chance + INFORMED * (1 - chance)
+    mix = dict(known) or (population.mix(ours) if tells else {})
+    origin: MixFrom = known_from if known else "structure" if mix else "none"
+    views, gap = population.reference, population.mismatch(ours, mix or population.mix(ours))
+    return Match(views, np.ones(len(views)), mix, origin, 1.0, *gap)
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """The reference seen through a smaller field, of the size and at the place that make it most like the source."""
+
+    ours: Views
+    reference: ReferenceModel
+    known: Mapping[str, float]
+    known_from: MixFrom
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        return np.random.default_rng(self.reference.seed).permutation(len(self.reference.images))
+
+    def population(self, window: float, place: Place, images: NDArray[np.intp]) -> Population:
+        """Of some images of the reference through windows."""
+        given = self.reference.images
+        sides = [window + AROUND[n % len(AROUND)] for n in range(len(images))]
+        chosen, parts = [given[i] for i in images], [given.parts[i] for i in images]
+        return Population(windowed(chosen, parts, sides, place, self.reference.air), self.reference.seed)
+
+    def mismatch(self, window: float, place: Place) -> float:
+        population = self.population(window, place, self.order[:SEARCHED])
+        return _compared(population, self.ours, self.known, self.known_from).mismatch
+
+    def nearest(self, mismatch: float) -> tuple[float, Place] | None:
+        """Middle side and place of the windows; None where they are not much nearer than whole images are."""
+        least, window = min((self.mismatch(w, PLACES[0]), w) for w in WINDOWS)
+        least, place = min([(least, PLACES[0]), *((self.mismatch(window, p), p) for p in PLACES[1:])])
+        finer = [round(window + more, 2) for more in FINER]
+        least, window = min([(least, window), *((self.mismatch(w, place), w) for w in finer)])
+        return (window, place) if least < mismatch / 2 else None
+
+
+def odd_images(ours: Views, reference: ReferenceModel) -> NDArray[np.bool_]:
     """Which few images, shape (n,), look like none of the reference: flat fields, failed exposures, test objects."""
-    population = _population(reference.views, seed)
+    population = reference.population
     far = population.distances(ours) > FAR * population.distances(reference.views).max()
     return far if far.mean() <= ODD else np.zeros(len(far), bool)
-
-
-@lru_cache(maxsize=1)
-def _population(reference: Views, seed: int) -> Population:
-    """One for all scanners and presets: images are told apart as objects, and are not changed."""
-    return Population(reference, seed)
 
 
 def classified(
     match: Match,
     pools: tuple[Levels, Levels],
-    source: Sequence[Sample],
-    reference: Sequence[Sample],
+    sides: tuple[Sequence[Sample], Sequence[Sample]],
     classifier: FrozenClassifier,
     rounds: int,
 ) -> Match:
@@ -149,6 +166,7 @@ def classified(
     Images that it was trained on are not asked about: it is surer of them than of others. Where it was trained on every
     reference image of a class, the match stays as it is.
     """
+    source, reference = sides
     classes = list(classifier.config.classes)
     unseen = [s for s in reference if not s.trained]
     held_out = [s for s in unseen if s.split == "val"] or unseen

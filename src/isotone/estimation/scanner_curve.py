@@ -1,94 +1,59 @@
-"""One tone curve for a scanner, from images nobody has paired, in seconds."""
+"""One tone curve for all images of a scanner, from images nobody has paired, in seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-from isotone.curves.stages import Affine, Knots
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import FEWEST, MOST, Described, Views, air_share, described
-from isotone.data.sample import Sample
+from isotone.data.descriptors.image_set import FEWEST, MOST, Described, Views, air_share
 from isotone.errors import UsageError
 from isotone.estimation.bootstrap import band, resampled, score_interval
 from isotone.estimation.class_prior import mixed
-from isotone.estimation.matching import FrozenClassifier, Match, classified, match_populations
-from isotone.estimation.tone_model import Brightness
+from isotone.estimation.matching import Match, classified, match_populations
+from isotone.estimation.projection import clipped_share, is_free, projected
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.report import FitReport, MixFrom
+from isotone.estimation.settings import FitOptions
 from isotone.estimation.transport import Levels, MiddleImage, Pool, free_curve
 from isotone.estimation.variance_ratio import Excess
 
 Floats = NDArray[np.float64]
 
-STRAY = 1.0
-"""Of 255 levels (root mean square): steps that are farther from what was transported give way to the free curve."""
 LABELLED = 0.9
 """Share of the images that must have a label for their mix to be that of all: positives alone are often labelled."""
 VARIES = 2.0
 """Variance, as a multiple of the reference's, from which images vary more by settings than by anatomy."""
-
-
-class ScannerSettings(BaseModel):
-    """How a scanner's curve is fitted; without `free` it is made of steps wherever these can follow the transport.
-
-    Examples
-    --------
-    >>> import isotone
-    >>> settings = isotone.ScannerSettings(num_iterations=4)
-    >>> harmonizer = isotone.ToneCurveHarmonizer("Alder Mammo One", "Birch Mammo Two", settings=settings)
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    num_iterations: int = Field(16, ge=2, le=64, description="Steps of the curve, every other one inverse.")
-    free: bool = Field(
-        False, description="Keep the free monotone curve, not only where steps cannot follow it, instead of steps."
-    )
-    rounds: int = Field(6, ge=1, le=50, description="At most so many rounds of match, classify, reweight.")
-    resamples: int = Field(
-        200,
-        ge=0,
-        le=5000,
-        description="Bootstrap resamples of patients behind the band; without, no scanner leans on another.",
-    )
+PLACES = 33
+"""Grey levels at which the band is given."""
+FEW_PATIENTS = 25
+"""Below it the fit warns. Raised, more fits warn; chosen from the error of curves of 10, 25 and 50 images."""
+FEW_ALIKE = 50
+"""Reference images, of equal weight, below half of which the fit warns."""
 
 
 @dataclass(frozen=True)
-class ScannerFit:
-    """A scanner's curve and what is known of the fit.
+class ScannerCurve:
+    """A scanner's curve and what is known of it.
 
     Attributes
     ----------
     curve : ToneCurve
         Source domain → reference domain.
     transport : ToneCurve
-        The free curve that it stands for. How images vary is asked behind this one: what steps do not follow would look
-        like variance.
-    notes : dict
-        Ready for JSON: images and patients, class mix and where it comes from, how far the populations differ
-        beyond it, band and what it means for the scores, what the projection cost, warnings.
+        The unprojected monotone curve. Variance is measured after it, because projection error would inflate that.
+    report : FitReport
     """
 
     curve: ToneCurve
     transport: ToneCurve
-    notes: dict[str, Any]
+    report: FitReport
 
 
-def fit_scanner(
-    source: Sequence[Sample],
-    reference: Sequence[Sample],
-    *,
-    classifier: FrozenClassifier | None = None,
-    level: Brightness | None = None,
-    labels: bool = True,
-    mix: Mapping[str, float] | None = None,
-    settings: ScannerSettings = ScannerSettings(),  # frozen
-    seed: int = 0,
-) -> ScannerFit:
+def fit_scanner_curve(source: Described, reference: ReferenceModel, options: FitOptions) -> ScannerCurve:
     """Fit the curve that brings a scanner's grey levels to those of the reference domain.
 
     The source's class mix is the stated one, else that of its labels where nearly all images have one, else what the
@@ -103,178 +68,156 @@ def fit_scanner(
 
     Parameters
     ----------
-    source, reference : sequence of Sample
-        Train and validation images of the source scanner and of the reference domain; `described` where they serve
-        several fits.
-    classifier : Classifier, optional
-        Frozen. Its confusion matrix is taken on the reference samples of split "val".
-    level : Brightness, optional
-        Of the reference; without it, nobody asks whether the source's images vary more.
-    labels : bool
-        Whether labels of the source may be read; those of the reference always are.
-    mix : mapping of str to float, optional
-        The source's class mix, if you know it.
-    settings : ScannerSettings
-    seed : int
-        Of folds and bootstrap.
+    source : Described
+        Train and validation images, compared with `reference.images`.
+    reference : ReferenceModel
+    options : FitOptions
 
     Raises
     ------
     UsageError
         E_DATA: no images on one of the sides, or no class in common.
     """
-    for samples, name in ((source, "source"), (reference, "reference")):
+    for samples, name in ((source, "source"), (reference.images, "reference")):
         if not samples:
             raise UsageError(f"no image of the {name} domain can be used", code="E_DATA")
-    reference = described(reference)
-    source = described(source)
-    ours = source.views_with(reference.air)
-    known, known_from = _known_mix(ours, reference, labels, mix)
-    told = known_from == "stated" or float(np.mean(ours.labels != "")) >= LABELLED
-    found = match_populations(ours, reference, known if told else {}, known_from, seed)
-    if known and found.mix_from == "none":
-        found = match_populations(ours, reference, known, known_from, seed)
-    share = air_share(ours, found.reference) if reference.air else 0.0
-    alike = found.mismatch <= found.limit
-
-    def transported(levels: type[Pool] | type[MiddleImage]) -> tuple[Match, tuple[Levels, Levels], Floats, Floats]:
-        match, pools = found, (levels(ours, share), levels(found.reference, share))
-        if match.mix_from == "none" and alike and classifier is not None:
-            match = classified(match, pools, source, reference, classifier, settings.rounds)
-        return match, pools, pools[0].quantiles(np.ones(len(ours))), pools[1].quantiles(match.weights)
-
-    match, pools, x, y = transported(Pool)
-    free = free_curve(x, y)
-    variance, extra = _variance(level, ours, free, match) if alike and match.window == 1 else (1.0, 0.0)
-    if variance >= VARIES:
-        match, pools, x, y = transported(MiddleImage)
-        free = free_curve(x, y)
-    curve, off = certified(x, y, settings)
-    levels = x[np.unique(np.linspace(0, len(x) - 1, 33).astype(int))]
-    whose = ours.patients, match.reference.patients
-    curves = resampled(*pools, match.weights, whose, levels, settings.resamples, seed)
-    notes = {
-        "method": "scanner",
-        "images": len(source),
-        "patients": len(np.unique(ours.patients)),
-        "reference_images": len(reference),
-        "labels_used": match.mix_from == "labels",
-        "mix": match.mix or None,
-        "mix_from": match.mix_from,
-        "window": match.window,
-        "mismatch": match.mismatch,
-        "mismatch_limit": match.limit,
-        "variance": variance,
-        "extra_levels_8bit": extra,
-        "air_share": share,
-        "free": is_free(curve),
-        "projection_rmse_levels_8bit": off,
-        "clipped_share": _clipped(curve, ours),
-        "band": band(levels, curves),
-        "score_interval": {} if classifier is None else score_interval(source, levels, curves, classifier, seed),
-        "warnings": [
-            *_warnings(match, ours, len(reference)),
-            *_air_warnings(source.showing, reference.showing),
-            *_mark_warnings(source, reference),
-            *([_varies(extra)] if variance >= VARIES else []),
-        ],
-    }
-    return ScannerFit(curve, free, notes)
+    return _Fit(source, reference, options).result()
 
 
-def _known_mix(
-    ours: Views, reference: Sequence[Sample], labels: bool, mix: Mapping[str, float] | None
-) -> tuple[dict[str, float], str]:
-    """The stated mix, else that of the labels, else nothing."""
-    names = [str(c) for c in ours.labels if c] if labels else []
-    found, origin = {c: names.count(c) / len(names) for c in sorted(set(names))}, "labels"
-    if mix and any(mix.values()):
-        found, origin = {c: float(v) / sum(mix.values()) for c, v in mix.items()}, "stated"
-    present = {s.label for s in reference}
-    if origin == "labels" and present == {None}:
-        return {}, "none"
-    if found and not any(found[c] > 0 and c in present for c in found):
-        raise UsageError("the source and the reference share no class", code="E_DATA")
-    return found, origin if found else "none"
+@dataclass(frozen=True, eq=False)
+class _Transport:
+    """Grey levels of the source and of the reference that belong together, and where they come from."""
+
+    match: Match
+    pools: tuple[Levels, Levels]
+    x: Floats
+    y: Floats
+
+    @cached_property
+    def curve(self) -> ToneCurve:
+        return free_curve(self.x, self.y)
 
 
-def certified(x: Floats, y: Floats, settings: ScannerSettings) -> tuple[ToneCurve, float]:
-    """The curve through the points: the steps nearest to it, with an affine stage where they cannot do without.
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """The steps of `fit_scanner_curve`."""
 
-    Steps smooth what few images leave rough; where they cannot follow the points, the curve is free.
+    source: Described
+    reference: ReferenceModel
+    options: FitOptions
 
-    Parameters
-    ----------
-    x, y : float64 arrays of shape (n,)
-        Grey levels of the source and of the reference in [0, 1], increasing.
-    settings : ScannerSettings
+    def result(self) -> ScannerCurve:
+        found = self.transported(Pool)
+        variance, extra = self.variance(found)
+        if variance >= VARIES:
+            found = self.transported(MiddleImage)
+        curve, off = projected(found.x, found.y, self.options.settings)
+        return ScannerCurve(curve, found.curve, self.report(found, curve, off, (variance, extra)))
 
-    Returns
-    -------
-    ToneCurve
-    float
-        How far steps are off the points, in levels of 255 (root mean square), whether they are kept or not; 0 where
-        the settings ask for a free curve.
-    """
-    if settings.free:
-        return free_curve(x, y), 0.0
+    @cached_property
+    def views(self) -> Views:
+        return self.source.views_with(self.reference.air)
 
-    def off(curve: ToneCurve) -> float:
-        return 255 * float(np.sqrt(np.mean((curve(x) - y) ** 2)))
+    @cached_property
+    def match(self) -> Match:
+        known, known_from = self.known_mix()
+        told = known_from == "stated" or float(np.mean(self.views.labels != "")) >= LABELLED
+        found = match_populations(self.views, self.reference, known if told else {}, known_from)
+        if known and found.mix_from == "none":
+            found = match_populations(self.views, self.reference, known, known_from)
+        return found
 
-    steps = ToneCurve.fit(x, y, num_iterations=settings.num_iterations)
-    if off(steps) > 0.75:
-        affine = ToneCurve.fit(x, y, num_iterations=settings.num_iterations, affine=True)
-        steps = affine if off(affine) < 0.7 * off(steps) else steps
-    return steps if off(steps) <= STRAY else free_curve(x, y), off(steps)
+    @cached_property
+    def air_share(self) -> float:
+        return air_share(self.views, self.match.reference) if self.reference.air else 0.0
 
+    def known_mix(self) -> tuple[dict[str, float], MixFrom]:
+        """The stated mix, else that of the labels, else nothing."""
+        names = [str(c) for c in self.views.labels if c] if self.options.labels else []
+        found, origin = {c: names.count(c) / len(names) for c in sorted(set(names))}, "labels"
+        mix = self.options.mix
+        if mix and any(mix.values()):
+            found, origin = {c: float(v) / sum(mix.values()) for c, v in mix.items()}, "stated"
+        present = {s.label for s in self.reference.images}
+        if origin == "labels" and present == {None}:
+            return {}, "none"
+        if found and not any(found[c] > 0 and c in present for c in found):
+            raise UsageError("the source and the reference share no class", code="E_DATA")
+        return found, ("stated" if origin == "stated" else "labels") if found else "none"
 
-def is_free(curve: ToneCurve) -> bool:
-    """Whether it is no chain of steps."""
-    return any(isinstance(stage, Knots) for stage in curve.stages)
+    def transported(self, levels: type[Pool] | type[MiddleImage]) -> _Transport:
+        match, classifier = self.match, self.options.classifier
+        pools = levels(self.views, self.air_share), levels(match.reference, self.air_share)
+        if match.mix_from == "none" and match.alike and classifier is not None:
+            sides = self.source, self.reference.images
+            match = classified(match, pools, sides, classifier, self.options.settings.rounds)
+        return _Transport(match, pools, pools[0].quantiles(np.ones(len(self.views))), pools[1].quantiles(match.weights))
 
+    def variance(self, found: _Transport) -> tuple[float, float]:
+        """The most that the images vary behind the curve, as a multiple of the reference's; 1 by chance.
 
-def _variance(level: Brightness | None, ours: Views, curve: ToneCurve, match: Match) -> tuple[float, float]:
-    """The most that the images vary behind a curve, as a multiple of what images of the reference do; 1 by chance.
+        And their standard deviation beyond the reference's in that direction, in grey levels of 255. Where the source
+        differs in more than tone, structure is no measure of tone, and this is not asked.
+        """
+        tone, match = self.reference.tone, found.match
+        if tone is None or match.window < 1 or not self.match.alike:
+            return 1.0, 0.0
+        residuals = tone.expectation.scores(found.curve(self.views.quantiles)) - tone.expectation.of(
+            self.views.structure
+        )
+        weights = mixed(match.reference.labels, match.mix)
+        excess = Excess.fit(tone.residuals, residuals, weights, (match.reference.patients, self.views.patients))
+        most = int(excess.ratios.argmax())
+        return float(excess.ratios[most]), float(excess.levels[most])
 
-    And their standard deviation beyond the reference's in that direction, in grey levels of 255.
-    """
-    if level is None:
-        return 1.0, 0.0
-    deviations = level.expectation.scores(curve(ours.quantiles)) - level.expectation.of(ours.structure)
-    weights = mixed(match.reference.labels, match.mix)
-    excess = Excess.fit(level.residuals, deviations, weights, (match.reference.patients, ours.patients))
-    most = int(excess.ratios.argmax())
-    return float(excess.ratios[most]), float(excess.levels[most])
+    def report(self, found: _Transport, curve: ToneCurve, off: float, varies: tuple[float, float]) -> FitReport:
+        match, settings, seed = found.match, self.options.settings, self.reference.seed
+        classifier = self.options.classifier
+        places = found.x[np.unique(np.linspace(0, len(found.x) - 1, PLACES).astype(int))]
+        whose = self.views.patients, match.reference.patients
+        curves = resampled(*found.pools, match.weights, whose, places, settings.resamples, seed)
+        return FitReport(
+            images=len(self.source),
+            patients=len(np.unique(self.views.patients)),
+            reference_images=len(self.reference.images),
+            mix=match.mix or None,
+            mix_from=match.mix_from,
+            window=match.window,
+            mismatch=match.mismatch,
+            mismatch_limit=match.limit,
+            variance=varies[0],
+            extra_levels_8bit=varies[1],
+            air_share=self.air_share,
+            free=is_free(curve),
+            projection_rmse_levels_8bit=off,
+            clipped_share=clipped_share(curve, self.views.quantiles),
+            band=band(places, curves),
+            score_interval=None
+            if classifier is None
+            else score_interval(self.source, places, curves, classifier, seed),
+            warnings=tuple(self.warnings(match, varies)),
+        )
 
-
-def _varies(levels: float) -> str:
-    return (
-        f"W_VARIES exposure or windowing differs from image to image (standard deviation {levels:.0f} of 255 grey "
-        "levels beyond the reference's): the curve was fitted to the middle images; compare with --method adaptive"
-    )
-
-
-def _clipped(curve: ToneCurve, ours: Views) -> float:
-    """Share of the anatomy that an affine stage maps outside [0, 1]."""
-    if not any(isinstance(stage, Affine) for stage in curve.stages):
-        return 0.0
-    low, high = curve.unclipped()
-    return float(np.mean((ours.quantiles < low) | (ours.quantiles > high)))
-
-
-def _warnings(match: Match, ours: Views, reference_images: int) -> list[str]:
-    said = []
-    lacking = [c for c, v in match.mix.items() if v > 0 and not (match.reference.labels == c).any()]
-    if lacking:
-        said.append(f"W_CLASS the reference has no image of class {', '.join(lacking)}")
-    if match.mismatch > match.limit:
-        said.append("W_BEYOND_TONE the images differ from the reference in more than tone and class mix")
-    if len(np.unique(ours.patients)) < 25:
-        said.append("W_FEW fewer than 25 patients of the source scanner")
-    if 2 * match.weights.sum() ** 2 / (match.weights**2).sum() < min(50, reference_images):
-        said.append("W_OVERLAP few reference images are like the source's")
-    return said
+    def warnings(self, match: Match, varies: tuple[float, float]) -> list[str]:
+        reference, (variance, extra) = self.reference.images, varies
+        said = []
+        lacking = [c for c, v in match.mix.items() if v > 0 and not (match.reference.labels == c).any()]
+        if lacking:
+            said.append(f"W_CLASS the reference has no image of class {', '.join(lacking)}")
+        if not match.alike:
+            said.append("W_BEYOND_TONE the images differ from the reference in more than tone and class mix")
+        if len(np.unique(self.views.patients)) < FEW_PATIENTS:
+            said.append(f"W_FEW fewer than {FEW_PATIENTS} patients of the source scanner")
+        if 2 * match.weights.sum() ** 2 / (match.weights**2).sum() < min(FEW_ALIKE, len(reference)):
+            said.append("W_OVERLAP few reference images are like the source's")
+        said += [*_air_warnings(self.source.showing, reference.showing), *_mark_warnings(self.source, reference)]
+        if variance >= VARIES:
+            said.append(
+                f"W_VARIES exposure or windowing differs from image to image (standard deviation {extra:.0f} of 255 "
+                "grey levels beyond the reference's): the curve was fitted to the middle images; compare with --method "
+                "adaptive"
+            )
+        return said
 
 
 def _air_warnings(source: float, reference: float) -> list[str]:

@@ -79,23 +79,6 @@ class Excess:
         lengths: Floats = np.linalg.norm(np.linalg.inv(self.axes), axis=1)
         return np.asarray(np.sqrt(self.ratios - 1) * lengths / LEVEL)
 
-    @property
-    def share(self) -> Floats:
-        """Times it, a deviation is what to take back of it, shape (k, k).
-
-        What is left is the best linear guess at what the image would have shown on the reference (Wiener 1949).
-        """
-        return np.asarray(self.axes * (1 - 1 / self.ratios) @ np.linalg.inv(self.axes))
-
-    def left(self, strength: float) -> float:
-        """The largest of the variances when that much of the share is taken back."""
-        return float((self.ratios * (1 - strength * (1 - 1 / self.ratios)) ** 2).max())
-
-    @property
-    def root(self) -> Floats:
-        """Times it, standard normal numbers vary as the source's deviations do beyond the reference's, (k, k)."""
-        return np.asarray(np.sqrt(self.ratios - 1)[:, None] * np.linalg.inv(self.axes))
-
 
 def usual(numbers: Floats, weights: Floats) -> NDArray[np.bool_]:
     """Which images lie about where the others do, shape (n,); `numbers` have no correlations."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isotone._runtime.run_options import RunKeywords, RunOptions
 from isotone.data.images import map_images
 from isotone.data.manifests.domain_names import KnownDomains
 from isotone.data.manifests.manifest import Manifest
@@ -18,7 +19,6 @@ from isotone.data.splits import with_splits
 from isotone.data.weak_classifier import weak_sentence
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grouped_auc
-from isotone.evaluation.options import RunKeywords, RunOptions
 from isotone.evaluation.robustness import Degradation, degrade
 from isotone.evaluation.training_overlap import Training
 from isotone.evaluation.traits import Traits, traits
@@ -162,7 +162,7 @@ def audit(
         Tried on labelled reference images outside split train, but for those that its record (`trained_on`) holds,
         under changed responses.
     **options
-        The fields of `isotone.evaluation.options.RunOptions`: `seed`, `workers`, `quiet`, `on_refusal`.
+        The fields of `isotone._runtime.run_options.RunOptions`: `seed`, `workers`, `quiet`, `on_refusal`.
 
     Raises
     ------

@@ -8,9 +8,11 @@ from typing import Any
 from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.baselines.by_name import BASELINES
 from isotone.data.weak_classifier import weak_sentence
+from isotone.estimation.report import FitReport
 from isotone.evaluation.results import FitNote, ResultRow, Results
 from isotone.evaluation.scores import NONE, ORACLE
 from isotone.harmonizer.fit_report import fit_sentences
+from isotone.harmonizer.fitted_scanner import NetworkReport
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
 ALL = 0.95
@@ -27,27 +29,28 @@ def fit_notes(harmonizers: Mapping[str, Any]) -> list[FitNote]:
             domain=domain,
             method=name,
             sentences=sentences,
-            warnings=_warnings(notes),
-            uncertain_share=_uncertain_share(notes),
+            warnings=_warnings(scanner.report),
+            uncertain_share=_uncertain_share(scanner.report),
         )
         for name, harmonizer in harmonizers.items()
         if isinstance(harmonizer, ToneCurveHarmonizer)
-        for domain, notes in harmonizer.notes.items()
-        if (sentences := fit_sentences(notes, harmonizer.labels))
+        for domain, scanner in harmonizer.scanners.items()
+        if (sentences := fit_sentences(scanner.report, harmonizer.labels))
     ]
 
 
-def _warnings(notes: Mapping[str, Any]) -> list[str]:
-    """Of the scanner's fit and of its presets', each once."""
-    parts = [notes, *notes.get("presets", ())]
-    return list(dict.fromkeys(str(w) for part in parts for w in part.get("warnings", ())))
+def _warnings(report: FitReport | NetworkReport | None) -> list[str]:
+    """Of the scanner's fit and of its acquisition modes', each once."""
+    parts = [] if report is None else [report, *(report.modes if isinstance(report, FitReport) else ())]
+    return list(dict.fromkeys(warning for part in parts for warning in part.warnings))
 
 
-def _uncertain_share(notes: Mapping[str, Any]) -> float | None:
-    """Over all presets, images weighted alike."""
-    known = [s for part in (notes, *notes.get("presets", ())) if (s := part.get("score_interval"))]
-    images = sum(s["images"] for s in known)
-    return sum(s["decisions"] * s["images"] for s in known) / images if images else None
+def _uncertain_share(report: FitReport | NetworkReport | None) -> float | None:
+    """Over all acquisition modes, images weighted alike."""
+    curves = report.curves if isinstance(report, FitReport) else ()
+    known = [curve.score_interval for curve in curves if curve.score_interval is not None]
+    images = sum(s.images for s in known)
+    return sum(s.decisions * s.images for s in known) / images if images else None
 
 
 def cautions(results: Results) -> list[str]:

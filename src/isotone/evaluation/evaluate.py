@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Unpack
 
+from isotone._runtime.run_options import RunKeywords, RunOptions
 from isotone._version import __version__
 from isotone.baselines.adapted_classifier import ADAPTATIONS, adapt_classifiers
 from isotone.baselines.fit import baseline_names, fit_baselines
@@ -28,7 +29,6 @@ from isotone.evaluation.observations import (
     grey_statistics_auc,
     refuse_nothing,
 )
-from isotone.evaluation.options import RunKeywords, RunOptions
 from isotone.evaluation.path_table import write_paths
 from isotone.evaluation.predict import Transform, Unchanged
 from isotone.evaluation.refit import refit_checks
@@ -76,7 +76,7 @@ def evaluate(
     refit : bool
         Fit the harmonizers again, with shuffled labels and on fewer images (`isotone.evaluation.refit`).
     **options
-        The fields of `isotone.evaluation.options.RunOptions`: `seed`, `workers`, `quiet`, `on_refusal`.
+        The fields of `isotone._runtime.run_options.RunOptions`: `seed`, `workers`, `quiet`, `on_refusal`.
 
     Raises
     ------

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isotone._runtime.run_options import RunOptions
 from isotone.data.manifests.manifest import Manifest, Row
 from isotone.data.trained_on import TEST, Role, TrainingRecord
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grey_level_distance, grouped_auc, maximum_mean_discrepancy, median_distance
-from isotone.evaluation.options import RunOptions
 from isotone.evaluation.predict import Observation, Transform, Unchanged, observe
 from isotone.evaluation.results import Refused, ResultRow
 from isotone.evaluation.scores import NONE, ORACLE, Scores, label_indices

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from isotone._runtime.run_options import FitKeywords, RunOptions
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.images import map_images
 from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError, UsageError
+from isotone.estimation.report import FitReport
 from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.observations import gather
-from isotone.evaluation.options import RunOptions
 from isotone.evaluation.predict import Transform
 from isotone.evaluation.resampled import Resampled
 from isotone.evaluation.results import Leakage, LearningPoint
@@ -39,7 +40,7 @@ class Swapped:
         mine = self.harmonizer.curve(radiograph)
         others = list(self.curves.get(radiograph.header.domain or "", ()))
         if mine in others:
-            others.remove(mine)  # its own; what remains of its kind are other images of its preset
+            others.remove(mine)  # its own; what remains of its kind are other images of its mode
         if not others:
             return radiograph.map_tone(mine)
         return radiograph.map_tone(others[int(radiograph.stored.sum(dtype=np.int64)) % len(others)])
@@ -159,8 +160,9 @@ def _again(harmonizer: ToneCurveHarmonizer, rows: Manifest, classifier: Any, run
         settings=harmonizer.settings,
     )
     device = str(getattr(classifier, "device", "cpu"))
-    mix = next((n["mix"] for n in harmonizer.notes.values() if n.get("mix_from") == "stated"), None)
-    how: dict[str, Any] = {"seed": run.seed, "device": device, "workers": run.workers, "quiet": run.quiet}
+    reports = [scanner.report for scanner in harmonizer.scanners.values()]
+    mix = next((r.mix for r in reports if isinstance(r, FitReport) and r.mix_from == "stated"), None)
+    how: FitKeywords = {"seed": run.seed, "device": device, "workers": run.workers, "quiet": run.quiet}
     return fresh.fit(rows, classifier, labels=harmonizer.labels, mix=mix, **how)
 
 

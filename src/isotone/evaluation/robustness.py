@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone._runtime.run_options import RunOptions
 from isotone.data.manifests.manifest import Manifest
 from isotone.errors import IsotoneError
 from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.observations import gather, refuse_nothing
-from isotone.evaluation.options import RunOptions
 from isotone.evaluation.resampled import Resampled
 from isotone.evaluation.scores import NONE
 from isotone.evaluation.training_overlap import Training

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,13 +13,13 @@ from isotone.curves.svg import Panel
 from isotone.curves.svg import sheet as sheet_of
 from isotone.curves.tone_curve import ToneCurve
 from isotone.errors import IsotoneError, UsageError, installing
+from isotone.estimation.report import Band, FitReport
+from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
-from isotone.harmonizer.mappers import AdaptiveMapper, Mapper, ScannerMapper
+from isotone.harmonizer.mappers import Mapper, ModesMapper, ScannerMapper
 from isotone.imaging.read import read_radiograph
 from isotone.safe_text import printable
 
-Band = Mapping[str, Sequence[float]] | None
-"""Lower and upper ends of a curve at points `x`, 95 %; None: they are not known."""
 GRID = np.linspace(0, 1, 513)
 
 
@@ -43,9 +42,10 @@ def curves_of(
         if domain is not None:
             radiograph = radiograph.with_domain(domain)
         return {str(image): {str(image): harmonizer.curve(radiograph)}}
-    if domain not in (None, *harmonizer.mappers):
-        raise UsageError("no curve for this domain", next_step=f"Use one of: {', '.join(harmonizer.mappers)}.")
-    curves = {name: _shared(name, m) for name, m in harmonizer.mappers.items() if domain in (None, name)}
+    scanners = harmonizer.scanners
+    if domain not in (None, *scanners):
+        raise UsageError("no curve for this domain", next_step=f"Use one of: {', '.join(scanners)}.")
+    curves = {name: _shared(name, scanner.mapper) for name, scanner in scanners.items() if domain in (None, name)}
     if not any(curves.values()):
         raise UsageError("each image has a curve of its own", next_step="Name an IMAGE.")
     return curves
@@ -55,8 +55,8 @@ def _shared(name: str, mapper: Mapper) -> dict[str, ToneCurve]:
     """Curves that a scanner's images share."""
     if isinstance(mapper, ScannerMapper):
         return {name: mapper.scanner_curve}
-    if isinstance(mapper, AdaptiveMapper) and not mapper.deviation.strength:
-        return {f"{name}, preset {number}": curve for number, curve in enumerate(mapper.curves, 1)}
+    if isinstance(mapper, ModesMapper):
+        return {f"{name}, mode {number}": curve for number, curve in enumerate(mapper.curves, 1)}
     return {}
 
 
@@ -75,8 +75,10 @@ def sheet(name: str, curve: ToneCurve, bits: int) -> str:
     return "\n".join(lines)
 
 
-def draw(curves: Mapping[str, Mapping[str, ToneCurve]], path: Path, notes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Plot what `curves_of` gives, with the bands that the fits' notes know; the file's suffix names the format.
+def draw(
+    curves: Mapping[str, Mapping[str, ToneCurve]], path: Path, scanners: Mapping[str, FittedScanner] | None = None
+) -> None:
+    """Plot what `curves_of` gives, with the bands that the reports know; the file's suffix names the format.
 
     Raises
     ------
@@ -90,8 +92,7 @@ def draw(curves: Mapping[str, Mapping[str, ToneCurve]], path: Path, notes: Mappi
             f"cannot draw {path.suffix or 'without a suffix'}", file=path, next_step="Name a .svg, .png or .pdf."
         )
     drawn = {title: curve for own in curves.values() for title, curve in own.items()}
-    fits = [notes.get(name, {}) for name, own in curves.items() if own]
-    bands = [each.get("band") for fit in fits for each in fit.get("presets", [fit])]
+    bands = [band for name, own in curves.items() if own for band in _bands((scanners or {}).get(name), len(own))]
     with replace_file(path) as temporary:
         if path.suffix == ".svg":
             temporary.write_text(_svg(drawn, bands), encoding="utf-8")
@@ -99,18 +100,24 @@ def draw(curves: Mapping[str, Mapping[str, ToneCurve]], path: Path, notes: Mappi
             _with_matplotlib(drawn, bands, temporary, path.suffix[1:])
 
 
-def _svg(curves: Mapping[str, ToneCurve], bands: Sequence[Band]) -> str:
+def _bands(scanner: FittedScanner | None, curves: int) -> Sequence[Band | None]:
+    """One for each of the curves."""
+    report = None if scanner is None else scanner.report
+    return [curve.band for curve in report.curves] if isinstance(report, FitReport) else [None] * curves
+
+
+def _svg(curves: Mapping[str, ToneCurve], bands: Sequence[Band | None]) -> str:
     """A panel for each curve."""
     panels = []
     for (name, curve), band in zip(curves.items(), bands, strict=True):
         panel = Panel(printable(name), "", "grey level in (0 black, 1 white)", "grey level out")
         marks = [panel.line([0, 1], [0, 1], "identity")]
-        marks += [panel.band(band["x"], band["low"], band["high"])] if band else []
+        marks += [panel.band(band.x, band.low, band.high)] if band else []
         panels.append(panel.draw(*marks, panel.line(GRID, curve(GRID), "curve")))
     return sheet_of(panels, min(len(panels), 3))
 
 
-def _with_matplotlib(curves: Mapping[str, ToneCurve], bands: Sequence[Band], path: Path, kind: str) -> None:
+def _with_matplotlib(curves: Mapping[str, ToneCurve], bands: Sequence[Band | None], path: Path, kind: str) -> None:
     """All curves over the identity."""
     try:
         from matplotlib.figure import Figure
@@ -124,7 +131,7 @@ def _with_matplotlib(curves: Mapping[str, ToneCurve], bands: Sequence[Band], pat
     for (name, curve), band in zip(curves.items(), bands, strict=True):
         (line,) = axes.plot(GRID, curve(GRID), linewidth=2, label=name)
         if band:
-            axes.fill_between(band["x"], band["low"], band["high"], color=line.get_color(), alpha=0.3, linewidth=0)
+            axes.fill_between(band.x, band.low, band.high, color=line.get_color(), alpha=0.3, linewidth=0)
     labels = {"xlabel": "grey level in (0 black, 1 white)", "ylabel": "grey level out"}
     axes.set(**labels, xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="upper left", frameon=False, fontsize="small")

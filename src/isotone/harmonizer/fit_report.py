@@ -1,13 +1,14 @@
-"""What a fit says of itself, in sentences: for the report, and for whoever prints a curve."""
+"""What is known of a fit, in sentences: for the report, and for whoever prints a curve."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from isotone.data.trained_on import NO_RECORD
+from isotone.estimation.report import CurveReport, FitReport, MixFrom, ModeReport, TrainingOverlap
+from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
 
-MIXES = {
+MIXES: dict[MixFrom, str] = {
     "stated": "was stated by you",
     "labels": "is that of its labels",
     "structure": "was told from the structure of its images, which no response changes",
@@ -15,60 +16,74 @@ MIXES = {
 }
 
 
-def fit_sentences(notes: Mapping[str, Any], labels: str) -> list[str]:
+def fit_sentences(report: FitReport | NetworkReport | None, labels: str) -> list[str]:
     """Describe the fit of one scanner.
 
     Parameters
     ----------
-    notes : mapping
-        Of `ToneCurveHarmonizer.notes`, one domain's.
+    report : FitReport, NetworkReport or None
+        Of `isotone.harmonizer.fitted_scanner.FittedScanner`.
     labels : str
         "all", or "none": no label of the scanner was read.
 
     Returns
     -------
     list of str
-        Sentences, warnings last; empty where the notes say nothing.
+        Sentences, warnings last; empty where nothing is known.
     """
-    if "epochs" in notes:
-        warnings = notes.get("warnings", ())
-        return [*_network(notes["epochs"]), *training_sentences(notes), *(f"Warning {w}." for w in warnings)]
-    if "mix_from" not in notes:
+    if report is None:
         return []
+    if isinstance(report, NetworkReport):
+        return [
+            *_network(report.epochs),
+            *classifier_sentences(report),
+            *(f"Warning {warning}." for warning in report.warnings),
+        ]
     return [
-        *_images(notes, labels),
-        *(_presets(notes["presets"]) if "presets" in notes else [*_uncertainty(notes), *_projection(notes)]),
-        *_company(notes),
-        *(_adaptive(notes["adaptive"]) if "adaptive" in notes else []),
-        *training_sentences(notes),
-        *(f"Warning {warning}." for warning in notes["warnings"]),
+        *_images(report, labels),
+        *(_modes(report.modes) if report.modes else [*_uncertainty(report, report.patients), *_projection(report)]),
+        *classifier_sentences(report),
+        *(f"Warning {warning}." for warning in report.warnings),
     ]
 
 
-def training_sentences(notes: Mapping[str, Any], domain: str = "this scanner") -> list[str]:
+def classifier_sentences(report: FitReport | NetworkReport, domain: str = "this scanner") -> list[str]:
     """What a reader must know of the classifier: whether it is weak, and which images the fit did not ask it about."""
-    weak = notes.get("weak")
-    return [*([weak] if weak else ()), *_left_out(notes, domain)]
+    return [*([report.weak] if report.weak else ()), *training_sentences(report.training, domain)]
 
 
-def _left_out(notes: Mapping[str, Any], domain: str) -> list[str]:
+def training_sentences(training: TrainingOverlap | None, domain: str = "this scanner") -> list[str]:
     """Which images the classifier was not asked about in the fit of one scanner, since it was trained on them."""
-    training = notes.get("training")
     if training is None:
         return []
-    if not training["recorded"]:
+    if not training.recorded:
         return [f"{NO_RECORD}."]
     return [
-        f"W_TRAINED_ON {training[side]['left_out']} of {training[side]['images']} {what} did not validate the fit: the "
+        f"W_TRAINED_ON {side.left_out} of {side.images} {what} did not validate the fit: the "
         "classifier was trained on them, or on images of the same patients. Their grey levels are used."
-        for side, what in (("reference", "validation images of the reference"), ("source", f"images of {domain}"))
-        if training[side]["left_out"]
+        for side, what in (
+            (training.reference, "validation images of the reference"),
+            (training.source, f"images of {domain}"),
+        )
+        if side.left_out
     ]
 
 
-def _network(epochs: list[dict[str, Any]]) -> list[str]:
+def warning_lines(scanners: Mapping[str, FittedScanner]) -> list[str]:
+    """What a fit warns of, for a terminal: training images first, each line once."""
+    reports = {domain: scanner.report for domain, scanner in scanners.items() if scanner.report is not None}
+    told = [line for domain, report in reports.items() for line in classifier_sentences(report, domain)]
+    for domain, report in reports.items():
+        told += [f"{domain}: {warning}" for warning in report.warnings]
+        for number, mode in enumerate(report.modes if isinstance(report, FitReport) else (), 1):
+            told += [f"{domain}, mode {number}: {warning}" for warning in mode.warnings]
+    return list(dict.fromkeys(told))
+
+
+def _network(epochs: Sequence[Mapping[str, float]]) -> list[str]:
     kept = next(row for row in epochs if row["kept"])
-    tries = [[row for row in epochs if row["learning_rate"] == rate] for rate in _rates(epochs)]
+    rates = dict.fromkeys(row["learning_rate"] for row in epochs)
+    tries = [[row for row in epochs if row["learning_rate"] == rate] for rate in rates]
     said = " and ".join(f"{len(rows)} epochs at a learning rate of {rows[0]['learning_rate']:g}" for rows in tries)
     which = f"number {int(kept['epoch']) + 1}" + (f" at {kept['learning_rate']:g}" if len(tries) > 1 else "")
     own = [row for row in epochs if row["learning_rate"] == kept["learning_rate"]]
@@ -79,16 +94,12 @@ def _network(epochs: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _rates(epochs: list[dict[str, Any]]) -> list[float]:
-    return list(dict.fromkeys(row["learning_rate"] for row in epochs))
-
-
-def _images(notes: Mapping[str, Any], labels: str) -> list[str]:
-    mix = ", ".join(f"{name} {share:.2f}" for name, share in (notes["mix"] or {}).items())
+def _images(report: FitReport, labels: str) -> list[str]:
+    mix = ", ".join(f"{name} {share:.2f}" for name, share in (report.mix or {}).items())
     said = [
-        f"Fitted on {notes['images']} images of {notes['patients']} patients, against {notes['reference_images']} of "
+        f"Fitted on {report.images} images of {report.patients} patients, against {report.reference_images} of "
         "the reference.",
-        f"Its class mix ({mix}) {MIXES[notes['mix_from']]}."
+        f"Its class mix ({mix}) {MIXES.get(report.mix_from, '')}."
         if mix
         else "The class mix was not corrected for: a scanner with another mix gets it into its tone.",
     ]
@@ -97,69 +108,50 @@ def _images(notes: Mapping[str, Any], labels: str) -> list[str]:
             "No label of this scanner was read, so labelled test images, where there are some, judge a fit that knew "
             "none; without them the gain can only be guessed from the reference."
         )
-    if notes["window"] < 1:
+    if report.window < 1:
         said.append(
             "It shows less of the body than the reference, whose images were compared in windows of "
-            f"about {notes['window']:.2g} of each side."
+            f"about {report.window:.2g} of each side."
         )
     return said
 
 
-def _uncertainty(notes: Mapping[str, Any]) -> list[str]:
-    band, scores = notes["band"], notes.get("score_interval")
-    if not band:
+def _uncertainty(report: CurveReport, patients: int = 2) -> list[str]:
+    if report.band is None:
         return []
-    if notes.get("patients") == 1:
-        return ["How sure the curve is, nobody can tell from one patient."]
-    half = sum(high - low for low, high in zip(band["low"], band["high"], strict=True)) / len(band["x"]) / 2
-    said = f"Patients resampled, the curve is known to ±{255 * half:.1f} of 255 grey levels on average (95 %)"
-    if scores:
+    if patients == 1:
+        return ["No confidence band: it needs at least two patients."]
+    said = (
+        f"Patients resampled, the curve is known to ±{255 * report.band.half_width:.1f} of 255 grey levels on average "
+        "(95 %)"
+    )
+    if scores := report.score_interval:
         said += (
-            f"; within that the probability of an image's likeliest class moves by {scores['width']:.2f} on average, "
-            f"and {100 * scores['decisions']:.0f} % of {scores['images']} images do not keep their class"
+            f"; within that the probability of an image's likeliest class moves by {scores.width:.2f} on average, "
+            f"and {100 * scores.decisions:.0f} % of {scores.images} images do not keep their class"
         )
     return [f"{said}."]
 
 
-def _projection(notes: Mapping[str, Any]) -> list[str]:
-    off = f"{notes['projection_rmse_levels_8bit']:.1f} of 255 levels (root mean square) away from the free curve of the"
-    if not notes["free"]:
+def _projection(report: CurveReport) -> list[str]:
+    off = f"{report.projection_rmse_levels_8bit:.1f} of 255 levels (root mean square) away from the free curve of the"
+    if not report.free:
         said = [f"The steps are {off} transport."]
-    elif notes["projection_rmse_levels_8bit"] > 0:
+    elif report.projection_rmse_levels_8bit > 0:
         said = [f"Steps would be {off} transport, which is kept."]
     else:
         said = ["The free curve of the transport is kept, as the settings ask."]
-    if notes["clipped_share"] > 0:
-        said.append(f"{100 * notes['clipped_share']:.2g} % of the anatomy's grey levels are clipped.")
+    if report.clipped_share > 0:
+        said.append(f"{100 * report.clipped_share:.2g} % of the anatomy's grey levels are clipped.")
     return said
 
 
-def _company(notes: Mapping[str, Any]) -> list[str]:
-    others = ", ".join(f"{name} ({weight:.2f})" for name, weight in notes.get("leans_on", {}).items())
-    return [f"The curve leans on {others}; what is said of it holds before that."] if others else []
-
-
-def _presets(presets: Sequence[Mapping[str, Any]]) -> list[str]:
+def _modes(modes: tuple[ModeReport, ...]) -> list[str]:
     said = [
-        f"Its images were made with {len(presets)} presets; each gets the curve of the one that its structure tells."
+        f"Its images were taken in {len(modes)} acquisition modes; each gets the curve of the one that its structure "
+        "tells."
     ]
-    for number, notes in enumerate(presets, 1):
-        said += [f"Preset {number}: {notes['images']} images.", *_uncertainty(notes), *_projection(notes)]
-        said += [f"Warning {warning}, for this preset." for warning in notes["warnings"]]
+    for number, mode in enumerate(modes, 1):
+        said += [f"Mode {number}: {mode.images} images.", *_uncertainty(mode), *_projection(mode)]
+        said += [f"Warning {warning}, for this mode." for warning in mode.warnings]
     return said
-
-
-def _adaptive(found: Mapping[str, Any]) -> list[str]:
-    strength = found["strength"]
-    if found.get("validation_images") == 0:
-        return ["Images were not corrected one by one: the classifier was trained on all images of the reference."]
-    if not strength:
-        return ["A correction of each image by itself did not earn its place."]
-    return [
-        f"Its images vary in tone up to {found['variance']:.1f} times as much as the reference's (variance). What "
-        f"exceeds is taken back of each image, {100 * strength:.0f} % of it, as far as structure tells how bright "
-        "this scanner's images ought to be, and curves are moved to where it lets the mean image expect them. "
-        f"{found['validation_images']} held-out reference images that were made "
-        "to vary so and mended again came nearer to what the classifier says of them as they are: by "
-        f"{found['gain']:.2f} ± {found['standard_error']:.2f} in cross-entropy."
-    ]

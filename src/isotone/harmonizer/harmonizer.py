@@ -1,14 +1,15 @@
-"""The harmonizer: one folder, one bank of tone curves, each image mapped by the curve of its own scanner."""
+"""The harmonizer: one folder, a tone curve for each scanner, each image mapped by the curve of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone._runtime.run_options import FitKeywords, RunOptions
 from isotone._version import __version__
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.appearance import look
@@ -16,16 +17,24 @@ from isotone.data.descriptors.foreground import RULE, regions
 from isotone.data.manifests.domain_names import KnownDomains, Naming
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import TakeSample
-from isotone.errors import IsotoneError, ModelError, RadiographError, UsageError
-from isotone.harmonizer.mappers import AdaptiveMapper, Mapper, ScannerMapper, load_mapper
-from isotone.harmonizer.model_file import CONFIG, KIND, SCHEMA, checksum, read_model_file, write_model_file
-from isotone.harmonizer.pipeline import Labels, Method, fit_mappers, settings_of
+from isotone.errors import ModelError, RadiographError, UsageError
+from isotone.harmonizer.fitted_scanner import FittedScanner
+from isotone.harmonizer.mappers import Entry, Mapper, ModesMapper, ScannerMapper, corrected_by_image
+from isotone.harmonizer.model_file import (
+    CONFIG,
+    KIND,
+    SCHEMA,
+    checksum,
+    read_model_file,
+    scanners_body,
+    scanners_of,
+    write_model_file,
+)
+from isotone.harmonizer.pipeline import FitPlan, Labels, Method, fit_scanners, settings_of
 from isotone.harmonizer.transform import Transformer
 from isotone.imaging.radiograph import Header, Radiograph
 from isotone.monitoring.guards import check_guards
-from isotone.monitoring.header_novelty import differences, recoded, refuse_other_data
-from isotone.monitoring.novelty import Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.header_novelty import differences, refuse_other_data
 
 if TYPE_CHECKING:
     from isotone.networks.classifier import Classifier
@@ -41,9 +50,8 @@ class ToneCurveHarmonizer(Transformer):
     source_domain : str or sequence of str
         The scanners to map; each gets a curve of its own.
     method : {"scanner", "adaptive", "gdce"}
-        "scanner": one curve per scanner, or for each of its presets, by transport of grey levels. "adaptive": that, and
-        for each image a share of its own deviation where validation finds that it helps. "gdce": the paper's network,
-        one curve per image.
+        "scanner": one curve per scanner, by transport of grey levels. "adaptive", experimental: one curve for each
+        acquisition mode of a scanner whose images show several. "gdce": the paper's network, one curve per image.
     settings : pydantic model or mapping, optional
         `ScannerSettings` or `GDCESettings`, or their fields; default: those of the method.
 
@@ -57,6 +65,11 @@ class ToneCurveHarmonizer(Transformer):
     >>> harmonizer.curve(image).certificate(bits_in=12).strictly_monotone
     True
     >>> harmonized = harmonizer.transform(image)
+
+    Attributes
+    ----------
+    scanners : dict of str to FittedScanner
+        By source domain: curves, report of the fit, and what the images of the fit are like.
     """
 
     def __init__(
@@ -77,11 +90,7 @@ class ToneCurveHarmonizer(Transformer):
         self.method: Method = method
         self.settings = settings
         self.name: str = method
-        self.mappers: dict[str, Mapper] = {}
-        self.notes: dict[str, dict[str, Any]] = {}
-        self.seen: dict[str, dict[str, dict[str, int]]] = {}
-        self.gates: dict[str, Gate] = {}
-        self.drifts: dict[str, Drift] = {}
+        self.scanners: dict[str, FittedScanner] = {}
         self.naming = Naming()
         self.labels: Labels = "all"
         self.seed = 0
@@ -95,13 +104,9 @@ class ToneCurveHarmonizer(Transformer):
         *,
         labels: Labels = "all",
         mix: Mapping[str, float] | None = None,
-        seed: int = 0,
-        device: str = "cpu",
-        workers: int = 1,
-        quiet: bool = True,
-        on_refusal: Callable[[IsotoneError], None] | None = None,
         folder: str | Path | None = None,
         tensorboard: bool = False,
+        **run: Unpack[FitKeywords],
     ) -> Self:
         """Learn a curve for each source domain from the train and val rows of a manifest.
 
@@ -115,21 +120,14 @@ class ToneCurveHarmonizer(Transformer):
         labels : {"all", "none"}
             Whether labels of source rows may be read.
         mix : mapping of label to share, optional
-            The class mix of each source, where the user knows it (`method="scanner"`).
-        seed : int
-        device : str
-            Where the networks run, e.g. "cuda".
-        workers : int
-            Processes that read images.
-        quiet : bool
-            No progress bar.
-        on_refusal : callable, optional
-            Gets the error of each image that is left out; `notes` has their number.
+            The class mix of each source, where the user knows it (not of `method="gdce"`).
         folder : path, optional
             Where the harmonizer is saved; with `method="gdce"` also a log of the epochs. Until then the folder keeps
             decoded images and checkpoints, so that the same call goes on after an interruption.
         tensorboard : bool
             Write the log for TensorBoard, too, into ``tensorboard/`` of `folder`.
+        **run
+            ``seed``, ``device``, ``workers``, ``quiet``, ``on_refusal``: `isotone._runtime.run_options.RunOptions`.
 
         Raises
         ------
@@ -147,40 +145,30 @@ class ToneCurveHarmonizer(Transformer):
             )
         files = RunFiles(None if folder is None else Path(folder), tensorboard=tensorboard)
         with files.until_saved():
-            fitted = fit_mappers(
-                manifest,
-                self.reference_domains,
-                self.source_domains,
-                classifier,
-                method=self.method,
-                settings=settings_of(self.method)(**self.settings)
-                if isinstance(self.settings, Mapping)
-                else self.settings,
-                labels=labels,
-                mix=mix,
-                seed=seed,
-                device=device,
-                workers=workers,
-                quiet=quiet,
-                on_refusal=on_refusal,
-                files=files,
-            )
-            self.mappers, self.notes, self.seen = fitted.mappers, fitted.notes, fitted.seen
-            self.gates, self.drifts = fitted.gates, fitted.drifts
+            run.setdefault("quiet", True)
+            options = RunOptions(**run)
+            self.scanners = fit_scanners(manifest, self._plan(labels, mix), classifier, options, files)
             self.naming = manifest.naming
-            self.labels, self.seed, self.rule, self._digest = labels, seed, RULE, None
+            self.labels, self.seed, self.rule, self._digest = labels, options.seed, RULE, None
             if files.folder is not None:
                 self.save(files.folder)
         return self
 
+    def _plan(self, labels: Labels, mix: Mapping[str, float] | None) -> FitPlan:
+        settings = self.settings
+        if isinstance(settings, Mapping):
+            settings = settings_of(self.method)(**settings)
+        return FitPlan(self.reference_domains, self.source_domains, self.method, settings, labels, mix)
+
     def needs_pixels(self, domain: str | None) -> bool:
         """Whether a domain's curves depend on the image; a scanner's one curve can be had from the header alone."""
-        return not isinstance(self.mappers.get(domain or ""), ScannerMapper | None)
+        scanner = self.scanners.get(domain or "")
+        return scanner is not None and not isinstance(scanner.mapper, ScannerMapper)
 
     @property
     def known(self) -> KnownDomains:
         """The domains that it knows, and how images come to their names."""
-        return KnownDomains((*self.reference_domains, *self.mappers), self.naming)
+        return KnownDomains((*self.reference_domains, *self.scanners), self.naming)
 
     def domain_of(self, header: Header) -> str | None:
         """The domain of an image as the harmonizer calls it; else as the header does."""
@@ -197,7 +185,7 @@ class ToneCurveHarmonizer(Transformer):
         domain = self.domain_of(header)
         if domain in self.reference_domains:
             return None
-        found = None if domain is None else self.mappers.get(domain)
+        found = None if domain is None else self.scanners.get(domain)
         if found is None:
             raise RadiographError(
                 "E_DOMAIN",
@@ -205,7 +193,7 @@ class ToneCurveHarmonizer(Transformer):
                 file=header.path,
                 next_step=self.known.advice(domain),
             )
-        return found
+        return found.mapper
 
     def look(self, radiograph: Radiograph) -> NDArray[np.float64] | None:
         """What an image is compared with the fit by; None where its domain has no gate, or without all its pixels.
@@ -213,12 +201,14 @@ class ToneCurveHarmonizer(Transformer):
         Its look (`isotone.data.descriptors.appearance`), which the gate judges, then its deviation, of batches of which
         `isotone.monitoring.response_drift` does.
         """
-        domain = self.domain_of(radiograph.header)
-        if domain not in self.gates or radiograph.stored.size == 0 or radiograph.step > 1 or self.rule != RULE:
+        scanner = self.scanners.get(self.domain_of(radiograph.header) or "")
+        if scanner is None or scanner.novelty is None or self.rule != RULE:
+            return None
+        if radiograph.stored.size == 0 or radiograph.step > 1:
             return None
         sample = TakeSample()(radiograph)
         parts = regions(sample)
-        seen, drift = look(sample, parts.split(self.gates[domain].air)), self.drifts.get(domain)
+        seen, drift = look(sample, parts.split(scanner.novelty.air)), scanner.drift
         return np.concatenate([seen, np.empty(0) if drift is None else drift.of(sample, parts)])
 
     def refuse_other_rule(self, domain: str | None, allow: Collection[str] = ()) -> None:
@@ -232,7 +222,7 @@ class ToneCurveHarmonizer(Transformer):
         if self.rule != RULE and ("look" not in allow or self.needs_pixels(domain)):
             raise ModelError(
                 "E_MODEL",
-                "the harmonizer was fitted by a build that told air from anatomy otherwise",
+                "the harmonizer was fitted by a build that told air from anatomy, or images apart, otherwise",
                 next_step="Fit it again.",
             )
 
@@ -264,10 +254,11 @@ class ToneCurveHarmonizer(Transformer):
             return ToneCurve()
         check_guards(allow)
         self.refuse_other_rule(domain, allow)
-        refuse_other_data(radiograph.header, self.seen.get(domain, {}), allow)
+        scanner = self.scanners[domain]
+        refuse_other_data(radiograph.header, scanner.headers, allow)
         if "look" not in allow:
             seen = self.look(radiograph) if seen is None else seen
-            complaint = None if seen is None else self.gates[domain].complaint(seen)
+            complaint = None if seen is None or scanner.novelty is None else scanner.novelty.complaint(seen)
             if complaint is not None:
                 raise RadiographError("E_OOD", complaint, file=radiograph.header.path)
         return mapper.curve(radiograph)
@@ -275,7 +266,8 @@ class ToneCurveHarmonizer(Transformer):
     def warnings(self, header: Header) -> tuple[str, ...]:
         """Codes ``W_SEEN_…`` for what differs from the images of the fit: view, software, detector, window …"""
         domain = self.domain_of(header) or ""
-        return differences(header, self.seen.get(domain, {}), domain)
+        scanner = self.scanners.get(domain)
+        return differences(header, {} if scanner is None else scanner.headers, domain)
 
     @property
     def digest(self) -> str:
@@ -287,22 +279,20 @@ class ToneCurveHarmonizer(Transformer):
             Not fitted yet, or not saved where the model has network weights.
         """
         if self._digest is None:
-            if not self.mappers or not all(
-                isinstance(m, ScannerMapper | AdaptiveMapper) for m in self.mappers.values()
-            ):
+            mappers = {domain: scanner.mapper for domain, scanner in self.scanners.items()}
+            if not mappers or not all(isinstance(m, ScannerMapper | ModesMapper) for m in mappers.values()):
                 raise ModelError("E_MODEL", "the harmonizer is not fitted, or not saved yet")
-            entries = {domain: mapper.save(Path(), "") for domain, mapper in self.mappers.items()}
-            self._digest = checksum(self._body(entries))
+            self._digest = checksum(self._body({domain: m.save(Path(), "") for domain, m in mappers.items()}))
         return self._digest
 
     def save(self, folder: str | Path) -> None:
         """Write ``config.json``, and safetensors for the weights of a network; each file whole or not at all."""
-        if not self.mappers:
+        if not self.scanners:
             raise ModelError("E_MODEL", "the harmonizer is not fitted", next_step="Call fit first.")
         target = Path(folder)
         entries = {
-            domain: mapper.save(target, f"network-{number}")
-            for number, (domain, mapper) in enumerate(self.mappers.items())
+            domain: scanner.mapper.save(target, f"network-{number}")
+            for number, (domain, scanner) in enumerate(self.scanners.items())
         }
         # Written last: a folder without it is not a model.
         self._digest = write_model_file(target, self._body(entries))
@@ -321,18 +311,16 @@ class ToneCurveHarmonizer(Transformer):
         folder = Path(folder)
         if not folder.exists():
             raise UsageError("no such harmonizer", code="E_READ", file=folder)
-        body, digest = read_model_file(folder)
+        found, digest = read_model_file(folder)
         try:
-            harmonizer = cls(
-                body["reference_domains"], list(body["mappers"]), method=body["method"], settings=body["settings"]
-            )
-            harmonizer.mappers = {domain: load_mapper(folder, entry) for domain, entry in body["mappers"].items()}
-            harmonizer.notes, harmonizer.seen = body["notes"], recoded(body["seen"])
-            harmonizer.gates = {domain: Gate.from_json(entry) for domain, entry in body["gates"].items() if entry}
-            drifts = body.get("drifts", {}).items()
-            harmonizer.drifts = {domain: Drift.from_json(entry) for domain, entry in drifts if entry}
-            harmonizer.naming = Naming.from_json(body.get("naming") or Naming().to_json())
-            harmonizer.labels, harmonizer.seed, harmonizer.rule = body["labels"], body["seed"], body.get("air_rule", 1)
+            method: Any = found.method
+            harmonizer = cls(found.reference_domains, list(found.mappers), method=method, settings=found.settings)
+            harmonizer.scanners = scanners_of(found, folder)
+            naming = found.naming
+            harmonizer.naming = Naming() if naming is None else Naming.from_json(naming.model_dump())
+            harmonizer.labels, harmonizer.seed, harmonizer.rule = found.labels, found.seed, found.air_rule
+            if any(corrected_by_image(entry) for entry in found.mappers.values()):
+                harmonizer.rule = 0  # no rule of today's: see `refuse_other_rule`
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError("E_MODEL", f"the harmonizer's {CONFIG} is damaged", file=folder) from error
         except UsageError as error:
@@ -340,7 +328,7 @@ class ToneCurveHarmonizer(Transformer):
         harmonizer._digest, harmonizer.name = digest, folder.resolve().name
         return harmonizer
 
-    def _body(self, entries: Mapping[str, Any]) -> dict[str, Any]:
+    def _body(self, entries: Mapping[str, Entry]) -> Mapping[str, object]:
         return {
             "schema": SCHEMA,
             "kind": KIND,
@@ -355,12 +343,7 @@ class ToneCurveHarmonizer(Transformer):
             else self.settings and self.settings.model_dump(mode="json", exclude={"perceptual_weights"}),
             "reference_domains": list(self.reference_domains),
             "naming": self.naming.to_json(),
-            "mappers": dict(entries),
-            "seen": {domain: self.seen.get(domain, {}) for domain in entries},
-            # null where a curve has no gate: a file that lacks the entry is damaged.
-            "gates": {domain: None if (own := self.gates.get(domain)) is None else own.to_json() for domain in entries},
-            "drifts": {domain: drift.to_json() for domain, drift in self.drifts.items()},
-            "notes": {domain: self.notes.get(domain, {}) for domain in entries},
+            **scanners_body(self.scanners, entries),
         }
 
 

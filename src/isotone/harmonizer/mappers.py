@@ -1,4 +1,4 @@
-"""How one source scanner's images get their curves: one for all of them, or one for each."""
+"""How a source scanner's images get their curves: one for all of them, one for each acquisition mode, or a network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Any, Protocol, Self
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.sample import TakeSample
+from isotone.estimation.fit_source import SourceFit
 from isotone.estimation.tone_residual import Deviation
 from isotone.imaging.radiograph import Radiograph
+
+Entry = Mapping[str, Any]
+"""What a configuration holds of a mapper, ready for JSON."""
 
 
 class Mapper(Protocol):
@@ -20,7 +24,7 @@ class Mapper(Protocol):
         """The curve of an image."""
         ...
 
-    def save(self, folder: Path, stem: str) -> dict[str, Any]:
+    def save(self, folder: Path, stem: str) -> Entry:
         """Write what does not fit into JSON to files that start with `stem`, and return what does."""
         ...
 
@@ -35,50 +39,55 @@ class ScannerMapper:
         """The scanner's curve, whatever the image."""
         return self.scanner_curve
 
-    def save(self, folder: Path, stem: str) -> dict[str, Any]:
+    def save(self, folder: Path, stem: str) -> Entry:
         """The curve as JSON; there is nothing else."""
         return {"curve": json.loads(self.scanner_curve.to_json())}
 
     @classmethod
-    def load(cls, folder: Path, entry: Mapping[str, Any]) -> Self:
+    def load(cls, folder: Path, entry: Entry) -> Self:
         """The mapper that `save` described."""
         return cls(ToneCurve.from_json(json.dumps(entry["curve"])))
 
 
-class AdaptiveMapper:
-    """Curves for the scanner's presets, and for each image a share of its own deviation."""
+class ModesMapper:
+    """A curve for each of the scanner's acquisition modes: structure tells which one an image gets."""
 
-    def __init__(self, curves: Sequence[ToneCurve], deviation: Deviation) -> None:
+    def __init__(self, curves: Sequence[ToneCurve], residual: Deviation) -> None:
         self.curves = tuple(curves)
-        self.deviation = deviation
+        self.residual = residual
 
     def curve(self, radiograph: Radiograph) -> ToneCurve:
-        """The curve of this image."""
-        return self.deviation.curve(TakeSample()(radiograph), self.curves)
+        """The curve of the image's mode."""
+        return self.residual.choose(TakeSample()(radiograph), self.curves)
 
-    def save(self, folder: Path, stem: str) -> dict[str, Any]:
-        """Both as JSON; there is nothing else."""
-        presets = [json.loads(curve.to_json()) for curve in self.curves]
-        return {"presets": presets, "deviation": self.deviation.to_dict()}
+    def save(self, folder: Path, stem: str) -> Entry:
+        """Both as JSON, under the names of schema 1; there is nothing else."""
+        curves = [json.loads(curve.to_json()) for curve in self.curves]
+        return {"presets": curves, "deviation": self.residual.to_dict()}
 
     @classmethod
-    def load(cls, folder: Path, entry: Mapping[str, Any]) -> Self:
+    def load(cls, folder: Path, entry: Entry) -> Self:
         """The mapper that `save` described."""
-        presets = [ToneCurve.from_json(json.dumps(curve)) for curve in entry["presets"]]
-        return cls(presets, Deviation.from_dict(entry["deviation"]))
+        curves = [ToneCurve.from_json(json.dumps(curve)) for curve in entry["presets"]]
+        return cls(curves, Deviation.from_dict(entry["deviation"]))
 
 
-def mapper_of(curves: Sequence[ToneCurve], deviation: Deviation) -> ScannerMapper | AdaptiveMapper:
-    """The plainest mapper that has these curves and takes back that share of deviations."""
-    if len(curves) == 1 and not deviation.strength:
-        return ScannerMapper(curves[0])
-    return AdaptiveMapper(curves, deviation)
+def mapper_of(fit: SourceFit) -> ScannerMapper | ModesMapper:
+    """The plainest mapper that gives images the curves of a fit."""
+    if len(fit.curves) == 1 or fit.residual is None:
+        return ScannerMapper(fit.curves[0])
+    return ModesMapper(fit.curves, fit.residual)
 
 
-def load_mapper(folder: Path, entry: Mapping[str, Any]) -> Mapper:
+def load_mapper(folder: Path, entry: Entry) -> Mapper:
     """The mapper that an entry of a harmonizer's configuration describes."""
     if "network" in entry:
         from isotone.networks.gdce_mapper import GDCEMapper  # torch, which the light half lacks
 
         return GDCEMapper.load(folder, entry)
-    return (AdaptiveMapper if "presets" in entry else ScannerMapper).load(folder, entry)
+    return (ModesMapper if "presets" in entry else ScannerMapper).load(folder, entry)
+
+
+def corrected_by_image(entry: Entry) -> bool:
+    """Whether it is of an earlier build that also moved each image by itself, which this one does not."""
+    return bool(entry.get("deviation", {}).get("strength", 0.0))

@@ -52,15 +52,12 @@ def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
 
 
-def recoded(seen: Mapping[str, Seen]) -> dict[str, dict[str, dict[str, int]]]:
-    """What models of earlier builds have seen, by domain: they hold views and body parts that are no defined terms."""
+def recoded(seen: Seen) -> Seen:
+    """What models of earlier builds have seen: they hold views and body parts that are no defined terms."""
     terms = {"view": VIEWS, "body_part": BODY_PARTS}
     return {
-        domain: {
-            name: {str(coded(value, terms[name])) if name in terms else value: n for value, n in counts.items()}
-            for name, counts in facts.items()
-        }
-        for domain, facts in seen.items()
+        name: {str(coded(value, terms[name])) if name in terms else value: n for value, n in counts.items()}
+        for name, counts in seen.items()
     }
 
 

@@ -20,9 +20,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.data.descriptors.appearance import LAYOUT, SIZE
+from isotone.data.descriptors.appearance import LAYOUT, SIZE, through
 from isotone.errors import ModelError
 from isotone.estimation.class_prior import nearest_mix
+from isotone.estimation.fit_source import SourceFit
 from isotone.estimation.tone_regression import DAMAGED, finite, positive_definite
 
 Floats = NDArray[np.float64]
@@ -81,6 +82,17 @@ class Gate:
     air: bool = True
 
     @classmethod
+    def of_fit(cls, fit: SourceFit) -> Self:
+        """Describe the images of a source scanner's fit, a class that it lacks as the reference's would look on it."""
+        reference = fit.reference
+        air, looks = reference.air, reference.given.looks_with(reference.air)
+        lent = np.concatenate([through(looks, curve.inverse()) for curve in fit.curves])
+        # Images of one class behind several curves are several kinds, of which any mix is no difference.
+        kinds = [s.label and f"{s.label} {k}" for k in range(len(fit.curves)) for s in reference.given]
+        patients = [s.patient for s in fit.images]
+        return replace(cls.fit(fit.images.looks_with(air), patients, lent, kinds, reference.seed), air=air)
+
+    @classmethod
     def fit(
         cls,
         source: Floats,
@@ -129,7 +141,7 @@ class Gate:
         within = share / 2 * scatter + (1 - share / 2) * lent.T @ lent / max(len(lent) - len(centres), 1)
         within = _regular(within, len(mine) + len(lent))
         own = _regular(share * scatter + (1 - share) * within, len(mine))
-        count = len(np.unique(patients))
+        count = float(len(np.unique(patients)))
         rest = (np.round(within, 9), np.round(own, 9), count, len(mine) / count, depth)
         shift = cls(centres, *rest)._beyond(source.mean(0))
         # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.

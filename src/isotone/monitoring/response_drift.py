@@ -19,10 +19,11 @@ from scipy import special
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.foreground import Regions
-from isotone.data.descriptors.image_set import Described, take_views
+from isotone.data.descriptors.image_set import Views, take_views
 from isotone.data.sample import Sample
 from isotone.errors import ModelError
 from isotone.estimation.class_prior import nearest_mix
+from isotone.estimation.fit_source import SourceFit
 from isotone.estimation.tone_model import Brightness
 from isotone.estimation.tone_regression import DAMAGED, finite, positive_definite
 from isotone.estimation.tone_residual import Deviation
@@ -62,28 +63,14 @@ class Drift:
     per_patient: float
 
     @classmethod
-    def fit(
-        cls,
-        source: Described,
-        reference: Described,
-        curves: Sequence[ToneCurve],
-        deviation: Deviation,
-        level: Brightness,
-    ) -> Self:
-        """Describe a source domain.
+    def of_fit(cls, fit: SourceFit) -> Self | None:
+        """Describe the images of a source scanner's fit; None where the reference is too small for that."""
+        tone = fit.reference.tone
+        return None if fit.residual is None or tone is None else cls._of(fit, fit.residual, fit.reference.views, tone)
 
-        Parameters
-        ----------
-        source, reference : Described
-        curves : sequence of ToneCurve
-            Source → reference, one for each preset.
-        deviation : Deviation
-            Centred on the source's images, each behind its curve.
-        level : Brightness
-            Of the reference.
-        """
-        theirs = reference.views
-        ours = source.views_with(reference.air)
+    @classmethod
+    def _of(cls, fit: SourceFit, deviation: Deviation, theirs: Views, level: Brightness) -> Self:
+        ours, curves = fit.images.views_with(deviation.air), fit.curves
         found = deviation.of(ours, deviation.behind(ours, curves))
         group = np.unique(theirs.labels, return_inverse=True)[1]
         centres = np.stack([level.residuals[group == g].mean(0) for g in range(group.max() + 1)])
@@ -91,7 +78,7 @@ class Drift:
         share = len(found) / (len(found) + 2 * found.shape[1])
         lent = within.T @ within / max(len(within) - len(centres), 1)
         spread = share * covariance(found) + (1 - share) * lent
-        patients = len(np.unique(ours.patients))
+        patients = float(len(np.unique(ours.patients)))
         # Images of one class behind several presets are several kinds, of which any mix is no difference.
         preset = deviation.nearest(ours, curves)
         centres = np.concatenate([centres + found[preset == k].mean(0) for k in np.unique(preset)])

@@ -116,7 +116,7 @@ class Labour:
         delivery = self.deliveries[number]
         harmonizer = delivery.harmonizer
         domain = None if header is None else harmonizer.domain_of(header)
-        known = domain in harmonizer.mappers or domain in harmonizer.reference_domains
+        known = domain in harmonizer.scanners or domain in harmonizer.reference_domains
         software = None if header is None or header.software is None else header.software
         facts = Made(
             number,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 
 from isotone.baselines.by_name import baseline
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import Described, described
 from isotone.data.sample import Sample
-from isotone.estimation.acquisition_modes import find_presets
-from isotone.estimation.scanner_curve import ScannerSettings, fit_scanner
-from isotone.estimation.tone_model import Brightness, learned
+from isotone.estimation.fit_source import fit_source
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.settings import FitOptions, ScannerSettings
 from isotone.evaluation.reproduction.folds import Split
 from isotone.evaluation.reproduction.images import Grey, Images, Indices
-from isotone.harmonizer.mappers import ScannerMapper
-from isotone.harmonizer.pipeline import fit_mapper
 from isotone.imaging.radiograph import Radiograph
 
 if TYPE_CHECKING:
@@ -70,14 +67,9 @@ class Task:
         return np.asarray(table.index[known.to_numpy() & np.isin(self.split, splits)], np.intp)
 
     @cached_property
-    def population(self) -> Described:
+    def population(self) -> ReferenceModel:
         """The reference's images as every curve is fitted to them."""
-        return described(self.samples(self.reference, "train", "val"))
-
-    @cached_property
-    def level(self) -> Brightness | None:
-        """How bright structure lets expect the reference's images to be."""
-        return learned(self.population.views, self.seed)
+        return ReferenceModel(self.samples(self.reference, "train", "val"), self.seed)
 
     def samples(self, domain: str, *splits: str) -> list[Sample]:
         """The same, ready for a fit."""
@@ -107,24 +99,10 @@ def normalized(name: str) -> Callable[[Task], Mapping]:
 
 
 def scanner(task: Task, *, labels: bool = True) -> Mapping:
-    """One curve for the scanner, or for each of its presets, by matching populations."""
-    samples = task.samples(task.source, "train", "val")
-    source = described(samples if labels else [replace(s, label=None) for s in samples])
-    settings = ScannerSettings(resamples=0)  # the band is not reported here
-    fit = fit_scanner(
-        source,
-        task.population,
-        classifier=task.classifier,
-        level=task.level,
-        labels=labels,
-        settings=settings,
-        seed=task.seed,
-    )
-    presets = find_presets(source, task.population, fit, task.level, task.classifier, settings, task.seed)
-    mapper, _ = fit_mapper(source, task.population, fit, presets, None, task.seed)
-    if isinstance(mapper, ScannerMapper):
-        return through(task, mapper.scanner_curve)
-    return one_by_one(task, lambda radiograph: radiograph.map_tone(mapper.curve(radiograph)))
+    """One curve for the scanner, by matching populations."""
+    # The band is not reported here.
+    options = FitOptions(classifier=task.classifier, labels=labels, settings=ScannerSettings(resamples=0))
+    return through(task, fit_source(task.samples(task.source, "train", "val"), task.population, options).curves[0])
 
 
 def scanner_without_labels(task: Task) -> Mapping:

@@ -1,4 +1,4 @@
-"""How a run is done, whatever it does."""
+"""How a run is done, whatever it does: the options that fits, trainings and evaluations share."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ class RunOptions:
         No progress bar.
     on_refusal : callable, optional
         Gets the error of each image that could not be read; results have its code alone.
+    device : str
+        Where networks are trained, e.g. "cuda".
     """
 
     seed: int = 0
     workers: int = 1
     quiet: bool = False
     on_refusal: Callable[[IsotoneError], None] | None = None
+    device: str = "cpu"
 
     def refuse(self, errors: Iterable[IsotoneError]) -> None:
         """Report images that could not be read."""
@@ -44,3 +47,9 @@ class RunKeywords(TypedDict, total=False):
     workers: int
     quiet: bool
     on_refusal: Callable[[IsotoneError], None] | None
+
+
+class FitKeywords(RunKeywords, total=False):
+    """The same of functions that train networks."""
+
+    device: str

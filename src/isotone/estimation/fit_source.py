@@ -1,0 +1,94 @@
+"""The fit of one source scanner, from its images to its curves: the only place in which its steps follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from isotone.curves.tone_curve import ToneCurve
+from isotone.data.descriptors.image_set import Described, described
+from isotone.data.sample import Sample
+from isotone.estimation.acquisition_modes import find_modes, one_mode
+from isotone.estimation.comparable import comparable
+from isotone.estimation.matching import odd_images
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.report import FitReport
+from isotone.estimation.scanner_curve import fit_scanner_curve
+from isotone.estimation.settings import FitOptions
+from isotone.estimation.tone_residual import Deviation
+
+AIRLESS = 0.1
+"""Share of a side's images in which no air is told, unlike the others, from which on that is said."""
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFit:
+    """A source scanner's curves, and what is known of them.
+
+    Attributes
+    ----------
+    curves : tuple of ToneCurve
+        Source domain → reference domain: one, or one for each acquisition mode.
+    residual : Deviation or None
+        How images deviate in tone from what their structure lets expect; tells which curve an image gets. None: the
+        reference has too few patients to learn that from.
+    report : FitReport
+    images : Described
+        The source's images that look like some of the reference's.
+    reference : ReferenceModel
+        The reference as these were compared with it.
+    """
+
+    curves: tuple[ToneCurve, ...]
+    residual: Deviation | None
+    report: FitReport
+    images: Described
+    reference: ReferenceModel
+
+
+def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: FitOptions = FitOptions()) -> SourceFit:
+    """Leave odd images out, show both sides through the same frames, fit the curve, look for modes where that is asked.
+
+    `isotone.ToneCurveHarmonizer.fit`, ``isotone reproduce``, ``isotone evaluate --refit`` and all benchmarks call it.
+
+    Parameters
+    ----------
+    source : sequence of Sample
+        Train and validation images of the scanner.
+    reference : ReferenceModel
+    options : FitOptions
+
+    Raises
+    ------
+    UsageError
+        E_DATA: no images on one of the sides, or no class in common.
+
+    Examples
+    --------
+    >>> from isotone.estimation.reference_model import ReferenceModel
+    >>> reference = ReferenceModel(samples_of_the_reference)  # doctest: +SKIP
+    >>> fit_source(samples_of_the_source, reference).curves[0]  # doctest: +SKIP
+    """
+    given = described(source)
+    images = given.only(~odd_images(given.views_with(reference.air), reference)) if given else given
+    compared, theirs = comparable(images, reference.given, reference.seed) if images else (images, reference.images)
+    reference = reference.seen_as(theirs)
+    scanner = fit_scanner_curve(compared, reference, options)
+    if options.modes:
+        modes = find_modes(compared, reference, scanner, options)
+    else:
+        modes = one_mode(compared, reference, scanner)
+    left_out = _left_out(given, images, compared, reference)
+    report = replace(modes.report, warnings=(*modes.report.warnings, *left_out))
+    return SourceFit(modes.curves, modes.residual, report, images, reference)
+
+
+def _left_out(given: Described, images: Described, compared: Described, reference: ReferenceModel) -> list[str]:
+    """How many images look like none of the reference's, and of how many no air is told, unlike most."""
+    odd = len(given) - len(images)
+    said = [f"W_ODD {odd} images look like none of the reference's and were left out of the fit"] if odd else []
+    for side, before, after in (("source", images, compared), ("reference", reference.given, reference.images)):
+        if len(before) - len(after) >= max(1, AIRLESS * len(before)):
+            airless = f"{len(before) - len(after)} of {len(before)} images of the {side} show no air, unlike the others"
+            said.append(f"W_AIR {airless}, and were left out of the fit")
+    return said

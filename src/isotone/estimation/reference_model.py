@@ -1,0 +1,57 @@
+"""The reference domain as every source is compared with it: described, and learned from, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from isotone.data.descriptors.image_set import Described, Views, described
+from isotone.data.sample import Sample
+from isotone.estimation.balancing import Population
+from isotone.estimation.tone_model import Brightness, learned
+
+
+class ReferenceModel:
+    """The images of the reference domain and what was learned from them.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Train and validation images; those of split "val" show what the classifier makes of images.
+    seed : int
+        Of folds and of every draw of the fits.
+
+    Attributes
+    ----------
+    given : Described
+        All images.
+    air : bool
+        Whether air is told from anatomy, on either side.
+    images : Described
+        Those whose grey levels are compared: of which air is told, where it is.
+    """
+
+    def __init__(self, samples: Sequence[Sample], seed: int = 0, images: Described | None = None) -> None:
+        self.given = described(samples)
+        self.air = self.given.air
+        self.seed = seed
+        self.images = images or (self.given.showing_air if self.air else self.given)
+
+    def seen_as(self, images: Described) -> ReferenceModel:
+        """The same reference of whose images less is compared (`isotone.estimation.comparable`)."""
+        return self if images is self.images else ReferenceModel(self.given, self.seed, images)
+
+    @property
+    def views(self) -> Views:
+        """Structure and grey levels of the images."""
+        return self.images.views_with(self.air)
+
+    @cached_property
+    def tone(self) -> Brightness | None:
+        """From structure to grey levels; None where patients are too few to learn that from."""
+        return learned(self.views, self.seed)
+
+    @cached_property
+    def population(self) -> Population:
+        """From structure to classes, and weights that make the population another's."""
+        return Population(self.views, self.seed)

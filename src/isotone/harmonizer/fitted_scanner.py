@@ -1,0 +1,72 @@
+"""What a harmonizer holds of one source scanner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from isotone.estimation.report import Count, FitReport, TrainingOverlap
+from isotone.harmonizer.mappers import Mapper
+from isotone.monitoring.header_novelty import Seen
+from isotone.monitoring.novelty import Gate
+from isotone.monitoring.response_drift import Drift
+
+LOGGED = {"epoch", "learning_rate", "worst_group_accuracy", "kept"}
+"""What each epoch has at least."""
+
+
+def _with_one_kept(rows: tuple[Mapping[str, int | float], ...]) -> tuple[Mapping[str, int | float], ...]:
+    if not all(row.keys() >= LOGGED for row in rows) or not any(row["kept"] for row in rows):
+        raise ValueError("an epoch lacks a number, or none was kept")
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkReport:
+    """What is known of the fit of a network.
+
+    Attributes
+    ----------
+    epochs : tuple of mapping of str to number
+        The rows of the log, each with the numbers of `LOGGED`.
+    warnings : tuple of str
+        Each begins with its code.
+    refused : int
+        Images that could not be read, of all scanners.
+    training, weak
+        As `FitReport` has them.
+    """
+
+    epochs: Annotated[tuple[Mapping[str, int | float], ...], AfterValidator(_with_one_kept)]
+    warnings: tuple[str, ...] = ()
+    refused: Count = 0
+    training: TrainingOverlap | None = None
+    weak: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FittedScanner:
+    """A source scanner of a harmonizer.
+
+    Attributes
+    ----------
+    mapper : Mapper
+        Gives each image its curve.
+    report : FitReport, NetworkReport or None
+        None: the curve was not fitted.
+    headers : mapping
+        For each fact of the headers the values met in the fit, and how many images had each.
+    novelty : Gate or None
+        What its images look like; None: no image is compared.
+    drift : Drift or None
+        How batches of its images deviate in tone; None: no batch is compared.
+    """
+
+    mapper: Mapper
+    report: FitReport | NetworkReport | None = None
+    headers: Seen = field(default_factory=dict)
+    novelty: Gate | None = None
+    drift: Drift | None = None
