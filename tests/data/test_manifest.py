@@ -44,7 +44,7 @@ def test_the_user_says_where_0_is_white(tmp_path: Path, yes: str) -> None:
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     before = Manifest(table(label="A", domain="X", patient_id=[str(i // 2) for i in range(12)], split="train"))
-    before.table["path"] = [str(tmp_path / p) for p in before.table["path"]]
+    before.columns["path"] = [str(tmp_path / p) for p in before.columns["path"]]
     before.write(tmp_path / "m.csv")
     assert list(Manifest.read(tmp_path / "m.csv")) == list(before)
 

@@ -5,15 +5,26 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from harmonizers import scanner_harmonizer
 from isotone.cli.app import EXTRAS
 from make_images import write_cohort
 from processes import COMMAND, environment
 
-BLOCK = f"import sys\nfor name in {sorted(EXTRAS)!r}:\n    sys.modules[name] = None\n"
+BLOCK = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {sorted(EXTRAS)!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
 """Python runs it at the start of every process, of workers too."""
 
 
@@ -27,7 +38,40 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("classifier", "evaluation"):
         (made / name).mkdir()
         (made / name / "config.json").write_text("{}")
+    scanner_harmonizer("src").save(made / "harmonizer")
     return made
+
+
+def run(folder: Path, arguments: Iterable[str]) -> subprocess.CompletedProcess[str]:
+    """A command where nothing optional is installed."""
+    paths = environment()
+    paths["PYTHONPATH"] = f"{folder / 'path'}:{paths.get('PYTHONPATH', '')}"
+    command = [*COMMAND, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=paths, check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "src"),
+        ("manifest", "src", "--domain-from", "subfolder", "-o", "OUT.csv"),
+        ("apply", "harmonizer", "src", "--domain", "src", "-o", "OUT"),
+        ("check", "harmonizer", "src", "--domain", "src"),
+        ("curve", "harmonizer", "--plot", "OUT.svg"),
+        ("trained-on", "classifier", "manifest.csv"),
+        ("cohort", "phantom", "--patients", "30", "--size", "64", "-o", "OUT"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_of_the_light_half_needs_no_extra(folder: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = run(folder, [a.replace("OUT", str(tmp_path / "out")) for a in arguments])
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_was_delivered_is_restored_without_an_extra(folder: Path, tmp_path: Path) -> None:
+    assert run(folder, ("apply", "harmonizer", "src", "--domain", "src", "-o", str(tmp_path / "out"))).returncode == 0
+    done = run(folder, ("restore", str(tmp_path / "out"), "-o", str(tmp_path / "again")))
+    assert "0 refused" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -45,6 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("fit", "manifest.csv", "--reference", "ref", "--source", "src", "--method", "gdce", "-o", "OUT"),
         ("demo", "--device", "cuda", "-o", "OUT"),
         ("inspect", "manifest.parquet"),
+        ("cohort", "nih", "scores.csv", "-o", "OUT"),
     ],
     ids=" ".join,
 )
@@ -54,9 +99,7 @@ def test_a_command_without_its_extra_says_how_to_install_it(
     (folder / "manifest.parquet").write_bytes(b"PAR1" * 8)
     (folder / "scores.csv").write_text("path,ref\n")
     given = [str(tmp_path / "out") if a == "OUT" else a for a in arguments]
-    paths = environment()
-    paths["PYTHONPATH"] = f"{folder / 'path'}:{paths.get('PYTHONPATH', '')}"
-    done = subprocess.run([*COMMAND, *given], cwd=folder, capture_output=True, text=True, env=paths, check=False)
+    done = run(folder, given)
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert "[E_EXTRA]" in line
@@ -68,6 +111,6 @@ def test_the_packages_that_the_commands_miss_are_those_of_the_extras() -> None:
     """The names of packages and of what they install differ."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     installs = {"scikit-learn": "sklearn", "scikit-image": "skimage"}
-    for extra in ("train", "tensorboard"):
+    for extra in ("train", "plot", "tensorboard"):
         named = [re.split(r"[<>=;]", wanted)[0] for wanted in project["optional-dependencies"][extra]]
         assert {EXTRAS[installs.get(name, name)] for name in named} == {extra}

@@ -29,7 +29,10 @@ INTERRUPTED = 130
 RESUMED = ("apply", "restore", "train", "fit", "reproduce", "demo", "serve")
 """Commands that keep what an interrupted run has done; of `fit`, the networks of gdce."""
 EXTRAS = {
-    **dict.fromkeys(("torch", "safetensors", "sklearn", "skimage", "jinja2", "markupsafe", "pyarrow"), "train"),
+    **dict.fromkeys(
+        ("torch", "safetensors", "sklearn", "skimage", "jinja2", "markupsafe", "pandas", "pyarrow"), "train"
+    ),
+    "matplotlib": "plot",
     "tensorboard": "tensorboard",
     **dict.fromkeys(("pynetdicom", "dicomweb_client"), "serve"),
 }

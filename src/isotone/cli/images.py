@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -62,11 +64,13 @@ def manifest(
     count_left_out(found)
     for error in found.refused:
         complain(error)
-    kept = found.table[~found.table["path"].isin([error.file for error in found.refused])]
-    if kept.empty:
+    refused = {error.file for error in found.refused}
+    keep = [path not in refused for path in found.columns["path"]]
+    kept = {name: list(compress(cells, keep)) for name, cells in found.columns.items() if name != "root"}
+    if not kept["path"]:
         raise UsageError("no image here can be read", code="E_READ", file=paths[0])
-    Manifest(kept.drop(columns="root")).write(output)
-    for name, count in kept["domain"].fillna("(no domain: see --domain)").value_counts().items():
+    Manifest(kept).write(output)
+    for name, count in Counter(name or "(no domain: see --domain)" for name in kept["domain"]).most_common():
         say(f"{name}: {count}")
     say(output)
     raise typer.Exit(int(bool(found.refused)))

@@ -45,8 +45,7 @@ class Inputs:
                 "every image lies in the output folder", file=output, next_step="Name an output folder of its own."
             )
         folders = {os.path.dirname(path) for _, path in self.rows}
-        if "root" in manifest.table:
-            folders |= {os.path.abspath(root) for root in manifest.table["root"].unique()}
+        folders |= {os.path.abspath(root) for root in set(manifest.columns.get("root", ()))}
         try:
             self.common = os.path.commonpath(folders)
         except ValueError:  # drives of Windows

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from rich.table import Table
 
 from isotone.data.class_order import class_order
@@ -16,16 +19,23 @@ def table_one(manifest: Manifest) -> Table:
     rich.table.Table
         One row per domain and view; in each column of a label, images of train / val / test.
     """
-    table = manifest.table.fillna({"label": "no label", "split": "no split", "domain": "no domain"})
-    keys = ["domain", "view"] if "view" in table else ["domain"]
-    labels = class_order(table["label"])
-    splits = [name for name in ("train", "val", "test", "no split") if (table["split"] == name).any()]
+    columns, rows = manifest.columns, range(len(manifest))
+    label, split, domain = ([cell or f"no {name}" for cell in columns[name]] for name in ("label", "split", "domain"))
+    keys = ["domain", "view"] if "view" in columns else ["domain"]
+    group = list(zip(domain, *(columns[name] for name in keys[1:]), strict=True))
+    counts = Counter(zip(group, label, split, strict=True))
+    labels = class_order(label)
+    splits = [name for name in ("train", "val", "test", "no split") if name in split]
     drawn = Table(title=f"Images per class ({' / '.join(splits)})")
-    drawn.caption = f"{len(table)} images of {table['patient_id'].nunique()} patients"
+    drawn.caption = f"{len(manifest)} images of {_patients(manifest, rows)} patients"
     for name in [*keys, *labels, "images", "patients"]:
         drawn.add_column(name)
-    for group, part in table.groupby(keys, dropna=False):
-        counts = part.groupby(["label", "split"]).size()
-        cells = [" / ".join(str(counts.get((label, split), 0)) for split in splits) for label in labels]
-        drawn.add_row(*map(str, group), *cells, str(len(part)), str(part["patient_id"].nunique()))
+    for own in sorted(set(group), key=lambda cells: [cell or "" for cell in cells]):
+        part = [i for i in rows if group[i] == own]
+        cells = [" / ".join(str(counts[own, name, where]) for where in splits) for name in labels]
+        drawn.add_row(*map(str, own), *cells, str(len(part)), str(_patients(manifest, part)))
     return drawn
+
+
+def _patients(manifest: Manifest, rows: Iterable[int]) -> int:
+    return len({manifest.columns["patient_id"][i] for i in rows} - {None})

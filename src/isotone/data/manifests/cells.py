@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from isotone.errors import UsageError
 
@@ -43,6 +44,8 @@ SEVERAL = re.compile(r"\s*[|;,/+&]\s*")
 FLOATED = re.compile(r"\d+\.0")
 
 Cells = list[str | None]
+Columns = dict[str, list[Any]]
+"""A table of images: the cells of each column, all of one length; None: missing."""
 
 
 def cleaned(

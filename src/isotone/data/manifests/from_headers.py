@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import pandas as pd
-
+from isotone.data.manifests.cells import Cells, Columns
 from isotone.data.manifests.domain_names import LISTED, KnownDomains, Naming, joined
 from isotone.data.manifests.header_facts import Facts, header_facts
 from isotone.errors import IsotoneError
 from isotone.imaging.dicom.scanner_name import without_version
 from isotone.imaging.raster.read_raster import SUFFIXES as RASTER_SUFFIXES
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 FOUND = "found"
 """Column that is true for files found in a folder, which the user did not name himself."""
@@ -53,35 +49,34 @@ class HeaderOptions:
 
 
 class Filled(NamedTuple):
-    """What `filled` gives: the table, how many files are no images, what was refused of those found, and notes."""
+    """What `filled` gives: the columns, how many files are no images, what was refused of those found, and notes."""
 
-    table: pd.DataFrame
+    columns: Columns
     left_out: int
     refused: list[IsotoneError]
     notes: list[str]
 
 
-def filled(table: pd.DataFrame, options: HeaderOptions) -> Filled:
-    """The table with domains and patients, without what is no image.
+def filled(columns: Columns, options: HeaderOptions) -> Filled:
+    """The columns with domains and patients, without what is no image.
 
     Parameters
     ----------
-    table : DataFrame
-        Columns `path`, `domain`, `patient_id`, and perhaps `stated_domain` and `FOUND`.
+    columns : dict of name to list
+        `path`, `domain`, `patient_id`, and perhaps `stated_domain` and `FOUND`.
     options : HeaderOptions
     """
-    if _all_stated(table, options):
-        names = {name: table[name] for name in ("domain", "stated_domain") if name in table}
-        stated = {"stated_domain": names["domain"], **names}
-        if options.domain is None:
-            return Filled(table.assign(**stated), 0, [], [])
-        idle = bool(table["domain"].notna().all())
-        stated = {name: values.fillna(options.domain) for name, values in stated.items()}
-        return Filled(table.assign(**stated), 0, [], [IDLE] if idle else [])
-    found = table[FOUND].to_numpy(bool) if FOUND in table else None
+    if _all_stated(columns, options):
+        domains, default = columns["domain"], options.domain
+        stated = columns.get("stated_domain", domains)
+        if default is None:
+            return Filled(columns | {"stated_domain": stated}, 0, [], [])
+        named = {"domain": [d or default for d in domains], "stated_domain": [d or default for d in stated]}
+        return Filled(columns | named, 0, [], [] if None in domains else [IDLE])
+    found = columns.get(FOUND)
     if options.domain_from == "subfolder" and found is not None:
-        table["domain"] = _text(_subfolders(table, found))
-    facts = _facts(table, found, options)
+        columns = columns | {"domain": _subfolders(columns, found)}
+    facts = _facts(columns, found, options)
     keep = [
         found is None or not found[i] or (f.is_image and not (f.harmonized and options.without_harmonized))
         for i, f in enumerate(facts)
@@ -93,48 +88,49 @@ def filled(table: pd.DataFrame, options: HeaderOptions) -> Filled:
         notes.append(
             f"{ours} images of isotone's making are left out" if ours > 1 else "1 image of isotone's is left out"
         )
-    if ours or others:
-        table, facts = table[keep].reset_index(drop=True), [f for f, kept in zip(facts, keep, strict=True) if kept]
-    table = table.drop(columns=FOUND, errors="ignore")
-    _name(table, facts, options, notes)
-    patients = [None if pd.isna(p) else p for p in table["patient_id"]]
-    table["patient_id"] = _text([p or f.patient for p, f in zip(patients, facts, strict=True)])
-    return Filled(table, others, [f.refusal for f in facts if f.refusal is not None], notes)
+    facts = list(compress(facts, keep))
+    columns = {name: list(compress(cells, keep)) for name, cells in columns.items() if name != FOUND}
+    columns |= _named(columns, facts, options, notes)
+    columns["patient_id"] = [p or f.patient for p, f in zip(columns["patient_id"], facts, strict=True)]
+    return Filled(columns, others, [f.refusal for f in facts if f.refusal is not None], notes)
 
 
-def known_as(table: pd.DataFrame, known: KnownDomains, workers: int) -> pd.DataFrame:
-    """The table with the names by which a model knows the domains; other names stay.
+def known_as(columns: Columns, known: KnownDomains, workers: int) -> Columns:
+    """The columns with the names by which a model knows the domains; other names stay.
 
     Headers are read only of rows that a model which splits domains cannot tell by the name alone.
     """
-    domains = [None if pd.isna(name) else str(name) for name in table["domain"]]
+    domains = list(columns["domain"])
     by = known.naming
     unsplit = [i for i, name in enumerate(domains) if name and name not in known.names and not by.is_split(name)]
-    paths = [Path(table["path"].iloc[i]) for i in unsplit]
+    paths = [Path(columns["path"][i]) for i in unsplit]
     for i, said in zip(unsplit, header_facts(paths, by.parts, workers=workers), strict=True):
-        name = domains[i]
-        if said.refusal is None and name:
-            domains[i] = by.split(by.rename(name), said.parts)
+        if said.refusal is None:
+            domains[i] = by.split(by.rename(domains[i]), said.parts)
     new = {name: known.find(name) or name for name in set(domains) if name}
-    return table.assign(domain=_text([name and new[name] for name in domains]))
+    return columns | {"domain": [name and new[name] for name in domains]}
 
 
-def _all_stated(table: pd.DataFrame, options: HeaderOptions) -> bool:
+def _lacking(columns: Columns) -> list[bool]:
+    """Of each row, whether domain or patient is missing."""
+    return [d is None or p is None for d, p in zip(columns["domain"], columns["patient_id"], strict=True)]
+
+
+def _all_stated(columns: Columns, options: HeaderOptions) -> bool:
     """Whether headers add nothing, so that a long table need not be gone through row by row."""
-    if FOUND in table or options.naming != Naming():
+    if FOUND in columns or options.naming != Naming():
         return False
-    lacking = table["domain"].isna() | table["patient_id"].isna()
-    return all(path.lower().endswith((*RASTER_SUFFIXES,)) for path in table["path"][lacking].tolist())
+    return all(path.lower().endswith((*RASTER_SUFFIXES,)) for path in compress(columns["path"], _lacking(columns)))
 
 
-def _facts(table: pd.DataFrame, found: NDArray[np.bool_] | None, options: HeaderOptions) -> list[Facts]:
+def _facts(columns: Columns, found: Sequence[bool] | None, options: HeaderOptions) -> list[Facts]:
     """What the headers say of the rows that need it."""
-    paths = [Path(path) for path in table["path"].tolist()]
-    lacking = (table["domain"].isna() | table["patient_id"].isna()).to_numpy(bool)
+    paths = [Path(path) for path in columns["path"]]
+    lacking = _lacking(columns)
     facts = [NOTHING] * len(paths)
     asked: list[int] = []
     for i, path in enumerate(paths):
-        in_folder = found is not None and bool(found[i])
+        in_folder = found is not None and found[i]
         raster = path.suffix.lower() in RASTER_SUFFIXES
         if in_folder and raster and path.name.startswith("._"):
             facts[i] = Facts(is_image=False)
@@ -146,36 +142,33 @@ def _facts(table: pd.DataFrame, found: NDArray[np.bool_] | None, options: Header
     return facts
 
 
-def _subfolders(table: pd.DataFrame, found: NDArray[np.bool_]) -> list[str | None]:
-    names: list[str | None] = []
-    for path, root, domain, in_folder in zip(table["path"], table["root"], table["domain"], found, strict=True):
+def _subfolders(columns: Columns, found: Sequence[bool]) -> Cells:
+    names: Cells = []
+    rows = zip(columns["path"], columns["root"], columns["domain"], found, strict=True)
+    for path, root, domain, in_folder in rows:
         if in_folder:
             below = Path(path).relative_to(root).parts
             names.append(below[0] if len(below) > 1 else Path(root).absolute().name)
         else:
-            names.append(None if pd.isna(domain) else str(domain))
+            names.append(domain)
     return names
 
 
-def _name(table: pd.DataFrame, facts: Sequence[Facts], options: HeaderOptions, notes: list[str]) -> None:
-    """Set the columns `domain` and `stated_domain`, by the order of `isotone.data.manifests.domain_names`."""
-    naming = options.naming
-    stated = table["stated_domain" if "stated_domain" in table else "domain"]
-    table["stated_domain"] = stated.copy() if options.domain is None else stated.fillna(options.domain)
-    given = [None if pd.isna(name) else str(name) for name in table["domain"]]
+def _named(columns: Columns, facts: Sequence[Facts], options: HeaderOptions, notes: list[str]) -> dict[str, Cells]:
+    """The columns `domain` and `stated_domain`, by the order of `isotone.data.manifests.domain_names`."""
+    naming, given = options.naming, columns["domain"]
+    stated = columns.get("stated_domain", given)
     # What a map or `domain` names is the user's word, as a column of the manifest is.
     named: list[tuple[str | None, bool]] = []
-    for own, is_own, said in zip(given, stated.notna(), facts, strict=True):
+    for own, is_own, said in zip(given, stated, facts, strict=True):
         raw = own or said.name or options.domain
         new = raw and naming.rename(raw)
-        named.append((new, bool(is_own) or new != raw or raw != said.name))
+        named.append((new, is_own is not None or new != raw or raw != said.name))
     if options.domain is not None and all(own or said.name for own, said in zip(given, facts, strict=True)):
         notes.append(IDLE)
     one = joined((name, is_stated) for name, is_stated in named if name is not None)
     _note_spellings(named, one, notes)
     names = [name if name is None or is_stated else one.get(name, name) for name, is_stated in named]
-    domains = [name and naming.split(name, said.parts) for name, said in zip(names, facts, strict=True)]
-    table["domain"] = _text(domains)
     if naming.renamed:
         raws = {own or said.name or options.domain for own, said in zip(given, facts, strict=True)}
         unmapped = Naming(by=naming.by)
@@ -184,6 +177,10 @@ def _name(table: pd.DataFrame, facts: Sequence[Facts], options: HeaderOptions, n
         if idle := [old for old in naming.renamed if old not in met]:
             shown = ", ".join(map(repr, idle[:LISTED])) + (" and others" if len(idle) > LISTED else "")
             notes.append(f"W_NAMES: the domain map names {shown}, and no image is called so")
+    return {
+        "domain": [name and naming.split(name, said.parts) for name, said in zip(names, facts, strict=True)],
+        "stated_domain": [own or options.domain for own in stated],
+    }
 
 
 def _note_spellings(named: Sequence[tuple[str | None, bool]], one: dict[str, str], notes: list[str]) -> None:
@@ -200,7 +197,3 @@ def _note_spellings(named: Sequence[tuple[str | None, bool]], one: dict[str, str
             )
         elif len(names) > 1:
             notes.append(f"W_NAMES: {domain} stands for {len(names)} spellings in headers")
-
-
-def _text(values: Sequence[str | None]) -> pd.api.extensions.ExtensionArray:
-    return pd.array(list(values), dtype=pd.StringDtype("python"))

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import copy
+import csv
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
-from typing import Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Self
 
 from isotone._runtime.files import replace_file
-from isotone.data.manifests.cells import COLUMNS, MISSING, Cells, cleaned, file_names, refuse_twice, without_missing
+from isotone.data.manifests.cells import COLUMNS, Columns, cleaned, refuse_twice
 from isotone.data.manifests.columns import known_columns
 from isotone.data.manifests.domain_names import KnownDomains, Naming
 from isotone.data.manifests.from_headers import FOUND, DomainFrom, HeaderOptions, filled, known_as
-from isotone.data.manifests.table import WINDOWS, as_windows, is_manifest, read_table
+from isotone.data.manifests.from_table import PATHS, columns_of_file, listed_cells, refuse_straddling, texts, truths
+from isotone.data.manifests.table import is_manifest
 from isotone.errors import IsotoneError, UsageError
 from isotone.imaging.folder import images_in
 from isotone.imaging.no_image import how_many
 
-PATHS = ["path", "oracle_path"]
-"""Columns of paths; the second names the same image as the reference scanner would have written it (simulations)."""
-TEXT = pd.StringDtype("python")
-"""Strings as Python has them: a file name that is not UTF-8 fits in no Arrow string."""
+if TYPE_CHECKING:
+    import pandas as pd
+
 TO_LABEL = (
     "Fill the column 'label'; for folders, isotone manifest FOLDER -o manifest.csv writes a table with that column."
 )
-TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
 @dataclass(frozen=True)
@@ -54,15 +53,17 @@ class Manifest:
 
     Parameters
     ----------
-    table : DataFrame
+    table : DataFrame, or mapping of name to sequence
         Column `path`, and as far as known `domain`, `label`, `patient_id`, `split` (strings or missing) and
         `inverted` (polarity, whatever the file says: true, 0 is white; false, 0 is black); further columns are kept.
         Headings, splits and missing values may be spelled as `isotone.data.manifests.columns` and `manifest_cells` say.
 
     Attributes
     ----------
+    columns : dict of name to list
+        The cells of `COLUMNS` and of those columns that were given; None: missing.
     table : DataFrame
-        Of a row for each image, with the columns of `COLUMNS` and those that were given.
+        The same, made anew each time, where pandas is installed (the extra `train`).
     notes : tuple of str
         What was taken for what, and what may be missed: a sentence each. Each is also a warning.
     naming : Naming
@@ -89,32 +90,32 @@ class Manifest:
     '.dcm'
     """
 
-    table: pd.DataFrame
+    columns: Columns
     notes: tuple[str, ...] = ()
     naming: Naming = Naming()
     left_out: int = 0
     refused: tuple[IsotoneError, ...] = ()
 
-    def __init__(self, table: pd.DataFrame) -> None:
-        names, notes = known_columns([str(name) for name in table.columns])
-        table = table.set_axis(table.columns.map(str), axis=1).rename(columns=names).reset_index(drop=True)
-        texts = {name: _text(table[name]).tolist() for name in COLUMNS if name in table}
-        for name, cells in cleaned(texts, len(table), notes).items():
-            table[name] = pd.array(cells, dtype=TEXT)
-        if "inverted" in table:
-            table["inverted"] = pd.Series(_truths(_text(table["inverted"]).tolist()), dtype=object)
-        refuse_twice(table["path"].tolist())
-        _refuse_straddling(table)
-        self.table, self.notes = table, tuple(notes)
+    def __init__(self, table: pd.DataFrame | Mapping[str, Sequence[Any]]) -> None:
+        given = {str(name): listed_cells(cells) for name, cells in table.items()}
+        names, notes = known_columns([*given])
+        columns = {names.get(name, name): cells for name, cells in given.items()}
+        written = {name: texts(columns[name]) for name in COLUMNS if name in columns}
+        columns |= cleaned(written, len(columns["path"]), notes)
+        if "inverted" in columns:
+            columns["inverted"] = truths(texts(columns["inverted"]))
+        refuse_twice(columns["path"])
+        refuse_straddling(columns)
+        self.columns, self.notes = columns, tuple(notes)
         _warn(notes)
 
     @classmethod
     def _of(
-        cls, table: pd.DataFrame, notes: Sequence[str] = (), *, naming: Naming | None = None, left_out: int = 0
+        cls, columns: Columns, notes: Sequence[str] = (), *, naming: Naming | None = None, left_out: int = 0
     ) -> Self:
-        """From a table that needs no cleaning."""
+        """From columns that need no cleaning."""
         manifest = cls.__new__(cls)
-        manifest.table, manifest.notes = table.reset_index(drop=True), tuple(notes)
+        manifest.columns, manifest.notes = columns, tuple(notes)
         manifest.naming, manifest.left_out = naming or Naming(), left_out
         return manifest
 
@@ -150,15 +151,15 @@ class Manifest:
         """
         source = Path(path)
         try:
-            table, notes = _from_file(source)
+            columns, notes = columns_of_file(source)
             options = HeaderOptions(domain, Naming.of(domain_map, domain_by), workers=workers)
-            found = filled(table, options)
-            _refuse_straddling(found.table)
+            found = filled(columns, options)
+            refuse_straddling(found.columns)
         except UsageError as error:
             raise UsageError(error.what, code=error.code, file=source, next_step=error.next_step) from None
         notes = [f"{source}: {note}" for note in [*notes, *found.notes]]
         _warn(notes)
-        return cls._of(found.table, notes, naming=options.naming)
+        return cls._of(found.columns, notes, naming=options.naming)
 
     @classmethod
     def from_paths(
@@ -203,54 +204,67 @@ class Manifest:
         others: list[Path] = []
         given = [Path(path) for path in paths]
         tables = [_listed(path, others, notes) for path in given]
-        table = cls(pd.concat(tables, ignore_index=True)).table
+        columns = cls(_one_below_the_other(tables)).columns
         if inverted is not None:
-            table["inverted"] = inverted
-        found = filled(table, options)
+            columns["inverted"] = [inverted] * len(columns["path"])
+        found = filled(columns, options)
         left_out = found.left_out + len(others)
-        if found.table.empty:
+        if not found.columns["path"]:
             raise UsageError(f"no image here; {how_many(left_out)}", code="E_READ", file=given[0])
-        _refuse_straddling(found.table)
+        refuse_straddling(found.columns)
         notes += found.notes
         _warn(notes)
-        manifest = cls._of(found.table, notes, naming=options.naming, left_out=left_out)
+        manifest = cls._of(found.columns, notes, naming=options.naming, left_out=left_out)
         manifest.refused = tuple(found.refused)
         return manifest
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.columns["path"])
 
     def __iter__(self) -> Iterator[Row]:
-        stated = self.table["stated_domain" if "stated_domain" in self.table else "domain"]
-        columns = [self.column(name) for name in COLUMNS]
-        inverted = self.table["inverted"].tolist() if "inverted" in self.table else [None] * len(self)
-        for path, domain, label, patient, split, is_inverted, said in zip(
-            *columns, inverted, _or_none(stated), strict=True
-        ):
-            yield Row(Path(str(path)), domain, label, patient, split, is_inverted, said)
+        stated = self.columns["stated_domain" if "stated_domain" in self.columns else "domain"]
+        cells = [self.columns[name] for name in COLUMNS]
+        inverted = self.columns.get("inverted", [None] * len(self))
+        for path, domain, label, patient, split, is_inverted, said in zip(*cells, inverted, stated, strict=True):
+            yield Row(Path(path), domain, label, patient, split, is_inverted, said)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The columns as a DataFrame; changing it changes no manifest."""
+        import pandas as pd
+
+        text = pd.StringDtype("python")  # a file name that is not UTF-8 fits in no Arrow string
+        return pd.DataFrame(
+            {
+                name: pd.array(cells, dtype=text)
+                if name in COLUMNS or all(cell is None or isinstance(cell, str) for cell in cells)
+                else pd.Series(cells, dtype=object if name == "inverted" else None)
+                for name, cells in self.columns.items()
+            }
+        )
 
     def column(self, name: str) -> list[str | None]:
         """The cells of one of `COLUMNS`."""
-        return _or_none(self.table[name])
+        return list(self.columns[name])
 
     def with_splits(self, splits: Sequence[str | None], notes: Sequence[str]) -> Self:
         """The same images, of these splits; and further notes."""
         manifest = copy.copy(self)
-        manifest.table = self.table.assign(split=pd.array(splits, dtype=TEXT))
+        manifest.columns = {**self.columns, "split": list(splits)}
         manifest.notes = (*self.notes, *notes)
         return manifest
 
     @property
     def domains(self) -> list[str]:
         """The domains, sorted."""
-        return sorted(self.table["domain"].dropna().unique())
+        return sorted(set(self.columns["domain"]) - {None})
 
     def called(self, known: KnownDomains | Sequence[str], *, workers: int = 1) -> Self:
         """The same images under the names of the domains that a model, or a caller, knows; other names stay."""
         if not isinstance(known, KnownDomains):
             known = KnownDomains(tuple(known))
-        table = known_as(self.table, known, workers)
-        return self._of(table, self.notes, naming=self.naming, left_out=self.left_out)
+        columns = known_as(self.columns, known, workers)
+        return self._of(columns, self.notes, naming=self.naming, left_out=self.left_out)
 
     def select(
         self,
@@ -269,46 +283,59 @@ class Manifest:
         UsageError
             A domain that is not in the manifest, or nothing left.
         """
-        table = self.table
+        columns = self.columns
         if domains is not None:
-            table = self.called(domains).table
+            columns = self.called(domains).columns
             for name in domains:
-                several = sorted(self.table["domain"][table["domain"] == name].unique())
-                if len(several) > 1:
-                    raise UsageError(
-                        f"{name!r} stands for several domains",
-                        code="E_MANIFEST",
-                        next_step=f"Name one of: {', '.join(several)}.",
-                    )
-                if not several:
-                    raise UsageError(
-                        f"no image of domain {name!r}",
-                        code="E_MANIFEST",
-                        next_step=f"The manifest has: {', '.join(self.domains) or 'no domain at all'}.",
-                    )
-            table = table[table["domain"].isin(domains)]
-        if splits is not None:
-            table = table[table["split"].isin(splits)]
-        if labelled:
-            table = table[table["label"].notna()]
-        if table.empty:
+                self._refuse_all_but_one(name, columns["domain"])
+        wanted = ((domains, columns["domain"]), (splits, columns["split"]))
+        keep = [not labelled or label is not None for label in columns["label"]]
+        for names, cells in wanted:
+            if names is not None:
+                keep = [kept and cell in names for kept, cell in zip(keep, cells, strict=True)]
+        if True not in keep:
             what = ["labelled row" if labelled else "row"]
             what += [f"of split {' or '.join(splits)}"] if splits else []
             what += [f"in domain {' or '.join(domains)}"] if domains else []
-            advice = TO_LABEL if labelled and self.table["label"].isna().all() else None
+            advice = TO_LABEL if labelled and not any(self.columns["label"]) else None
             raise UsageError(f"the manifest has no {' '.join(what)}", code="E_MANIFEST", next_step=advice)
-        return self._of(table, self.notes, naming=self.naming, left_out=self.left_out)
+        return self._of(
+            {name: list(compress(cells, keep)) for name, cells in columns.items()},
+            self.notes,
+            naming=self.naming,
+            left_out=self.left_out,
+        )
+
+    def _refuse_all_but_one(self, name: str, called: Sequence[str | None]) -> None:
+        """Refuse a name that no domain, or that several domains have, once they are `called` so."""
+        several = sorted({str(own) for own, new in zip(self.columns["domain"], called, strict=True) if new == name})
+        if len(several) > 1:
+            raise UsageError(
+                f"{name!r} stands for several domains",
+                code="E_MANIFEST",
+                next_step=f"Name one of: {', '.join(several)}.",
+            )
+        if not several:
+            raise UsageError(
+                f"no image of domain {name!r}",
+                code="E_MANIFEST",
+                next_step=f"The manifest has: {', '.join(self.domains) or 'no domain at all'}.",
+            )
 
     def write(self, path: str | Path) -> None:
         """Write as CSV, paths relative to the file where they lie beside or below it."""
         target = Path(path)
         here = target.resolve().parent
-        table = self.table.drop(columns="stated_domain", errors="ignore")
-        for column in table.columns.intersection(PATHS):
-            paths = [_relative(p, here) if p else None for p in table[column].fillna("")]
-            table[column] = pd.array(paths, dtype=TEXT)
-        with replace_file(target) as temporary:
-            table.to_csv(temporary, index=False, errors="surrogateescape")
+        columns = {name: cells for name, cells in self.columns.items() if name != "stated_domain"}
+        for name in columns.keys() & set(PATHS):
+            columns[name] = [path and _relative(path, here) for path in columns[name]]
+        with (
+            replace_file(target) as temporary,
+            temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            rows = csv.writer(file, lineterminator=os.linesep)
+            rows.writerow(columns)
+            rows.writerows(zip(*columns.values(), strict=True))
 
 
 def _relative(path: str, folder: Path) -> str:
@@ -316,12 +343,13 @@ def _relative(path: str, folder: Path) -> str:
     return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
 
 
-def _listed(given: Path, others: list[Path], notes: list[str]) -> pd.DataFrame:
+def _listed(given: Path, others: list[Path], notes: list[str]) -> Columns:
     """The rows of a file, folder or manifest; what else a folder holds is added to `others`."""
     if is_manifest(given) and not given.is_dir():
-        table, more = _from_file(given)
+        columns, more = columns_of_file(given)
         notes += [f"{given}: {note}" for note in more]
-        return table.assign(root=str(given.parent), **{FOUND: False})
+        rows = len(columns["path"])
+        return columns | {"root": [str(given.parent)] * rows, FOUND: [False] * rows}
     if not given.exists():
         raise UsageError("no such file or folder", code="E_READ", file=given)
     in_folder = given.is_dir()
@@ -329,65 +357,15 @@ def _listed(given: Path, others: list[Path], notes: list[str]) -> pd.DataFrame:
     if not paths:
         raise UsageError("no image in this folder", code="E_READ", file=given)
     root = given if in_folder else given.parent
-    return pd.DataFrame({"path": pd.array(paths, dtype=TEXT), "root": str(root), FOUND: in_folder})
+    return {"path": paths, "root": [str(root)] * len(paths), FOUND: [in_folder] * len(paths)}
 
 
-def _or_none(values: pd.Series[str]) -> list[str | None]:
-    return values.astype(object).where(values.notna(), None).tolist()
-
-
-def _from_file(source: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The cleaned table of a file, its paths from the working directory; and notes."""
-    found = read_table(source)
-    names, notes = known_columns(list(found.columns), found.written)
-    columns = {names.get(heading, heading): cells for heading, cells in found.columns.items()}
-    folder = str(source.parent)
-    if found.encoding == WINDOWS:
-        notes.append("not UTF-8: read as Windows-1252")
-        for name, own in columns.items():
-            columns[name] = [
-                c if name in PATHS and os.path.lexists(os.path.join(folder, c)) else as_windows(c) for c in own
-            ]
-    cells: dict[str, Cells] = {name: [*own] for name, own in columns.items()}
-    cells |= cleaned(columns, len(found.lines), notes, found.lines)
-    for name in PATHS:
-        if name in columns:
-            paths = cells[name] if name in COLUMNS else without_missing(name, columns[name], notes)
-            cells[name] = file_names(paths, folder)
-    table = pd.DataFrame({name: pd.array(values, dtype=TEXT) for name, values in cells.items()})
-    if "inverted" in table:
-        table["inverted"] = pd.Series(_truths(columns["inverted"]), dtype=object)
-    return table, notes
+def _one_below_the_other(tables: Sequence[Columns]) -> Columns:
+    """The rows of all tables; what a table has no column for is missing."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    return {name: [cell for table in tables for cell in table.get(name, [None] * len(table["path"]))] for name in names}
 
 
 def _warn(notes: Sequence[str]) -> None:
     for note in notes:
         warnings.warn(note, stacklevel=3)
-
-
-def _text(values: pd.Series[str]) -> pd.Series[str]:
-    return values.astype(TEXT).fillna("").str.strip()
-
-
-def _truths(cells: Sequence[str]) -> list[bool | None]:
-    unknown = {cell.lower() for cell in set(cells)} - {*MISSING, *TRUE, *FALSE}
-    if unknown:
-        raise UsageError(
-            f"inverted is {sorted(unknown)[0]!r}", code="E_MANIFEST", next_step="Use true or false, or leave it empty."
-        )
-    return [True if cell.lower() in TRUE else False if cell.lower() in FALSE else None for cell in cells]
-
-
-def _refuse_straddling(table: pd.DataFrame) -> None:
-    split_of: dict[str, str] = {}
-    straddling = set()
-    for patient, split in zip(_or_none(table["patient_id"]), _or_none(table["split"]), strict=True):
-        if patient is not None and split is not None and split_of.setdefault(patient, split) != split:
-            straddling.add(patient)
-    if straddling:
-        count = len(straddling)
-        raise UsageError(
-            "1 patient is in two splits" if count == 1 else f"{count} patients are in two splits",
-            code="E_MANIFEST",
-            next_step="Give each patient one split, or leave the column 'split' out.",
-        )

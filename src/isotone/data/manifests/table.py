@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import pandas as pd
-
 from isotone.errors import IsotoneError, UsageError
 
 NAMES = (".csv", ".tsv", ".parquet")
@@ -90,11 +88,13 @@ def read_table(path: Path) -> TextTable:
     try:
         raw = _decompressed(path)
         if raw.startswith(b"PAR1"):
-            return _parquet(path)
+            return _parquet(raw)
         text, encoding = _decoded(raw)
         return _parsed(text, encoding)
     except UsageError as error:
         raise UsageError(error.what, code=error.code, file=path, next_step=error.next_step) from None
+    except IsotoneError as error:
+        raise IsotoneError(error.code, error.what, file=path) from None
     except FileNotFoundError:
         raise UsageError("no such manifest", code="E_READ", file=path) from None
     except OSError as error:
@@ -165,17 +165,22 @@ def _bounded(file: IO[bytes] | io.BufferedIOBase) -> bytes:
     return raw
 
 
-def _parquet(path: Path) -> TextTable:
+def _parquet(raw: bytes) -> TextTable:
     try:
-        table = pd.read_parquet(path)
+        from pyarrow import parquet
     except ImportError:
-        raise IsotoneError("E_EXTRA", "Parquet needs pyarrow", file=path) from None
+        raise IsotoneError("E_EXTRA", "Parquet needs pyarrow") from None
+    try:
+        table = parquet.ParquetFile(io.BytesIO(raw)).read()
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors and OSErrors
         raise UsageError("not readable as Parquet", code="E_MANIFEST") from error
-    _refuse_twice([str(name) for name in table.columns])
-    text = table.astype(pd.StringDtype("python")).fillna("")
-    columns = {str(name): text[name].str.strip().tolist() for name in text.columns}
-    return TextTable(columns, range(1, len(table) + 1), "Parquet", "parquet")
+    names = [name for name in table.column_names if not name.startswith("__index_level_")]  # pandas' own
+    _refuse_twice(names)
+    columns = {
+        name: ["" if cell is None or cell != cell else str(cell).strip() for cell in table[name].to_pylist()]
+        for name in names
+    }
+    return TextTable(columns, range(1, table.num_rows + 1), "Parquet", "parquet")
 
 
 def _decoded(raw: bytes) -> tuple[str, str]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from isotone._runtime.files import claim_folder, write_text
 from isotone._runtime.workers import map_isolated
@@ -110,7 +109,7 @@ def make_phantom(
                 if isinstance(result, IsotoneError):
                     raise result
                 rows += result
-        Manifest(pd.DataFrame(rows)).write(folder / "manifest.csv")
+        Manifest({name: [row[name] for row in rows] for name in rows[0]}).write(folder / "manifest.csv")
     return Manifest.read(folder / "manifest.csv")
 
 

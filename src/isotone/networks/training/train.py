@@ -286,7 +286,7 @@ def fit_network(
 
 def _trained_on(manifest: Manifest, splits: dict[str, list[Sample]]) -> TrainingRecord:
     """The images that were read, and their patients where the manifest names them."""
-    named = set(manifest.table["patient_id"].dropna())
+    named = set(manifest.column("patient_id")) - {None}
     roles: list[tuple[Role, str]] = [("trained", "train"), ("chosen", "val")]
     record = TrainingRecord.new()
     for role, split in roles:
