@@ -5,12 +5,12 @@ The public names load on first use (PEP 562), so that reading and applying need 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from isotone._version import __version__
 
+TYPE_CHECKING = False  # for type checkers it is true; typing itself would double the time that this import takes
 if TYPE_CHECKING:
+    from typing import Any
+
     from isotone.baselines.by_name import DisplayWindow, FullRange, HistogramMatching, Nyul, ZScore
     from isotone.curves.tone_curve import Certificate, ToneCurve
     from isotone.data.manifests.manifest import Manifest
@@ -95,6 +95,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'isotone' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"isotone.{_HOME[name]}"), name)
 
 
