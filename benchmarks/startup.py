@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py [--rounds 15]
 
-Processor time of whole processes, measured in turn, the least of all rounds: other programs of the machine do not count.
+Processor time of whole processes, measured in turn, the least of all rounds: other programs do not count.
 Wanted: `isotone --help` in at most 1.2 times an empty typer program of two commands, `import isotone` in at most twice
 the bare interpreter.
 """

@@ -95,14 +95,18 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'isotone' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"isotone.{_HOME[name]}"), name)
+    return getattr(_module(_HOME[name]), name)
 
 
 def load_transforms() -> None:
     """Load what `ToneCurveHarmonizer.transform` takes beside arrays: its room may not import the one that has it."""
-    import_module("isotone.interop.dicom")
+    _module("interop.dicom")
+
+
+def _module(name: str) -> Any:
+    from importlib import import_module
+
+    return import_module(f"isotone.{name}")
 
 
 def __dir__() -> list[str]:
