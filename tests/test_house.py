@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import isotone
+from isotone.cli.app import EXTRAS
 
 SRC = Path(isotone.__file__).parent
 
@@ -43,6 +44,9 @@ APART = {"networks": ("estimation", "monitoring"), "evaluation": ("deployment",)
 
 TORCH = ("networks", "evaluation.reproduction.curve_by_task_loss")
 """What imports torch as it loads. Others reach it inside functions."""
+
+TRAIN = ("networks", "evaluation", "data.cohorts")
+"""What may import other packages of the extra `train` as it loads."""
 
 
 def module_name(path: Path) -> str:
@@ -133,6 +137,13 @@ def test_only_networks_load_torch(name: str) -> None:
     assert not {n for n in names if n.partition(".")[0] in heavy - {own}}
     allowed = {"networks.prepare"}  # picklable and on numpy alone, so that workers need no torch
     assert not {n for n in ours(names) if n.startswith(TORCH)} - allowed
+
+
+@pytest.mark.parametrize("name", sorted(n for n in MODULES if not n.startswith(TRAIN)))
+def test_the_light_half_loads_no_extra(name: str) -> None:
+    """Packages of extras are imported inside the functions that need them."""
+    extras = EXTRAS.keys() - {"torch", "safetensors"}  # the test above
+    assert not {n for n in imports(MODULES[name], at_load=True) if n.partition(".")[0] in extras}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
