@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isotone.errors import IsotoneError, UsageError
-from isotone.evaluation.results import LARGEST, Results
+from isotone.evaluation.metric_table import METRICS, PAIRED
+from isotone.evaluation.report import DISTANCES
+from isotone.evaluation.results import LARGEST, ResultRow, Results
 from isotone.evaluation.scores import Scores
 from made_scores import GOOD
 
@@ -31,6 +33,14 @@ def changed(**fields: Any) -> str:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     GOOD.write(tmp_path / "results.json")
     assert Results.read(tmp_path / "results.json") == GOOD
+
+
+def test_a_row_holds_the_metrics_of_the_table_and_few_other_facts() -> None:
+    described = {m.field for m in METRICS} | {f"{m.field}_ci" for m in METRICS if m.kind == "share"}
+    paired = {f"{m.field}{end}" for m in PAIRED for end in ("", "_ci", "_gain")}
+    facts = {"domain", "method", "reference", "n", "patients", "refused", "confusion", "reliability"}
+    others = {"accuracy_per_class_change", "delong_p", "label_probe_auc", *(field for field, _ in DISTANCES)}
+    assert ResultRow.model_fields.keys() == described | paired | facts | others
 
 
 @pytest.mark.parametrize(

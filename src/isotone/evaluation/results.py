@@ -25,13 +25,16 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 LARGEST = 64 * 2**20
 """Bytes of the largest file that is read, far above any run's. Raised, a foreign file costs more memory; set here."""
 
-_DOCUMENTED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+class Documented(BaseModel):
+    """A part of the file: each field is described where it stands, and no other is read."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class Gain(BaseModel):
+class Gain(Documented):
     """A method against "none" on the same images."""
 
-    model_config = _DOCUMENTED
     difference: Number = None
     """Method minus none."""
     ci: Interval = None
@@ -44,10 +47,9 @@ class Gain(BaseModel):
     recovered_share_ci: Interval = None
 
 
-class Change(BaseModel):
+class Change(Documented):
     """Of a recall, against "none" on the same images."""
 
-    model_config = _DOCUMENTED
     difference: Number = None
     """Method minus none."""
     ci: Interval = None
@@ -57,10 +59,9 @@ class Change(BaseModel):
     """Images that became wrong."""
 
 
-class ResultRow(BaseModel):
+class ResultRow(Documented):
     """One domain, one method; its metrics are those of `isotone.evaluation.metric_table`, and four that need images."""
 
-    model_config = _DOCUMENTED
     domain: str
     method: str
     reference: bool
@@ -120,10 +121,9 @@ class ResultRow(BaseModel):
         return gain
 
 
-class Shift(BaseModel):
+class Shift(Documented):
     """An untouched source domain against the untouched reference: other patients, so not paired."""
 
-    model_config = _DOCUMENTED
     domain: str
     metric: PairedField
     difference: Number = None
@@ -131,10 +131,9 @@ class Shift(BaseModel):
     ci: Interval = None
 
 
-class ViewRow(BaseModel):
+class ViewRow(Documented):
     """One domain, one view, one method."""
 
-    model_config = _DOCUMENTED
     domain: str
     view: str
     method: str
@@ -143,10 +142,9 @@ class ViewRow(BaseModel):
     worst_group_accuracy: Number = None
 
 
-class Summary(BaseModel):
+class Summary(Documented):
     """One method over all source domains where the oracle leaves 0.10 to recover: a ratio of sums."""
 
-    model_config = _DOCUMENTED
     method: str
     metric: PairedField
     domains: list[str]
@@ -154,10 +152,9 @@ class Summary(BaseModel):
     recovered_share_ci: Interval = None
 
 
-class Leakage(BaseModel):
+class Leakage(Documented):
     """Whether a gain is the scanner's or the label's (with refits)."""
 
-    model_config = _DOCUMENTED
     domain: str
     method: str
     metric: PairedField
@@ -171,10 +168,9 @@ class Leakage(BaseModel):
     shuffled_ci: Interval = None
 
 
-class LearningPoint(BaseModel):
+class LearningPoint(Documented):
     """A fit on fewer source images (with refits)."""
 
-    model_config = _DOCUMENTED
     domain: str
     method: str
     images: Count
@@ -185,10 +181,9 @@ class LearningPoint(BaseModel):
     worst_group_accuracy_ci: Interval = None
 
 
-class FitNote(BaseModel):
+class FitNote(Documented):
     """What the fit of one scanner says of itself."""
 
-    model_config = _DOCUMENTED
     domain: str
     method: str
     sentences: list[str]
@@ -198,20 +193,18 @@ class FitNote(BaseModel):
     """Share of the images looked at whose class is not the same behind all curves of the 95 % band."""
 
 
-class Refused(BaseModel):
+class Refused(Documented):
     """An image that could not be read."""
 
-    model_config = _DOCUMENTED
     image: str
     """SHA-256 of its path, first 16 hexadecimals."""
     domain: str
     code: str
 
 
-class Provenance(BaseModel):
+class Provenance(Documented):
     """From what, with what."""
 
-    model_config = _DOCUMENTED
     isotone: str
     python: str
     libraries: dict[str, str] = {}
@@ -224,10 +217,9 @@ class Provenance(BaseModel):
     """SHA-256 of each."""
 
 
-class Results(BaseModel):
+class Results(Documented):
     """The whole file."""
 
-    model_config = _DOCUMENTED
     schema_version: int = Field(alias="schema", ge=1, le=1)
     classes: list[str]
     reference_domains: list[str]

@@ -92,7 +92,7 @@ def confusions(study: Study, predictions: pd.DataFrame, name: str, domain: str, 
 def comparison(study: Study, predictions: pd.DataFrame) -> Figure:
     """Fig. 5: one image at full range, through its display window, and through GDCE."""
     source = study.plan.about.figure_3
-    number, fold = _pick(predictions, source, lambda gain: int(np.argsort(gain)[len(gain) // 2]))
+    number, fold, _ = _pick(predictions, source, lambda gain: int(np.argsort(gain)[len(gain) // 2]))
     grey, window = study.images.grey(np.array([number])), study.images.displayed(np.array([number]))
     shown = {"full range": grey, "display window": window, "GDCE": study.gdce(fold, source)(np.array([number]))}
     panels = [_image(image[0], f"({'abc'[k]}) {name}", source) for k, (name, image) in enumerate(shown.items())]
@@ -104,13 +104,12 @@ def comparison(study: Study, predictions: pd.DataFrame) -> Figure:
 def failure(study: Study, predictions: pd.DataFrame) -> Figure:
     """Fig. 6: the image whose true class GDCE made least likely, and its curve."""
     source = study.plan.about.figure_4
-    number, fold = _pick(predictions, source, lambda gain: int(gain.argmin()))
+    number, fold, said = _pick(predictions, source, lambda gain: int(gain.argmin()))
     gdce = study.gdce(fold, source)
     numbers = np.array([number])
     alphas = gdce.coefficients(numbers)[0]
     curve = apply_steps(GRID, list(alphas))
     label = study.images.table["label"].loc[number]
-    said = {m: _likely(predictions, source, m, number, fold) for m in ("none", "gdce")}
     panel = Panel(
         "its curve", "α " + " ".join(f"{a:+.2f}" for a in alphas[:5]) + " …", "grey level in", "grey level out"
     )
@@ -158,25 +157,19 @@ def cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _pick(predictions: pd.DataFrame, source: str, choose: Callable[[NDArray[np.float64]], int]) -> tuple[int, int]:
-    """An image and its fold, by how much likelier GDCE made the true class than full range does."""
-    before, after = (
-        predictions[(predictions["domain"] == source) & (predictions["method"] == method)].reset_index(drop=True)
-        for method in ("none", "gdce")
-    )
-    k = choose(_true_class(after) - _true_class(before))
-    return int(before["image"].iloc[k]), int(before["fold"].iloc[k]) - 1
-
-
-def _likely(predictions: pd.DataFrame, source: str, method: str, number: int, fold: int) -> float:
-    own = predictions[(predictions["domain"] == source) & (predictions["method"] == method)]
-    return float(_true_class(own[(own["image"] == number) & (own["fold"] == fold + 1)])[0])
-
-
-def _true_class(rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Probability of each row's own label."""
-    labels, probabilities = unpack(rows)
-    return np.asarray(probabilities[np.arange(len(labels)), labels])
+def _pick(
+    predictions: pd.DataFrame, source: str, choose: Callable[[NDArray[np.float64]], int]
+) -> tuple[int, int, dict[str, float]]:
+    """An image, its fold, and the probability of its class by method; chosen by how much likelier GDCE made that."""
+    own = predictions[predictions["domain"] == source]
+    parts = {method: own[own["method"] == method].reset_index(drop=True) for method in ("none", "gdce")}
+    likely = {}
+    for method, rows in parts.items():
+        labels, probabilities = unpack(rows)
+        likely[method] = probabilities[np.arange(len(labels)), labels]
+    k = choose(likely["gdce"] - likely["none"])
+    row = parts["none"].iloc[k]
+    return int(row["image"]), int(row["fold"]) - 1, {method: float(values[k]) for method, values in likely.items()}
 
 
 def _levels(grey: Grey) -> dict[str, float]:

@@ -13,8 +13,15 @@ from isotone.evaluation.reproduction.study import Study
 from isotone.evaluation.resampled import known
 
 METRICS = ("auc", "precision", "recall", "worst_group_accuracy")
-BESIDE = ("none", "display-window", "histogram-matching", "histogram-matching-all-pixels", "scanner-without-labels")
-"""Methods of the folds that the ablations are compared with."""
+BESIDE = {
+    "gdce": "the preset's GDCE",
+    "none": "full range",
+    "display-window": "display window clamped",
+    "histogram-matching": "histogram matching within the anatomy",
+    "histogram-matching-all-pixels": "histogram matching",
+    "scanner-without-labels": "scanner curve with 0 labels",
+}
+"""Methods of the folds that stand beside the ablations, in words."""
 
 
 def table_one(study: Study) -> pd.DataFrame:
@@ -100,7 +107,7 @@ def ablation_table(study: Study, folds: pd.DataFrame, ablations: pd.DataFrame) -
     """Every variant beside GDCE on the same folds, with its difference from GDCE on the same images."""
     plan = study.plan
     base = folds[folds["fold"].isin([k + 1 for k in plan.ablation_folds]) & folds["domain"].isin(plan.about.sources)]
-    everything = pd.concat([base[base["method"].isin(["gdce", *BESIDE])], ablations], ignore_index=True)
+    everything = pd.concat([base[base["method"].isin(list(BESIDE))], ablations], ignore_index=True)
     rows = []
     for (domain, method), own in everything.groupby(["domain", "method"], sort=False):
         start = everything[(everything["domain"] == domain) & (everything["method"] == _against(str(method)))]
@@ -124,12 +131,4 @@ def _what(method: str) -> str:
         return WHAT["exchanged"]
     if method.startswith("labels-"):
         return f"GDCE with {method.removeprefix('labels-')} labels per class, or all there are"
-    beside = {
-        "gdce": "the preset's GDCE",
-        "none": "full range",
-        "scanner-without-labels": "scanner curve with 0 labels",
-        "histogram-matching": "histogram matching within the anatomy",
-        "histogram-matching-all-pixels": "histogram matching",
-        "display-window": "display window clamped",
-    }
-    return beside.get(method) or WHAT[method]
+    return BESIDE.get(method) or WHAT[method]
