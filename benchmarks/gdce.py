@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ NETWORKS = {
 BASELINES = ("display-window", "histogram-matching-all-pixels")
 
 
-def run(folder: Path, seed: int, networks: Mapping[str, GDCESettings]) -> None:
+def run(folder: Path, seed: int, networks: Mapping[str, GDCESettings], sources: Sequence[str]) -> None:
     """Everything of one seed; what is there is not done again."""
     here = folder / f"seed-{seed}"
     manifest = make_phantom(here / "cohort", patients=360, size=256, seed=seed, quiet=True, force=True)
@@ -56,6 +56,7 @@ def run(folder: Path, seed: int, networks: Mapping[str, GDCESettings]) -> None:
             manifest, [ALDER.domain], TrainSettings.small(), seed=seed, quiet=True, folder=here / "classifier"
         )
     classifier = Classifier.load(here / "classifier")
+    manifest = manifest.select(domains=[ALDER.domain, *sources])
     harmonizers = {"scanner": fitted(here / "scanner", manifest, classifier, None, seed)}
     for name, settings in networks.items():
         harmonizers[name] = fitted(here / name.replace(" ", "-"), manifest, classifier, settings, seed)
@@ -68,8 +69,9 @@ def fitted(
     """A harmonizer of all source scanners, and beside it the CPU seconds that it took."""
     if not (folder / "config.json").exists():
         began = time.process_time()
+        sources = [domain for domain in SOURCES if domain in manifest.domains]
         harmonizer = ToneCurveHarmonizer(
-            ALDER.domain, SOURCES, method="gdce" if settings else "scanner", settings=settings
+            ALDER.domain, sources, method="gdce" if settings else "scanner", settings=settings
         )
         harmonizer.fit(manifest, classifier, labels="all" if settings else "none", seed=seed, folder=folder)
         (folder / "seconds.txt").write_text(f"{time.process_time() - began:.0f}\n", encoding="utf-8")
@@ -118,11 +120,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--sources", nargs="+", default=SOURCES, help="only these scanners, in a folder of their own")
     parser.add_argument("--all", action="store_true", help="every network, not only the quick preset's")
     parser.add_argument("--table", action="store_true", help="print, run nothing")
     options = parser.parse_args()
     for seed in () if options.table else options.seeds:
-        run(options.folder, seed, NETWORKS if options.all else {"quick": NETWORKS["quick"]})
+        run(options.folder, seed, NETWORKS if options.all else {"quick": NETWORKS["quick"]}, options.sources)
     table(options.folder)
 
 

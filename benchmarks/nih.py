@@ -341,14 +341,10 @@ def main() -> None:
     quick = options.quick
     output = options.output or HERE / "out" / ("nih-quick" if quick else "nih")
     training = TrainSettings.small(image_size=64, batch_size=16, epochs=2 if quick else 40, stop_after=40)
-    gdce = GDCESettings(
-        weight=0.5,  # the authors' λ for chest radiographs
+    gdce = GDCESettings.quick(
         perceptual="vgg16" if options.vgg else "classifier",
         perceptual_weights=options.vgg,
-        batch_size=6,
-        reshuffle=True,
-        epochs=1 if quick else 25,
-        learning_rate=1e-3,
+        epochs=1 if quick else 60,
         input_size=64,  # as many pixels as the classifier sees
     )
     output.mkdir(parents=True, exist_ok=True)
