@@ -36,13 +36,19 @@ from isotone.data.phantom.scanners import ALDER, SCANNERS
 from isotone.evaluation.evaluate import evaluate
 
 SOURCES = [scanner.domain for scanner in SCANNERS if scanner is not ALDER]
-BEFORE: dict[str, Any] = {"batch_size": 12, "epochs": 20, "stop_after": None, "second_learning_rate": None}
+BEFORE: dict[str, Any] = {
+    "loss": "sum",
+    "batch_size": 12,
+    "epochs": 20,
+    "stop_after": None,
+    "second_learning_rate": None,
+}
 NETWORKS = {
     "quick": GDCESettings.quick(),
     "before": GDCESettings.quick(**BEFORE),
     "before, 3e-4, 60 epochs": GDCESettings.quick(**BEFORE | {"learning_rate": 3e-4, "epochs": 60}),
     "before, 1e-4, 60 epochs": GDCESettings.quick(**BEFORE | {"learning_rate": 1e-4, "epochs": 60}),
-    "weighted, 0.95": GDCESettings.quick(loss="weighted"),
+    "plain sum": GDCESettings.quick(loss="sum"),
 }
 BASELINES = ("display-window", "histogram-matching-all-pixels")
 

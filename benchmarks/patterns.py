@@ -29,7 +29,7 @@ from isotone.networks.training.loop import seeded
 from isotone.networks.training.run_files import NO_FILES
 from responses import HERE, Bench, samples, set_up
 
-SETTINGS = GDCESettings.quick(perceptual="none", epochs=15, learning_rate=1e-3, batch_size=8)
+SETTINGS = GDCESettings.quick(loss="sum", perceptual="none", epochs=15, learning_rate=1e-3, batch_size=8)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "a curve per image (GDCE)": lambda: GDCE(SETTINGS.num_layers, SETTINGS.num_iterations, SETTINGS.input_size),
     "pixel-wise enhancer": PixelEnhancer,

@@ -25,7 +25,7 @@ from samples import CLASSES, SIDE, draw_samples
 GAMMA = 2.5
 LABELS = list(CLASSES)
 QUICK = GDCESettings.quick(
-    num_layers=3, input_size=16, batch_size=12, epochs=3, learning_rate=3e-3, second_learning_rate=None
+    num_layers=3, input_size=16, loss="sum", batch_size=12, epochs=3, learning_rate=3e-3, second_learning_rate=None
 )
 
 

@@ -70,7 +70,7 @@ def test_full_precision_is_the_plain_step(classifier: Classifier) -> None:
 
 def test_the_papers_network_learns_in_mixed_precision_and_gives_float32_curves(classifier: Classifier) -> None:
     settings = GDCESettings.quick(
-        num_layers=3, input_size=16, batch_size=12, epochs=10, learning_rate=3e-3, precision="mixed"
+        num_layers=3, input_size=16, loss="sum", batch_size=12, epochs=10, learning_rate=3e-3, precision="mixed"
     )
     data = draw_samples(48, gamma=2.5, seed=3), draw_samples(48, seed=5), draw_samples(24, gamma=2.5, seed=4)
     network, rows = fit_gdce(*data, classifier, settings, quiet=True)

@@ -140,8 +140,7 @@ class Plan(BaseModel):
     def variants(self) -> tuple[str, ...]:
         """The ablations that differ from the preset's own GDCE."""
         labels = (f"labels-{count}" for count in self.labels)
-        own = "loss-sum" if self.quick else f"loss-weighted-{self.about.weight:g}"
-        return tuple(v for v in (*WHAT, *labels) if v != own)
+        return tuple(v for v in (*WHAT, *labels) if v != f"loss-weighted-{self.about.weight:g}")
 
     def experiments(self) -> list[Experiment]:
         """The plan by name, in the order in which it is run."""

@@ -75,12 +75,11 @@ class GDCESettings(BaseModel):
     def quick(cls, **changes: Any) -> Self:
         """Settings with which a CPU is done in a minute; `changes` replace single ones.
 
-        Batches are small so that few images make many steps: with 12 + 12 images a cohort of 30 patients gives 5 steps
-        an epoch, and the loss stays for 40 epochs where one curve serves both scanners (docs/results_gdce.md).
+        Batches are small so that few images make many steps. The loss is the authors' weighted one: by the plain sum the
+        network may learn to make every image black, where the tanh saturates (docs/results_gdce.md).
         """
         defaults: dict[str, Any] = {
             "input_size": 64,
-            "loss": "sum",
             "perceptual": "classifier",
             "batch_size": 4,
             "reshuffle": True,
