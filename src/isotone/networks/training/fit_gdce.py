@@ -75,8 +75,8 @@ class GDCESettings(BaseModel):
     def quick(cls, **changes: Any) -> Self:
         """Settings with which a CPU is done in a minute; `changes` replace single ones.
 
-        Batches are small so that few images make many steps. The loss is the authors' weighted one: by the plain sum the
-        network may learn to make every image black, where the tanh saturates (docs/results_gdce.md).
+        Batches are small so that few images make many steps. The loss is the authors' weighted one: by the plain sum
+        the network may learn to make every image black, where the tanh saturates (docs/results_gdce.md).
         """
         defaults: dict[str, Any] = {
             "input_size": 64,
