@@ -378,35 +378,6 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(harmonizer: Path, tmp
     assert not list((tmp_path / "out").rglob(".isotone-*.png"))
 
 
-def test_the_light_half_works_where_torch_is_absent(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
-    """inspect, check, apply, restore and curve, with torch, scikit-learn and scikit-image blocked."""
-    script = (
-        "import sys\n"
-        "for name in ('torch', 'sklearn', 'skimage', 'safetensors', 'jinja2', 'pyarrow'):\n"
-        "    sys.modules[name] = None\n"
-        "from isotone.cli import main\n"
-        "main()\n"
-    )
-    target = tmp_path / "light.py"
-    target.write_text(script)
-    source = cohort.parent / "src"
-    for arguments in (
-        ("inspect", source, "--domain", "src"),
-        ("curve", harmonizer),
-        ("check", harmonizer, source, "--domain", "src"),
-        ("apply", harmonizer, source, "--domain", "src", "-o", tmp_path / "out", "--workers", "1"),
-        ("restore", tmp_path / "out", "-o", tmp_path / "back"),
-    ):
-        done = subprocess.run(
-            [sys.executable, target, *map(str, arguments)], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{arguments}: {done.stderr}"
-    before = np.asarray(Image.open(source / "0.png"))
-    after = np.asarray(Image.open(tmp_path / "back" / "0.png"))
-    # 16 bits in and 16 out: where the curve is flat, neighbouring levels meet.
-    np.testing.assert_allclose(after.astype(int), before.astype(int), rtol=0, atol=8)
-
-
 def test_each_guard_has_its_own_option_and_force_overrules_none(harmonizer: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "in" / "odd.png", response=0.05)
     given = ("apply", harmonizer, tmp_path / "in", "--domain", "src", "-o", tmp_path / "out", "--workers", 1)
