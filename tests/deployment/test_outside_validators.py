@@ -7,7 +7,6 @@ dictionary is newer.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import JPEGLSLossless
 
+from dcmtk import pnm
 from dicoms import SOP_CLASSES, VENDORS, encoded, pixels, radiograph, write
 from harmonizers import CURVE, NARROW, scanner_harmonizer
 from isotone.curves.tone_curve import ToneCurve
@@ -169,17 +169,6 @@ def test_dciodvfy_finds_no_error_that_the_real_source_did_not_have(tmp_path, err
     known = {path.name: errors(path) for path in sources}
     for path in delivered(sources, tmp_path / "out", deliver):
         assert errors(path) <= known.get(path.name, set())
-
-
-def pnm(path: Path) -> NDArray[np.int64]:
-    """A PGM image of DCMTK: text of 16 bits (P2) or bytes (P5)."""
-    data = path.read_bytes()
-    head = re.match(rb"P[25]\s+(?:#.*\n\s*)*(\d+)\s+(\d+)\s+(\d+)\s", data)
-    assert head is not None
-    columns, rows = int(head[1]), int(head[2])
-    body = data[head.end() :]
-    values = np.array(body.split(), np.int64) if data.startswith(b"P2") else np.frombuffer(body, np.uint8)
-    return values[: rows * columns].reshape(rows, columns).astype(np.int64)
 
 
 def rendered(path: Path, *options: str) -> NDArray[np.int64]:

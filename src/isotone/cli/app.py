@@ -128,7 +128,15 @@ Inverted = Annotated[
     bool | None,
     typer.Option("--inverted/--not-inverted", help="0 is white, or black, whatever the files say.", show_default=False),
 ]
-Deliver = Literal["pixels", "voi-lut", "gsps"]
+Deliver = Literal["pixels", "voi-lut", "gsps", "png", "npy"]
+Compress = Annotated[
+    Literal["none", "rle", "jpeg-ls", "htj2k", "jpeg2000", "same"] | None,
+    typer.Option(help="Lossless compression of pixels; by default JPEG-LS where the source was compressed."),
+]
+Bits = Annotated[
+    Literal["16", "same"], typer.Option(help="Bits of a delivered value; same as the source: levels are lost.")
+]
+Size = Annotated[int | None, typer.Option(help="Side of images for --deliver png and npy, as the network sees them.")]
 FitMethod = Literal["scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]

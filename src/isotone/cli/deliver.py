@@ -11,6 +11,8 @@ import typer
 from isotone.cli.app import (
     CPUS,
     Allow,
+    Bits,
+    Compress,
     Deliver,
     Domain,
     Force,
@@ -19,6 +21,7 @@ from isotone.cli.app import (
     Output,
     Paths,
     Quiet,
+    Size,
     Workers,
     app,
     complain,
@@ -77,6 +80,9 @@ def apply(
     paths: Paths,
     output: Output,
     deliver: Annotated[Deliver, typer.Option(help="What is handed on.")] = "pixels",
+    compress: Compress = None,
+    bits: Bits = "16",
+    size: Size = None,
     domain: Domain = None,
     domain_map: DomainMap = None,
     domain_by: DomainBy = None,
@@ -89,6 +95,7 @@ def apply(
 ) -> None:
     """Harmonize images: derived DICOM for DICOM, 16-bit PNG for the rest. Again: those that are new or changed."""
     from isotone.deployment.apply import apply as run
+    from isotone.deployment.encoding import Encoding
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
     source = {"domain": domain, "inverted": inverted, "without_harmonized": "harmonized" not in (allow or ())}
@@ -98,6 +105,7 @@ def apply(
         given,
         output,
         deliver=deliver,
+        encoding=Encoding(compress, bits, size),
         workers=workers,
         allow=allow or (),
         force=force,

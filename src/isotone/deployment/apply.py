@@ -23,10 +23,13 @@ from isotone.deployment.check import Watch
 from isotone.deployment.curves_table import COLUMNS, CURVES, inputs_by_output, refuse_foreign_table
 from isotone.deployment.deliver import Delivery, Job, Outcome
 from isotone.deployment.deliver_states import StateDelivery
+from isotone.deployment.encoding import USUAL, Encoding
 from isotone.deployment.plan import Inputs, plan
 from isotone.deployment.record import Deliver
-from isotone.deployment.resume import Result, Results, deliver_files, outcome_in
+from isotone.deployment.resized import Resizing
+from isotone.deployment.resume import Files, Result, Results, deliver_one_by_one, outcome_in
 from isotone.deployment.resume_states import deliver_states
+from isotone.deployment.row_file import RowFile
 from isotone.errors import IsotoneError, UsageError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.monitoring.guards import check_guards
@@ -93,6 +96,7 @@ def apply(
     output: str | Path,
     *,
     deliver: Deliver = "pixels",
+    encoding: Encoding = USUAL,
     workers: int = 1,
     executor: Executor | None = None,
     allow: Collection[str] = (),
@@ -113,8 +117,11 @@ def apply(
         Paths, and domains where the headers lack them; images that lie in `output` are left out.
     output : path
         Gets the images, ``curves.csv`` and ``journal.sqlite``.
-    deliver : {"pixels", "voi-lut", "gsps"}
-        Derived DICOM images, or 16-bit PNG for raster files; copies with a VOI LUT; presentation states.
+    deliver : {"pixels", "voi-lut", "gsps", "png", "npy"}
+        Derived DICOM images, or PNG for raster files; copies with a VOI LUT; presentation states; for training, resized
+        images of 16 bits as PNG, or as one array (`isotone.deployment.row_file`) of which ``index.csv`` lists the rows.
+    encoding : Encoding, optional
+        Compression and bits of pixels, size of resized images.
     workers : int
         Number of processes; 0: in this one.
     executor : concurrent.futures.Executor, optional
@@ -146,12 +153,13 @@ def apply(
     16 harmonized, 0 reference, 0 resumed, 0 refused: harmonized/curves.csv
     """
     if deliver not in get_args(Deliver):
-        raise UsageError(f"unknown delivery {deliver!r}", next_step="Use pixels, voi-lut or gsps.")
+        raise UsageError(f"unknown delivery {deliver!r}", next_step=f"Use one of {', '.join(get_args(Deliver))}.")
+    encoding.check(deliver)
     check_guards(allow)
     manifest = manifest.called(harmonizer.known, workers=workers)
     output = Path(output)
     inputs = Inputs(manifest, output)
-    model = {"harmonizer": harmonizer.digest, "deliver": deliver}
+    model = {"harmonizer": harmonizer.digest, "deliver": deliver, **encoding.said()}
 
     def run(
         function: Callable[[Any], Any], items: Sequence[Any], label: str, seconds: Any
@@ -162,10 +170,14 @@ def apply(
     with open_journal(output, model, force=force, named=lambda: inputs_by_output(output)) as journal:
         refuse_foreign_table(output)
         jobs = plan(inputs, harmonizer.reference_domains, deliver, journal)
+        array = RowFile(output, encoding.size) if deliver == "npy" and encoding.size else None
         if deliver == "gsps":
             results = deliver_states(StateDelivery(harmonizer, output), allow, jobs, journal, run)
         else:
-            results = deliver_files(Delivery(harmonizer, output, deliver, frozenset(allow)), jobs, journal, run)
+            how: Delivery | Resizing = Delivery(harmonizer, output, deliver, frozenset(allow), encoding)
+            if deliver in ("png", "npy"):
+                how = Resizing(harmonizer, output, deliver, encoding.size or 0, frozenset(allow))
+            results = deliver_one_by_one(how, array or Files(output, how.writes), jobs, journal, run)
         watch = Watch(harmonizer)
         unseen: list[Job] = []
         with closing(results):
@@ -175,6 +187,8 @@ def apply(
                 output,
                 on_result or (_print if not quiet and not Console(stderr=True).is_terminal else _keep_quiet),
             )
+        if array is not None:
+            array.finish()
         report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
         compared = {domain for domain, scanner in harmonizer.scanners.items() if scanner.novelty is not None}
         unseen = [job for job in unseen if job.domain in compared]

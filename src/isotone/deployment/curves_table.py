@@ -49,6 +49,12 @@ def inputs_by_output(folder: Path) -> dict[str, str]:
     return {from_inert(row["output"]): from_inert(row["file"]) for row in _rows(folder / CURVES)}
 
 
+def rows_of(folder: Path) -> Iterator[dict[str, str]]:
+    """The lines of a folder's table, with the names of files as they are."""
+    for row in _rows(folder / CURVES):
+        yield row | {name: from_inert(row[name]) for name in ("file", "output")}
+
+
 def passed_through(paths: Iterable[Path]) -> set[Path]:
     """Which images are copies of reference images, by the tables of the runs that put them there."""
     tables: dict[Path, set[str]] = {}

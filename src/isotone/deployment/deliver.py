@@ -7,15 +7,22 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves.tone_curve import ToneCurve
-from isotone.deployment.dicom_objects.derived_image import output_table, write_derived_dicom, write_derived_png
+from isotone.deployment.dicom_objects.derived_image import (
+    BITS,
+    levels_in,
+    output_table,
+    write_derived_dicom,
+    write_derived_png,
+)
 from isotone.deployment.dicom_objects.voi_lut import write_voi_lut_image
 from isotone.deployment.dicom_objects.write import copy_file
+from isotone.deployment.encoding import USUAL, Encoding
 from isotone.deployment.record import Deliver, Record, Table, digest_of_values
 from isotone.errors import RadiographError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
@@ -130,12 +137,15 @@ class Delivery:
         "pixels" or "voi-lut".
     allow : collection of str
         Guards to overrule (`isotone.monitoring.guards`).
+    encoding : Encoding
+        Of pixels.
     """
 
     harmonizer: ToneCurveHarmonizer
     output: Path
     deliver: Deliver
     allow: Collection[str] = ()
+    encoding: Encoding = USUAL
 
     def writes(self, outcome: Outcome) -> bool:
         """Whether an image has a file in the output: reference images only among pixels, which replace the input."""
@@ -169,33 +179,31 @@ class Delivery:
         refuse_ours(radiograph.header, self.allow)
         seen = self.harmonizer.look(radiograph)
         curve = self.harmonizer.curve(radiograph, allow=self.allow, seen=seen)
-        table = output_table(radiograph.map_tone(curve))
+        table = output_table(radiograph.map_tone(curve), bits := self.encoding.bits_of(radiograph.header))
+        record = record_of(self.harmonizer, curve, self.deliver, table, domain, bits=bits)
         if opened is not None:
-            radiograph = self._write_dicom(radiograph, opened, curve, table, target)
+            radiograph = self._write_dicom(radiograph, opened, record, target)
         elif self.deliver == "pixels":
-            write_derived_png(radiograph, record_of(self.harmonizer, curve, "pixels", table, domain), target)
+            write_derived_png(radiograph, record, target)
         else:
             raise RadiographError(
                 "E_UNSUPPORTED", "only DICOM images carry a look-up table", next_step="Use --deliver pixels."
             )
-        return outcome_of(self.harmonizer, curve, radiograph, table, seen)
+        outcome = outcome_of(self.harmonizer, curve, radiograph, table, seen)
+        return replace(outcome, warnings=(*outcome.warnings, "W_LEVELS")) if record.altered else outcome
 
-    def _write_dicom(
-        self, radiograph: Radiograph, opened: OpenDicom, curve: ToneCurve, table: Table, target: Path
-    ) -> Radiograph:
+    def _write_dicom(self, radiograph: Radiograph, opened: OpenDicom, record: Record, target: Path) -> Radiograph:
         """Write the file; the image with the warnings of all its frames."""
-        frames, domain = opened.frames, radiograph.header.domain
-        if self.deliver == "pixels":
-            record = record_of(self.harmonizer, curve, "pixels", table, domain)
-            if frames.may_warn:  # what it warns of stands in the header, which is written first
-                for _ in frames:
-                    pass
-        else:
-            record = record_of(self.harmonizer, curve, "voi-lut", domain=domain)
-            record = replace(record, untouched=digest_of_values(frames))
+        frames, table = opened.frames, cast(Table, record.table)
+        if self.deliver == "voi-lut":
+            record = replace(record, table=None, untouched=digest_of_values(frames))
+        elif frames.may_warn:  # what it warns of stands in the header, which is written first
+            for _ in frames:
+                pass
         radiograph = replace(radiograph, header=replace(radiograph.header, warnings=frames.warned.lines()))
         if self.deliver == "pixels":
-            write_derived_dicom(opened.dataset, radiograph, frames, record, target)
+            compress = self.encoding.compress
+            write_derived_dicom(opened.dataset, radiograph, frames, record, target, compress=compress)
         else:
             write_voi_lut_image(opened.dataset, radiograph.header, frames, table, record, target)
         return radiograph
@@ -224,9 +232,14 @@ def record_of(
     deliver: Deliver,
     table: Table | None = None,
     domain: str | None = None,
+    *,
+    bits: int = BITS,
 ) -> Record:
-    """The record of a delivery."""
-    return Record(curve, harmonizer.name, harmonizer.digest, deliver, table, domain)
+    """The record of a delivery, which says where fewer bits than usual make grey levels meet."""
+    record = Record(curve, harmonizer.name, harmonizer.digest, deliver, table, domain, bits=bits)
+    if table is None or bits == BITS or (kept := levels_in(table)) == len(table):
+        return record
+    return replace(record, altered=(f"of {len(table)} grey levels {kept} are left in {bits} bits",))
 
 
 def outcome_of(
@@ -243,7 +256,7 @@ def outcome_of(
         curve,
         low,
         high,
-        levels_kept=int(np.count_nonzero(np.diff(np.sort(table)))) + 1,
+        levels_kept=levels_in(table),
         clipped_share=_clipped_share(radiograph, unclipped),
         instance=instance_of(radiograph.header),
         warnings=radiograph.header.codes + harmonizer.warnings(radiograph.header),

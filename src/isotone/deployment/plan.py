@@ -70,11 +70,11 @@ def plan(inputs: Inputs, reference_domains: Collection[str], deliver: Deliver, j
         version, identity = _state(path)
         if identity is not None:
             sources.add(identity)
-        as_png = deliver == "pixels" and row.domain not in reference_domains and Path(path).suffix.lower() in SUFFIXES
-        target = _named(os.path.relpath(path, inputs.common), as_png)
+        mapped = deliver == "pixels" and row.domain not in reference_domains and Path(path).suffix.lower() in SUFFIXES
+        target = _named(os.path.relpath(path, inputs.common), mapped or deliver == "png")
         source = _digest(path)
         before = journal.find(source) or _adopted(source, path, version, target, row, journal)
-        if deliver != "gsps":  # whose files hold many images
+        if deliver not in ("gsps", "npy"):  # whose files hold many images
             target = _free(target, before, taken, partial(journal.holder, but=source))
         taken.add(target)
         key = _key(path, version, target, row)

@@ -25,7 +25,7 @@ NAMESPACE = uuid.UUID("f3b2a6de-5a83-4c0c-9c39-6f7c1f0f5d1e")
 """UIDs are name-based UUIDs in this namespace, written as PS3.5 B.2 has it, so that no registered root is needed."""
 INTENDED_USE = "input for algorithms, not for diagnostic reading"
 
-Deliver = Literal["pixels", "voi-lut", "gsps"]
+Deliver = Literal["pixels", "voi-lut", "gsps", "png", "npy"]
 Table = NDArray[np.uint16]
 
 
@@ -39,7 +39,7 @@ class Record:
     harmonizer, digest : str
         Name and SHA-256 of the model.
     deliver : str
-        "pixels", "voi-lut" or "gsps".
+        "pixels", "voi-lut", "gsps" or "png".
     table : uint16 array of shape (2**bits,) or None
         Delivered value of each possible stored value of the source (index 0: the smallest, so that signed values are
         shifted by ``2**(bits − 1)``); None where the pixels were not touched.
@@ -47,6 +47,8 @@ class Record:
         The scanner whose curve it is.
     altered : tuple of str
         Clauses in ASCII: what of the source cannot come back, however well the pixels do.
+    bits : int
+        Of a delivered value.
     untouched : str or None
         SHA-256 of the stored values that travel as they are, so that it is noticed where somebody changed them.
     """
@@ -59,6 +61,7 @@ class Record:
     domain: str | None = None
     altered: tuple[str, ...] = ()
     untouched: str | None = None
+    bits: int = 16
 
     def uid(self, *names: str) -> UID:
         """A UID that depends on nothing but these names, the model, the delivery and the version."""
@@ -77,7 +80,7 @@ class Record:
             "curve": json.loads(self.curve.to_json()),
         }
         if self.table is not None:
-            body |= {"entries": len(self.table), "table": _pack(self.table), "altered": self.altered}
+            body |= {"entries": len(self.table), "table": _pack(self.table), "altered": self.altered, "bits": self.bits}
         if self.untouched is not None:
             body["untouched"] = self.untouched
         return json.dumps(body)
@@ -100,8 +103,13 @@ class Record:
             altered = tuple(str(clause) for clause in body.get("altered", ()))
             if body["deliver"] not in get_args(Deliver):
                 raise ValueError("no delivery of ours")
+            facts = {
+                "domain": body.get("domain"),
+                "untouched": body.get("untouched"),
+                "bits": int(body.get("bits", 16)),
+            }
             model = str(body["harmonizer"]), str(body["sha256"])
-            return cls(curve, *model, body["deliver"], table, body.get("domain"), altered, body.get("untouched"))
+            return cls(curve, *model, body["deliver"], table, altered=altered, **facts)
         except (ValueError, KeyError, TypeError, RecursionError, zlib.error, IsotoneError) as error:
             raise RadiographError("E_RESTORE", "its isotone record is damaged") from error
 

@@ -28,7 +28,7 @@ from isotone.deployment.curves_table import passed_through
 from isotone.deployment.deliver import Job, safe_target
 from isotone.deployment.dicom_objects.derived_image import BITS, overlays_in_pixels
 from isotone.deployment.dicom_objects.encapsulate import EXTENDED, copied
-from isotone.deployment.dicom_objects.pixel_value import Mapped, PixelValue
+from isotone.deployment.dicom_objects.pixel_value import Mapped, PixelValue, Words
 from isotone.deployment.dicom_objects.provenance import OF_THE_BYTES, derived_type
 from isotone.deployment.dicom_objects.read_back import confirm_png
 from isotone.deployment.dicom_objects.write import copy_file, element_of, write_dicom
@@ -265,7 +265,7 @@ def _restore_png(task: Task) -> Restored:
     with replace_file(task.target) as temporary:
         Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
         confirm_png(temporary, pixels)
-    return Restored("restored", backwards.lost(delivered.stored))
+    return Restored("restored", backwards.lost(delivered.stored), record.altered)
 
 
 def _restore_dicom(dataset: Dataset, delivered: Frames, target: Path) -> Restored:
@@ -303,7 +303,7 @@ def _restore_dicom(dataset: Dataset, delivered: Frames, target: Path) -> Restore
     return result
 
 
-def _words(dataset: Dataset, origin: NDArray[np.uint16], entries: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _words(dataset: Dataset, origin: NDArray[np.uint16], entries: int) -> Words:
     """The word, as the header describes it, of each delivered value; `origin` is its stored value."""
     bits, allocated = dataset.get("BitsStored"), dataset.get("BitsAllocated")
     high = dataset.get("HighBit", entries.bit_length() - 2)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from isotone._runtime.journal import Entry, Journal
 from isotone.data.images import time_limit
-from isotone.deployment.deliver import Delivery, Job, Outcome, safe_target
+from isotone.deployment.deliver import Job, Outcome, safe_target
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.inspect import duplicate
 
@@ -49,14 +50,58 @@ class Result(NamedTuple):
 Results = Generator[Result, None, None]
 
 
-def deliver_files(delivery: Delivery, jobs: list[Job], journal: Journal, run: Run) -> Results:
-    """One file for each image, in the order of the jobs."""
-    known, owned = _done_before(jobs, journal, delivery.output)
+class Place(Protocol):
+    """Where the images of a delivery lie: `Files`, or the rows of one."""
+
+    def has(self, target: str | None) -> bool:
+        """Whether what the journal names is there."""
+        ...
+
+    def put(self, job: Job, result: Any, before: str | None) -> str | None:
+        """Put an image there, in the place that it had `before`; what the journal is to name, None: nothing.
+
+        Raises
+        ------
+        IsotoneError
+            E_WRITE, E_WRITTEN.
+        """
+        ...
+
+    def drop(self, target: str | None) -> None:
+        """Take away what an earlier run put there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Files:
+    """A file for each image, which the process that read it has written."""
+
+    output: Path
+    writes: Callable[[Outcome], bool]
+
+    def has(self, target: str | None) -> bool:
+        return is_written(self.output, target)
+
+    def put(self, job: Job, result: Any, before: str | None) -> str | None:
+        target = job.target if self.writes(result) else None
+        if before != target:
+            self.drop(before)
+        return target
+
+    def drop(self, target: str | None) -> None:
+        take_away(self.output, target)
+
+
+def deliver_one_by_one(
+    delivery: Callable[[Job], Any], place: Place, jobs: list[Job], journal: Journal, run: Run
+) -> Results:
+    """Each image to its own place, in the order of the jobs."""
+    known, owned = _done_before(jobs, journal, place)
     todo = [job for job, state in zip(jobs, known, strict=True) if state == FRESH]
     with closing(run(delivery, todo, "harmonizing", time_limit)) as fresh:
         for job, state in zip(jobs, known, strict=True):
             if state == FRESH:
-                yield _noted(job, next(fresh)[1], owned, delivery, journal)
+                yield _noted(job, next(fresh)[1], owned, place, journal)
                 continue
             journal.see(job.source)
             entry = journal.find(job.source)
@@ -106,7 +151,7 @@ def note_refusal(job: Job, error: IsotoneError, journal: Journal, *, instance: s
     return None if entry is None else entry.target
 
 
-def _done_before(jobs: list[Job], journal: Journal, output: Path) -> tuple[bytearray, set[str]]:
+def _done_before(jobs: list[Job], journal: Journal, place: Place) -> tuple[bytearray, set[str]]:
     """What is known of each image, and the instances (`Outcome.instance`) that have a file."""
     known, owned = bytearray(len(jobs)), set[str]()
     twice: dict[int, str] = {}
@@ -117,7 +162,7 @@ def _done_before(jobs: list[Job], journal: Journal, output: Path) -> tuple[bytea
             continue
         if outcome.code == "E_DUPLICATE" and outcome.instance is not None:
             twice[number] = outcome.instance
-        elif outcome.status != "refused" and (entry.target is None or is_written(output, entry.target)):
+        elif outcome.status != "refused" and (entry.target is None or place.has(entry.target)):
             known[number] = DELIVERED
             owned |= {outcome.instance} - {None}  # type: ignore[arg-type]
     for number, instance in twice.items():
@@ -125,23 +170,25 @@ def _done_before(jobs: list[Job], journal: Journal, output: Path) -> tuple[bytea
     return known, owned
 
 
-def _noted(job: Job, outcome: Outcome | IsotoneError, owned: set[str], delivery: Delivery, journal: Journal) -> Result:
-    """Note what was done now, after the file of an earlier run that it replaces was taken away."""
-    output = delivery.output
-    if isinstance(outcome, IsotoneError):
-        take_away(output, note_refusal(job, outcome, journal))
-        return Result(job, outcome)
+def _noted(job: Job, result: Any, owned: set[str], place: Place, journal: Journal) -> Result:
+    """Note what was done now, after what an earlier run did in its place was taken away."""
+    if isinstance(result, IsotoneError):
+        place.drop(note_refusal(job, result, journal))
+        return Result(job, result)
+    outcome: Outcome = result if isinstance(result, Outcome) else result.outcome
     if outcome.instance is not None and outcome.instance in owned:
-        take_away(output, job.target)
+        place.drop(job.target)
         again = duplicate(job.path)
-        take_away(output, note_refusal(job, again, journal, instance=outcome.instance))
+        place.drop(note_refusal(job, again, journal, instance=outcome.instance))
         return Result(job, again)
+    before = journal.find(job.source)
+    try:
+        target = place.put(job, result, None if before is None else before.target)
+    except IsotoneError as error:
+        place.drop(note_refusal(job, error, journal))
+        return Result(job, error)
     if outcome.instance is not None:
         owned.add(outcome.instance)
-    target = job.target if delivery.writes(outcome) else None
-    before = journal.find(job.source)
-    if before is not None and before.target != target:
-        take_away(output, before.target)
     said, alike = outcome.to_entry()
     journal.note(job.source, job.key, job.path, said, target=target, shared=alike)
     return Result(job, outcome, target or "")

@@ -14,10 +14,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from isotone._runtime.files import replace_file
 from isotone.curves.tone_curve import quantize
-from isotone.deployment.dicom_objects.encapsulate import EXTENDED
+from isotone.deployment.dicom_objects.compress import Compress, encoder_for
+from isotone.deployment.dicom_objects.encapsulate import EXTENDED, Encapsulated, offset_table
 from isotone.deployment.dicom_objects.functional_groups import regrouped
 from isotone.deployment.dicom_objects.lossy_compression import lossy_elements
-from isotone.deployment.dicom_objects.pixel_value import Mapped
+from isotone.deployment.dicom_objects.pixel_value import Mapped, PixelValue, Words
 from isotone.deployment.dicom_objects.polarity import polarity_of
 from isotone.deployment.dicom_objects.provenance import derived_type, stamp
 from isotone.deployment.dicom_objects.read_back import confirm_png
@@ -66,29 +67,50 @@ ALTERED = {
 """Warnings of a source whose pixel words are not all in its stored values, and what is to be said of it."""
 
 
-def output_table(harmonized: Radiograph) -> Table:
+def output_table(harmonized: Radiograph, bits: int = BITS) -> Table:
     """Delivered value of each stored value: the tone, in the polarity of the source.
 
     For MONOCHROME1 that is ``1 − f(1 − x)`` (f the curve, x the stored grey level), and the copy of an image in the
     other polarity gets exactly equal presentation values. A raster file cannot say its polarity: 0 becomes black.
 
+    Parameters
+    ----------
+    harmonized : Radiograph
+    bits : int
+        Of a delivered value.
+
     Returns
     -------
     uint16 array of shape (2**bits_stored,)
     """
-    table = quantize(harmonized.tone, BITS).astype(np.uint16)
+    table = quantize(harmonized.tone, bits).astype(np.uint16)
     header = harmonized.header
-    return np.uint16(2**BITS - 1) - table if header.inverted and header.format == "dicom" else table
+    return np.uint16(2**bits - 1) - table if header.inverted and header.format == "dicom" else table
 
 
-def write_derived_dicom(dataset: Dataset, source: Radiograph, frames: Frames, record: Record, target: Path) -> None:
-    """Write the derived image as Explicit VR Little Endian.
+def levels_in(table: Table) -> int:
+    """How many distinct values a table has."""
+    return int(np.count_nonzero(np.diff(np.sort(table)))) + 1
+
+
+def write_derived_dicom(
+    dataset: Dataset,
+    source: Radiograph,
+    frames: Frames,
+    record: Record,
+    target: Path,
+    *,
+    compress: Compress | None = "none",
+) -> None:
+    """Write the derived image.
 
     Parameters
     ----------
     dataset, source, frames, record
         As for `derive`.
     target : Path
+    compress : str, optional
+        As for `isotone.deployment.dicom_objects.compress.encoder_for`; else the file is Explicit VR Little Endian.
 
     Raises
     ------
@@ -97,8 +119,15 @@ def write_derived_dicom(dataset: Dataset, source: Radiograph, frames: Frames, re
     IsotoneError
         E_WRITE.
     """
-    pixels, values = derive(dataset, source, frames, record)
-    write_dicom(dataset, ExplicitVRLittleEndian, target, pixels, values)
+    words, values = derive(dataset, source, frames, record)
+    encoder = encoder_for(compress, frames.layout.syntax)
+    if encoder is None:
+        pixels: PixelValue = Mapped(frames, words, len(frames) * source.stored.size)
+        write_dicom(dataset, ExplicitVRLittleEndian, target, pixels, values)
+    else:
+        only = offset_table([0]) if len(frames) == 1 else b""
+        pixels = Encapsulated(encoder.frames(frames, words, record.bits), only)
+        write_dicom(dataset, encoder.syntax, target, pixels, values)
 
 
 def derived_dataset(dataset: Dataset, source: Radiograph, frames: Frames, record: Record) -> Dataset:
@@ -123,15 +152,16 @@ def derived_dataset(dataset: Dataset, source: Radiograph, frames: Frames, record
         for _ in frames:
             pass
     header = replace(source.header, warnings=frames.warned.lines())
-    pixels, _ = derive(dataset, replace(source, header=header), frames, record)
+    words, _ = derive(dataset, replace(source, header=header), frames, record)
     parse_all(dataset, ExplicitVRLittleEndian)
     dataset.file_meta, dataset.preamble = file_meta_of(dataset, ExplicitVRLittleEndian), bytes(128)
     dataset.set_original_encoding(False, True, dataset.original_character_set)
-    dataset.add_new("PixelData", "OW", b"".join(map(bytes, pixels.pieces())))
+    pixels = Mapped(frames, words, len(frames) * source.stored.size)
+    dataset.add_new("PixelData", pixels.vr, b"".join(map(bytes, pixels.pieces())))
     return dataset
 
 
-def derive(dataset: Dataset, source: Radiograph, frames: Frames, record: Record) -> tuple[Mapped, list[BaseTag]]:
+def derive(dataset: Dataset, source: Radiograph, frames: Frames, record: Record) -> tuple[Words, list[BaseTag]]:
     """Make a data set into that of the derived image (PS3.3 C.7.6.1.1.2), its pixel data apart.
 
     Parameters
@@ -147,7 +177,8 @@ def derive(dataset: Dataset, source: Radiograph, frames: Frames, record: Record)
 
     Returns
     -------
-    pixels : Mapped
+    words : array of Words
+        Pixel word of each stored value.
     values : list of tag
         Elements whose values were made here.
 
@@ -156,15 +187,14 @@ def derive(dataset: Dataset, source: Radiograph, frames: Frames, record: Record)
     RadiographError
         E_UNSUPPORTED.
     """
-    table = _table(record)
+    table, bits = _table(record), record.bits
     altered = [clause for code, clause in ALTERED.items() if code in source.header.codes]
     said = lossy_elements(dataset, source.header, frames.length)
     if said:  # not undone: the compressed frame had told it, and a restored image has none
         dataset.update(said)
         altered.append("that it was compressed with loss is said now")
-    changes, removed = _grey_stages(dataset, source), [*GREY_STAGES, *PIXEL_FACTS, *overlays_in_pixels(dataset)]
-    changes.BitsAllocated = changes.BitsStored = BITS
-    changes.HighBit = BITS - 1
+    changes, removed = _grey_stages(dataset, source, bits), [*GREY_STAGES, *PIXEL_FACTS, *overlays_in_pixels(dataset)]
+    changes.BitsAllocated, changes.BitsStored, changes.HighBit = 8 if bits <= 8 else 16, bits, bits - 1
     changes.PixelRepresentation = 0
     if source.padding is not None:
         low, high = sorted(int(table[i]) for i in source.padding)
@@ -177,13 +207,12 @@ def derive(dataset: Dataset, source: Radiograph, frames: Frames, record: Record)
     changes.update(polarity_of(dataset, source.header))
     for keyword in ENCODED:
         dataset.pop(keyword, None)
-    stamp(dataset, replace(record, altered=tuple(altered)), table, changes, removed)
-    pixels = Mapped(frames, table.astype("<u2"), len(frames) * source.stored.size)
-    return pixels, [element.tag for element in changes if element.VR != "SQ"]
+    stamp(dataset, replace(record, altered=(*record.altered, *altered)), table, changes, removed)
+    return table.astype(np.uint8 if bits <= 8 else "<u2"), [element.tag for element in changes if element.VR != "SQ"]
 
 
 def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:
-    """Write a PNG of 16 bits, 0 black whatever the source, with the record as text.
+    """Write a PNG of 8 or 16 bits, 0 black whatever the source, with the record as text.
 
     Raises
     ------
@@ -194,7 +223,7 @@ def write_derived_png(source: Radiograph, record: Record, target: Path) -> None:
     """
     text = PngInfo()
     text.add_text(NAME, record.to_json())
-    pixels = gather(_table(record), source.stored)
+    pixels = gather(_table(record).astype(np.uint8 if record.bits <= 8 else np.uint16), source.stored)
     with replace_file(target) as temporary:
         # Level 1: higher ones take several times as long for a few per cent of noise.
         Image.fromarray(pixels).save(temporary, "PNG", pnginfo=text, compress_level=1)
@@ -207,14 +236,14 @@ def _table(record: Record) -> Table:
     return record.table
 
 
-def _grey_stages(dataset: Dataset, source: Radiograph) -> Dataset:
+def _grey_stages(dataset: Dataset, source: Radiograph, bits: int) -> Dataset:
     """All stages before the presentation LUT as identity."""
     stages = Dataset()
     if any(keyword in dataset for keyword in RESCALE):
         stages.RescaleIntercept, stages.RescaleSlope, stages.RescaleType = "0", "1", "US"
     if source.header.intent != "FOR PROCESSING":  # which shall have no VOI LUT (PS3.3 A.26, A.27)
         # Over n-bit data this window is the identity (PS3.3 C.11.2.1.2, note 4).
-        stages.WindowCenter, stages.WindowWidth = str(2 ** (BITS - 1)), str(2**BITS)
+        stages.WindowCenter, stages.WindowWidth = str(2 ** (bits - 1)), str(2**bits)
     return stages
 
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from isotone.errors import RadiographError
 from isotone.imaging.dicom.frames import Frames
-from isotone.imaging.grey_levels.lookup import gathered
+from isotone.imaging.grey_levels.lookup import gather, gathered
 from isotone.imaging.radiograph import Stored
 
 PIECE = 2**18
 """Bytes at a time, which then fit into a core's cache."""
+Words = NDArray[np.unsignedinteger]
+"""Pixel words, of 8 or 16 bits, little-endian."""
 SAMPLED = 509
 """One in so many looked-up values is looked up again; a prime, so that it is in step with no rows."""
 
@@ -55,14 +57,14 @@ class Mapped:
     ----------
     frames : iterable of integer array
         Decoded, one by one.
-    table : uint8 or uint16 array
-        Little-endian word of each stored value.
+    table : array of Words
+        Word of each stored value.
     count : int
         Values of all frames together.
     """
 
     frames: Iterable[Stored]
-    table: NDArray[np.uint8] | NDArray[np.uint16]
+    table: Words
     count: int
     again: bool = False
 
@@ -81,8 +83,10 @@ class Mapped:
         yield bytes(self.count * self.table.itemsize % 2)
 
 
-def mapped(table: NDArray[np.uint8] | NDArray[np.uint16], stored: Stored) -> Iterator[memoryview]:
-    """One frame through a table; a sample is looked up again by plain indexing: all of it would take too long.
+def mapped(table: Words, stored: Stored) -> Iterator[memoryview]:
+    """One frame through a table, in pieces of which the next overwrites the last.
+
+    A sample is looked up again by plain indexing: all of it would take too long.
 
     Raises
     ------
@@ -91,10 +95,27 @@ def mapped(table: NDArray[np.uint8] | NDArray[np.uint16], stored: Stored) -> Ite
     """
     indices, at = stored.reshape(-1), 0
     for piece in gathered(table, stored):
-        if not np.array_equal(piece[::SAMPLED], table[indices[at : at + len(piece) : SAMPLED]]):
-            raise RadiographError("E_WRITTEN", "looked up twice, its values differ")
+        _compare(piece, table, indices[at : at + len(piece)])
         at += len(piece)
         yield piece.data.cast("B")
+
+
+def looked_up(table: Words, stored: Stored) -> Words:
+    """The same as one array.
+
+    Raises
+    ------
+    RadiographError
+        As `mapped`.
+    """
+    words = gather(table, stored)
+    _compare(words.reshape(-1), table, stored.reshape(-1))
+    return words
+
+
+def _compare(words: Words, table: Words, indices: NDArray[np.integer]) -> None:
+    if not np.array_equal(words[::SAMPLED], table[indices[::SAMPLED]]):
+        raise RadiographError("E_WRITTEN", "looked up twice, its values differ")
 
 
 @dataclass(frozen=True)

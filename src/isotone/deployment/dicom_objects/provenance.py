@@ -112,7 +112,7 @@ def describe(record: Record) -> str:
     harmonizer = record.harmonizer[:64].encode("ascii", "replace").decode()
     depth = ""
     if record.table is not None:
-        depth = f"; {len(record.table).bit_length() - 1} bits in, 16 bits out"
+        depth = f"; {len(record.table).bit_length() - 1} bits in, {record.bits} bits out"
     return (
         f"{NAME} {__version__}: monotone tone curve, {'; '.join(parts) or 'identity'}, over the full range of stored "
         f"values{depth}; harmonizer {harmonizer}, SHA-256 {record.digest[:12]}; {INTENDED_USE}."
