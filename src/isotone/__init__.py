@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from isotone.data.phantom.make_phantom import make_phantom
     from isotone.deployment.apply import apply
     from isotone.deployment.check import check
+    from isotone.deployment.encoding import Encoding
     from isotone.deployment.restore import restore
     from isotone.errors import IsotoneError
     from isotone.estimation.settings import ScannerSettings
@@ -36,6 +37,7 @@ _HOME = {
     "Certificate": "curves.tone_curve",
     "Classifier": "networks.classifier",
     "DisplayWindow": "baselines.by_name",
+    "Encoding": "deployment.encoding",
     "FullRange": "baselines.by_name",
     "GDCE": "networks.gdce",
     "GDCESettings": "networks.training.fit_gdce",
@@ -66,6 +68,7 @@ __all__ = [
     "Certificate",
     "Classifier",
     "DisplayWindow",
+    "Encoding",
     "FullRange",
     "GDCESettings",
     "HistogramMatching",

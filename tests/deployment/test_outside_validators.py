@@ -29,9 +29,12 @@ from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.phantom.make_phantom import make_phantom
 from isotone.deployment.apply import apply
+from isotone.deployment.encoding import USUAL, Encoding
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.read import read_radiograph
-from orthanc_roundtrip import fingerprint
+from orthanc_roundtrip import BY_REST, fingerprint
+from several_frames import KINDS as SEVERAL
+from several_frames import frames_of, run
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "dicom"
 DELIVERIES = ("pixels", "voi-lut", "gsps")
@@ -54,11 +57,12 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
 
 
-def delivered(paths: list[Path], out: Path, deliver: str, curve: ToneCurve = CURVE) -> list[Path]:
+def delivered(
+    paths: list[Path], out: Path, deliver: str, curve: ToneCurve = CURVE, encoding: Encoding = USUAL
+) -> list[Path]:
     manifest = Manifest.from_paths(paths, domain="unnamed")
-    report = apply(
-        scanner_harmonizer(*manifest.domains, curve=curve), manifest, out, deliver=deliver, workers=0, quiet=True
-    )
+    harmonizer = scanner_harmonizer(*manifest.domains, curve=curve)
+    report = apply(harmonizer, manifest, out, deliver=deliver, encoding=encoding, workers=0, quiet=True)
     assert not report.refused
     return sorted(out.rglob("*.dcm"))
 
@@ -249,6 +253,29 @@ def test_dcmtk_picks_each_image_s_own_curve_from_one_presentation_state(tmp_path
         np.testing.assert_array_equal(pnm(out), table)
 
 
+@pytest.mark.parametrize("deliver", DELIVERIES)
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_dciodvfy_finds_no_error_in_several_frames_that_the_source_did_not_have(tmp_path, errors, kind, deliver):
+    source = write(run(frames_of(3), kind), tmp_path / "a.dcm")
+    for path in delivered([source], tmp_path / "out", deliver):
+        assert errors(path) <= (set() if deliver == "gsps" else errors(source))
+
+
+@needs("dcm2pnm")
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_dcmtk_and_highdicom_show_every_frame_as_the_curve_says(tmp_path, kind, number):
+    source = write(run(frames_of(3), kind), tmp_path / "a.dcm")
+    grey = read_radiograph(source).map_tone(CURVE).tone[frames_of(3)[number - 1]]
+    [pixel] = delivered([source], tmp_path / "pixels", "pixels")
+    assert np.abs(rendered(pixel, "+Wi", "1", "+F", str(number)) - grey * 65535).max() <= 1
+    [lut] = delivered([source], tmp_path / "voi-lut", "voi-lut")
+    assert np.abs(rendered(lut, "+Wl", "1", "+F", str(number)) - grey * 65535).max() <= 1
+    options = {"apply_voi_transform": True, "voi_output_range": (0, 1), "dtype": np.float64}
+    shown = highdicom.imread(lut).get_frame(number, apply_real_world_transform=False, **options)
+    assert np.abs(shown - grey).max() <= 1e-5
+
+
 @pytest.mark.slow
 @needs("Orthanc", "storescu", "unshare", "ip")
 def test_orthanc_takes_all_three_deliveries_and_gives_them_back_identical(tmp_path):
@@ -258,6 +285,9 @@ def test_orthanc_takes_all_three_deliveries_and_gives_them_back_identical(tmp_pa
     write(encoded(radiograph(seed=90), JPEGLSLossless), tmp_path / "in" / "jpeg-ls.dcm")
     for deliver in DELIVERIES:
         delivered([tmp_path / "in"], tmp_path / "out" / deliver, deliver)
+    for number, compress in enumerate(("rle", "jpeg2000"), 91):
+        one = write(radiograph(seed=number), tmp_path / f"{compress}.dcm")
+        delivered([one], tmp_path / "out" / BY_REST / compress, "pixels", encoding=Encoding(compress=compress))
     sent = {}
     for path in (tmp_path / "out").rglob("*.dcm"):
         ds = pydicom.dcmread(path)

@@ -20,16 +20,26 @@ LARGEST = 4096
 
 @dataclass(frozen=True)
 class Encoding:
-    """Choices beyond `Deliver`.
+    """How the pixels of a delivery are written.
 
     Attributes
     ----------
-    compress : str or None
-        Of "pixels", lossless each: see `isotone.deployment.dicom_objects.compress.encoder_for`.
-    bits : str
-        Of "pixels": "16", or "same" as the source has, which makes grey levels meet.
+    compress : {"none", "rle", "jpeg-ls", "htj2k", "jpeg2000", "same"} or None
+        Of `deliver` "pixels", without loss; "same": the lossless form of the source's own family; None: JPEG-LS where
+        the source was compressed.
+    bits : {"16", "same"}
+        Of "pixels": "same" as the source has, which makes grey levels meet.
     size : int or None
-        Of "png" and "npy": side in pixels of the square that the network sees.
+        Of "png" and "npy": side in pixels of the square that the network sees, 1 to 4096.
+
+    Examples
+    --------
+    >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
+    >>> harmonizer = isotone.ToneCurveHarmonizer.load("harmonizer")
+    >>> encoding = isotone.Encoding(size=32)
+    >>> report = isotone.apply(harmonizer, manifest, "array", deliver="npy", encoding=encoding, quiet=True)
+    >>> report.curves.with_name("images.npy").exists()
+    True
     """
 
     compress: Compress | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from isotone.data.images import time_limit
 from isotone.deployment.deliver import Delivery, Job, Outcome
+from isotone.deployment.encoding import Encoding
 from isotone.errors import IsotoneError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Header
@@ -91,7 +92,8 @@ class Labour:
             A folder is missing or damaged.
         """
         models = {folder: ToneCurveHarmonizer.load(folder) for folder in {rule.harmonizer for rule in rules}}
-        return cls(rules, [Delivery(models[r.harmonizer], output, r.deliver, frozenset(r.allow)) for r in rules])
+        plain = Encoding(compress="none")  # which any receiver takes
+        return cls(rules, [Delivery(models[r.harmonizer], output, r.deliver, frozenset(r.allow), plain) for r in rules])
 
     def __call__(self, work: Harmonizing | Transcoding) -> Made | None:
         """Do it.

@@ -18,7 +18,9 @@ VOI_KEYWORDS = ("WindowCenter", "WindowWidth", "VOILUTSequence")
 RESCALE = ("RescaleIntercept", "RescaleSlope", "RescaleType")
 
 
-def regrouped(dataset: Dataset, stages: Dataset, *, intercept: int = 0, pixels: bool) -> Dataset:
+def regrouped(
+    dataset: Dataset, stages: Dataset, *, intercept: int = 0, pixels: bool, window: tuple[str, str] | None = None
+) -> Dataset:
     """The functional groups with the new stages wherever the old ones are; those of several frames, once for all.
 
     The new stages are in the data set, too, where programs look that know no functional groups; both say the same.
@@ -34,6 +36,9 @@ def regrouped(dataset: Dataset, stages: Dataset, *, intercept: int = 0, pixels: 
     pixels : bool
         The pixels are new: what says the meaning of the old ones goes, and each FrameType says DERIVED.
 
+    window : pair of str, optional
+        Center and width that the groups have beside a VOI LUT, where their macro needs them.
+
     Returns
     -------
     Dataset
@@ -48,6 +53,8 @@ def regrouped(dataset: Dataset, stages: Dataset, *, intercept: int = 0, pixels: 
     for keyword in VOI_KEYWORDS:
         if keyword in stages:
             voi[keyword] = stages[keyword]
+    if window is not None:
+        voi.WindowCenter, voi.WindowWidth = window
     modality.RescaleIntercept, modality.RescaleSlope, modality.RescaleType = str(intercept), "1", "US"
     changes = Dataset()
     for keyword in GROUPS:

@@ -23,6 +23,7 @@ from isotone.deployment.dicom_objects.write import write_dicom
 from isotone.deployment.record import Record, Table
 from isotone.errors import RadiographError
 from isotone.imaging.dicom.frames import Frames
+from isotone.imaging.dicom.sop_classes import WINDOW_IN_GROUPS
 from isotone.imaging.own_files import NAME
 from isotone.imaging.radiograph import Header
 
@@ -72,7 +73,10 @@ def write_voi_lut_image(
     lut.add_new("LUTData", "OW", table.astype(">u2" if syntax == ExplicitVRBigEndian else "<u2").tobytes())
     changes.VOILUTSequence = [lut]
     intercept = 2 ** (header.bits_stored - 1) if header.signed else 0
-    changes.update(regrouped(dataset, changes, intercept=intercept, pixels=False))
+    identity = None
+    if dataset.get("SOPClassUID") in WINDOW_IN_GROUPS:  # over n bits this window is the identity (C.11.2.1.2, note 4)
+        identity = str(2 ** (header.bits_stored - 1)), str(2**header.bits_stored)
+    changes.update(regrouped(dataset, changes, intercept=intercept, pixels=False, window=identity))
     changes.update(polarity_of(dataset, header))
     changes.update(lossy_elements(dataset, header, frames.length))
     if "W_HIGHBIT" in header.codes:

@@ -32,6 +32,7 @@ from pydicom.uid import (
 )
 
 from isotone.imaging.codecs.codestream import CODESTREAM, SOF, FrameSize, jpeg2000_size, jpeg_segments, jpeg_size
+from isotone.imaging.codecs.htj2k import htj2k_decode
 from isotone.imaging.codecs.jpegxl import jpegxl_is_lossy, jpegxl_size
 from isotone.imaging.codecs.lossy import JPEG_LS, jpeg2000_is_lossy, jpeg_is_lossy
 
@@ -82,6 +83,10 @@ def _jpeg2000(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
     return imagecodecs.jpeg2k_decode(frame, numthreads=1)
 
 
+def _htj2k(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
+    return htj2k_decode(frame)
+
+
 def _rle(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
     return np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype=dtype, out=length), dtype)
 
@@ -107,7 +112,7 @@ def _as_it_is(frame: bytes, dtype: np.dtype[Any], length: int) -> Pixels:
 _JPEG = Codec(_jpeg, jpeg_size, method="ISO_10918_1", is_lossy=jpeg_is_lossy)
 _JPEG_LS = Codec(_jpegls, jpeg_size, method="ISO_14495_1", is_lossy=jpeg_is_lossy)
 _JPEG_2000 = Codec(_jpeg2000, jpeg2000_size, method="ISO_15444_1", is_lossy=jpeg2000_is_lossy)
-_HTJ2K = replace(_JPEG_2000, method="ISO_15444_15")
+_HTJ2K = replace(_JPEG_2000, decode=_htj2k, method="ISO_15444_15")
 _JPEG_XL = Codec(_jpegxl, jpegxl_size, method="ISO_18181_1", is_lossy=jpegxl_is_lossy)
 JPEGXLLossless, JPEGXLJPEGRecompression, JPEGXL = (UID(f"1.2.840.10008.1.2.4.{n}") for n in (110, 111, 112))
 DeflatedImageFrame, EncapsulatedUncompressed = UID("1.2.840.10008.1.2.8.1"), UID("1.2.840.10008.1.2.1.98")

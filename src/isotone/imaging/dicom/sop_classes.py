@@ -58,3 +58,8 @@ SEVERAL_FRAMES = frozenset(
     }
 )
 """SOP classes of which an image may have more than one frame."""
+WINDOW_IN_GROUPS = frozenset(
+    {EnhancedXAImageStorage, EnhancedXRFImageStorage, XRay3DAngiographicImageStorage, XRay3DCraniofacialImageStorage}
+)
+"""SOP classes whose functional groups have a window, as the standard has it, and no VOI LUT beside or instead of it
+(PS3.3 C.7.6.16.2.10; the others have C.7.6.16.2.10b)."""
