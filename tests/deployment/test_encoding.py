@@ -108,7 +108,7 @@ def test_an_encoder_that_changes_a_value_is_found_out(tmp_path, monkeypatch):
 @pytest.mark.parametrize("choice", ["none", "rle", "jpeg-ls", "jpeg2000"])
 def test_the_same_bits_are_written_if_asked_for_and_said_to_lose_levels(tmp_path, bits, choice):
     source = write(radiograph(bits=bits), tmp_path / "a.dcm")
-    delivered(source, tmp_path / "out", compress=choice, bits="same")
+    report = delivered(source, tmp_path / "out", compress=choice, bits="same")
     made = pydicom.dcmread(tmp_path / "out" / "a.dcm")
     assert (made.BitsStored, made.BitsAllocated, made.HighBit) == (bits, 8 if bits == 8 else 16, bits - 1)
     assert (made.WindowCenter, made.WindowWidth) == (2 ** (bits - 1), 2**bits)
@@ -121,6 +121,7 @@ def test_the_same_bits_are_written_if_asked_for_and_said_to_lose_levels(tmp_path
     assert f"{bits} bits in, {bits} bits out" in made.DerivationDescription
     restored = restore_file(Task(tmp_path / "out" / "a.dcm", tmp_path / "back.dcm"))
     assert ("W_LEVELS" in line) == (f"of {2**bits} grey levels {kept} are left" in restored.shortfall) == (bits < 16)
+    assert [f"fewest left are {kept}" in said for said in report.warnings] == [True] * (bits < 16)
     if bits < 16:
         assert pydicom.dcmread(tmp_path / "back.dcm").SOPInstanceUID != pydicom.dcmread(source).SOPInstanceUID
 

@@ -180,9 +180,10 @@ def apply(
             results = deliver_one_by_one(how, array or Files(output, how.writes), jobs, journal, run)
         watch = Watch(harmonizer)
         unseen: list[Job] = []
+        fewer: list[int] = []
         with closing(results):
             report = _tabulate(
-                _watched(results, watch, unseen),
+                _watched(results, watch, unseen, fewer),
                 journal,
                 output,
                 on_result or (_print if not quiet and not Console(stderr=True).is_terminal else _keep_quiet),
@@ -190,6 +191,11 @@ def apply(
         if array is not None:
             array.finish()
         report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
+        if fewer:
+            report.warnings.append(
+                f"W_LEVELS: in {len(fewer)} images --bits same made levels meet; the fewest left are {min(fewer)}; "
+                "restore cannot give back the source exactly"
+            )
         compared = {domain for domain, scanner in harmonizer.scanners.items() if scanner.novelty is not None}
         unseen = [job for job in unseen if job.domain in compared]
         if unseen and "look" not in allow:
@@ -200,10 +206,15 @@ def apply(
         return report
 
 
-def _watched(results: Results, watch: Watch, unseen: list[Job]) -> Results:
-    """Show the results as they come to whoever compares them with the fit as a whole; list what has no look."""
+def _watched(results: Results, watch: Watch, unseen: list[Job], fewer: list[int]) -> Results:
+    """Show the results as they come to whoever compares them with the fit as a whole.
+
+    What has no look is listed, and how many levels are left where fewer bits made levels meet.
+    """
     for result in results:
         outcome = result.outcome
+        if not isinstance(outcome, IsotoneError) and "W_LEVELS" in outcome.warnings:
+            fewer.append(outcome.levels_kept or 0)
         if isinstance(outcome, IsotoneError):
             watch.refuse(result.job.domain, outcome)
         elif outcome.look is not None:
