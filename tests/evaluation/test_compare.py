@@ -8,7 +8,6 @@ import pytest
 from isotone.errors import UsageError
 from isotone.evaluation.compare import compare
 from isotone.evaluation.evaluate import compare_methods
-from isotone.evaluation.scores import Scores
 from made_scores import REFERENCE, SOURCE, scores
 
 
@@ -53,16 +52,7 @@ def test_chance_alone_makes_no_difference(tmp_path: Path) -> None:
 def test_only_common_images_and_methods_are_compared(tmp_path: Path) -> None:
     whole = scores({(REFERENCE, "none"): 0.8, (SOURCE, "none"): 0.1})
     write(tmp_path / "a", 0.5)
-    keep = np.arange(len(whole.label)) % 2 == 0
-    half = Scores(
-        whole.classes,
-        whole.image[keep],
-        whole.patient[keep],
-        whole.domain[keep],
-        whole.view[keep],
-        whole.label[keep],
-        {"none": whole.probabilities["none"][keep]},
-    )
+    half = whole.at(np.arange(len(whole.label)) % 2 == 0)
     half.write(tmp_path / "b" / "scores.csv")
     compare_methods(half, [REFERENCE], {}, seed=0).write(tmp_path / "b" / "results.json")
     found = compare(tmp_path / "a", tmp_path / "b")

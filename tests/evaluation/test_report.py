@@ -178,17 +178,7 @@ def test_figures_are_files_of_fixed_names_and_well_formed(page: tuple[str, Path]
 
 def test_undefined_metrics_are_called_so(tmp_path: Path) -> None:
     made = scores({(REFERENCE, "none"): 0.5, (SOURCE, "none"): 0.5}, patients=3, classes=3)
-    keep = made.label == 0
-    one = Scores(
-        made.classes,
-        made.image[keep],
-        made.patient[keep],
-        made.domain[keep],
-        made.view[keep],
-        made.label[keep],
-        {"none": made.probabilities["none"][keep]},
-    )
-    found = compare_methods(one, [REFERENCE], {}, seed=0)
+    found = compare_methods(made.at(made.label == 0), [REFERENCE], {}, seed=0)
     write_report(found, tmp_path)
     assert found.row(SOURCE, "none").auc is None
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
