@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isotone.data.descriptors.foreground import Mask, Regions
 from isotone.data.descriptors.image_set import FEWEST, Described
 
+COPIES = 3
+"""Frames of the source behind which each reference image is seen; more make its structure less a matter of chance."""
 HIDES = 0.02
 """Share of an image that collimation or marks take, from which on it is framed."""
 LEFT = 0.1
@@ -22,7 +23,7 @@ def comparable(source: Described, reference: Described, seed: int) -> tuple[Desc
 
     Where air is told from anatomy, images that show none are left out: which of their pixels are anatomy, nobody knows.
     Where images of one side are collimated, framed or labelled, those of the other are seen through their frames, too,
-    so that as much of the body is hidden on either side.
+    so that as much of the body is hidden on either side; an image of the reference through several, one copy each.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def comparable(source: Described, reference: Described, seed: int) -> tuple[Desc
     if reference.air:
         source, reference = source.showing_air, reference.showing_air
     ours, theirs = _frames(source), _frames(reference)
-    return _through(source, theirs, seed), _through(reference, ours, seed)
+    return _through(source, theirs, 1, seed), _through(reference, ours, COPIES, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +58,14 @@ def _frames(images: Described) -> list[_Frame]:
     return [_Frame(part.picture, _on_the_right(part)) for part in images.parts]
 
 
-def _through(images: Described, frames: Sequence[_Frame], seed: int) -> Described:
-    """The images, each behind one of the frames."""
+def _through(images: Described, frames: Sequence[_Frame], copies: int, seed: int) -> Described:
+    """The images, each behind as many of the frames."""
     if not frames:
         return images
-    order: NDArray[np.intp] = np.random.default_rng(seed).permutation(len(images)) % len(frames)
-    return images.with_parts([_behind(part, frames[k]) for part, k in zip(images.parts, order, strict=True)])
+    rng = np.random.default_rng(seed)
+    dealt = [rng.permutation(len(images)) % len(frames) for _ in range(copies)]
+    parts = [_behind(part, frames[k]) for order in dealt for part, k in zip(images.parts, order, strict=True)]
+    return images.with_parts(parts, copies)
 
 
 def _behind(part: Regions, frame: _Frame) -> Regions:

@@ -88,7 +88,8 @@ def _left_out(given: Described, images: Described, compared: Described, referenc
     odd = len(given) - len(images)
     said = [f"W_ODD {odd} images look like none of the reference's and were left out of the fit"] if odd else []
     for side, before, after in (("source", images, compared), ("reference", reference.given, reference.images)):
-        if len(before) - len(after) >= max(1, AIRLESS * len(before)):
-            airless = f"{len(before) - len(after)} of {len(before)} images of the {side} show no air, unlike the others"
+        missing = len(before) - after.distinct
+        if missing >= max(1, AIRLESS * len(before)):
+            airless = f"{missing} of {len(before)} images of the {side} show no air, unlike the others"
             said.append(f"W_AIR {airless}, and were left out of the fit")
     return said

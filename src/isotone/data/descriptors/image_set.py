@@ -147,9 +147,14 @@ class Described(tuple[Sample, ...]):
             return self
         return self.only(shown & (air < np.median(skin[shown])) & (skin > np.median(air[shown])))
 
-    def with_parts(self, parts: list[Regions]) -> Described:
-        """The same images, of each of which less is compared; whether they show air is known already."""
-        less = Described(self)
+    @property
+    def distinct(self) -> int:
+        """How many images they are, copies counted once."""
+        return len({id(sample) for sample in self})
+
+    def with_parts(self, parts: list[Regions], copies: int = 1) -> Described:
+        """So many copies of the images, of each of which less is compared; whether they show air is known already."""
+        less = Described(tuple(self) * copies)
         less.parts, less.showing = parts, self.showing
         return less
 

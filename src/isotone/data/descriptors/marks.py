@@ -27,7 +27,7 @@ HOLE = 0.05
 """Share of the image up to which what a mark encloses (the letters on a label) is taken for part of it."""
 LEVELS = 128
 """Thresholds that are tried for strips, evenly spaced in area."""
-FULL = 0.97
+FULL = 0.95
 """Share of a row or column that lies beyond the threshold, where it is part of a strip."""
 LEAK = 0.01
 """Share of the rest that may lie there too."""
