@@ -42,6 +42,8 @@ LEAST = 0.05
 """Share of the picture that air has at least."""
 PIECE = 0.1
 """Share of the largest piece of anatomy that another one has at least; smaller ones in air are letters and markers."""
+BRIGHT = 0.08
+"""How much larger a share of the picture's grey levels lies below letters in the air than below nine tenths of it."""
 FEATURELESS = 1 / 3
 """Share of a picture's grey levels that occur in air, at most: air has few, anatomy nearly all of them."""
 FRAYED = 0.05
@@ -119,10 +121,11 @@ def regions(sample: Sample, slack: float = SLACK) -> Regions:
     crowded = CROWDED * values.size / max(inside.sum(), 1)
     if values.size and image.held[values.max()] - image.held[values.min()] < crowded:
         found = replace(beyond, background=found.background | beyond.background)
-    marks = float(np.mean(~(found.background | found.foreground)[inside]))
-    # Strokes so thin that the median lost them are no air.
+    # Strokes so thin that the median lost them are no air, and letters no brighter than skin are none either.
     thin = found.background & (sample.pixels > smooth[found.background].max())
-    return replace(found, background=found.background & ~thin, picture=inside, marks=marks)
+    written = _written(image, found.background)
+    marks = float(np.mean((~(found.background | found.foreground) | written)[inside]))
+    return replace(found, background=found.background & ~thin & ~written, picture=inside, marks=marks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +165,15 @@ def _air(image: _Image, inside: Mask, slack: float, *, marked: bool = False) -> 
     if not _featureless(image.pixels, background, image.picture, noise=clearness >= SURE):
         return nothing
     return Regions(anatomy, background, inside, clearness)
+
+
+def _written(image: _Image, background: Mask) -> Mask:
+    """Pixels well within the air that many of the picture's grey levels lie below, and below air's own hardly any."""
+    within = background & ~ndimage.binary_dilation(image.picture & ~background, SQUARE, 2)
+    levels = image.held[image.pixels]
+    if not within.any():
+        return within
+    return np.asarray(within & (levels > np.quantile(levels[within], 0.9) + BRIGHT))
 
 
 def _levels_up_to(smooth: NDArray[np.uint16], inside: Mask) -> NDArray[np.float64]:
