@@ -10,6 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from isotone.data.descriptors.foreground import boundaries, regions
+from isotone.data.descriptors.image_set import WRITTEN
 from isotone.data.descriptors.marks import picture
 from isotone.data.phantom.anatomy import CLASSES, Anatomy, draw_breast
 from isotone.data.phantom.scanners import reference_presentation
@@ -84,6 +85,18 @@ def test_letters_in_the_air_are_neither_air_nor_anatomy():
     assert not (parts.foreground | parts.background)[4:10, 60:70].any()
     assert not parts.background[4:10:2, 50:58].any()
     assert np.mean(parts.foreground != plain.foreground) < 0.01
+
+
+def test_grey_letters_are_marks_and_what_jpeg_leaves_in_the_air_is_none():
+    for seed in range(3):
+        image = breast(seed)
+        written, file = image.copy(), io.BytesIO()
+        air = regions(sample(image)).background[:14]
+        written[2:12:2][air[2:12:2]] = 0.3
+        Image.fromarray(np.rint(255 * image).astype(np.uint8)).save(file, "JPEG", quality=90)
+        coded = np.asarray(Image.open(file), float) / 255
+        found = [regions(sample(each)).marks > WRITTEN for each in (image, coded, written)]
+        assert found == [False, False, True]
 
 
 def framed(image, kind, rng):

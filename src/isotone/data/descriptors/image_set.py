@@ -24,8 +24,8 @@ DARKEST = 4
 """Which of them the anatomy begins at: a few pixels of any image's are air."""
 AIR = (np.arange(32) + 0.5) / 32
 """Quantiles of the air."""
-WRITTEN = 2e-4
-"""Share of a picture that bright pieces in its air take, from which on they are letters; clean air has none."""
+WRITTEN = 1e-3
+"""Share of a picture that bright pieces in its air take, from which on they are letters; JPEG leaves less of them."""
 RIM = 0.01
 """Width of what is left out of air along its outline (blur, compression), as a share of the longer side."""
 FEWEST = 0.1
