@@ -22,14 +22,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
+from isotone.baselines.baseline import Baseline, read_body
 from isotone.baselines.clahe import Clahe
 from isotone.baselines.constant_curve import ConstantCurve
 from isotone.baselines.histogram_matching import HistogramMatching
 from isotone.baselines.nyul import Nyul
 from isotone.baselines.rescaling import DisplayWindow, FullRange, MinMax, Percentile, ZScore
-from isotone.errors import UsageError
+from isotone.errors import ModelError, UsageError
 from isotone.imaging.radiograph import Radiograph
 
 
@@ -81,6 +83,23 @@ def baseline(name: str) -> Normalizer:
     return BASELINES[name]()
 
 
+def load_baseline(folder: str | Path) -> Normalizer:
+    """The fitted baseline that its `save` wrote.
+
+    Raises
+    ------
+    ModelError
+        E_MODEL: damaged, altered, foreign or of a later schema.
+    UsageError
+        E_READ: no such folder.
+    """
+    build = BASELINES.get(str(read_body(folder).get("name")))
+    known = None if build is None else build()
+    if not isinstance(known, Baseline):
+        raise ModelError("E_MODEL", "holds a baseline that is not known here", file=folder)
+    return type(known).load(folder)
+
+
 __all__ = [
     "BASELINES",
     "Clahe",
@@ -95,4 +114,5 @@ __all__ = [
     "SourceNormalizer",
     "ZScore",
     "baseline",
+    "load_baseline",
 ]

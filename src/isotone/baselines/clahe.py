@@ -8,11 +8,12 @@ from typing import Self
 
 import numpy as np
 
+from isotone.baselines.baseline import Baseline
 from isotone.curves.tone_curve import quantize
 from isotone.imaging.radiograph import Radiograph
 
 
-class Clahe:
+class Clahe(Baseline):
     """Local equalisation by scikit-image, in tiles of an eighth of the image.
 
     Parameters

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
+from isotone.baselines.baseline import Baseline
 from isotone.baselines.grey_levels import GreyLevels
 from isotone.baselines.histogram_matching import match
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.radiograph import Radiograph
 
 
-class ConstantCurve:
+class ConstantCurve(Baseline):
     """Plain pooled quantile matching: T = F_ref⁻¹ ∘ F_src, with F over all pixels of all images of a scanner.
 
     It reads no label, corrects no class mix, and does not tell air from anatomy. It differs from
@@ -77,3 +78,19 @@ class ConstantCurve:
         if domain not in self.pools:
             raise RadiographError("E_DOMAIN", "no curve was fitted for its scanner", file=radiograph.header.path)
         return match(radiograph, self.pools[domain], self.reference)
+
+    def learned(self) -> dict[str, Any]:
+        """The pools of the reference and of the other scanners."""
+        if self.reference is None:
+            raise IsotoneError("E_USAGE", "constant-curve is not fitted", next_step="Call fit(reference) first.")
+        return {
+            "reference": self.reference.to_json(),
+            "reference_domains": sorted(self.reference_domains, key=str),
+            "pools": [[domain, levels.to_json()] for domain, levels in self.pools.items()],
+        }
+
+    def remember(self, learned: Mapping[str, Any]) -> None:
+        """Take them in the place of a fit."""
+        self.reference = GreyLevels.from_json(learned["reference"])
+        self.reference_domains = set(learned["reference_domains"])
+        self.pools = {domain: GreyLevels.from_json(levels) for domain, levels in learned["pools"]}

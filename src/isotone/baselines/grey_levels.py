@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -76,6 +76,28 @@ class GreyLevels:
         present = counts > 0
         unique, index = np.unique(values[present], return_inverse=True)
         return cls(unique, np.bincount(index, counts[present], len(unique)).astype(np.float64))
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Numbers for JSON."""
+        return {"values": self.values.tolist(), "counts": self.counts.tolist()}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            It is no distribution.
+        """
+        values, counts = (np.asarray(entry[name], np.float64) for name in ("values", "counts"))
+        if values.ndim != 1 or values.shape != counts.shape or len(values) < 2:
+            raise ValueError("no distribution")
+        if not (np.isfinite(counts).all() and (counts > 0).all() and (np.diff(values) > 0).all()):
+            raise ValueError("no distribution")
+        if values[0] < 0 or values[-1] > 1:
+            raise ValueError("no distribution")
+        return cls(values, counts)
 
     @property
     def mean(self) -> float:
@@ -150,6 +172,17 @@ class Anatomy(Generic[T]):
         self.whole = self._learn(alone if enough else [picture for _, picture, _ in both])
         if self.air:
             self.anatomy = self._learn([anatomy for anatomy, _, air in both if air])
+
+    def learned(self, to_json: Callable[[T], Any]) -> dict[str, Any]:
+        """What `fit` found, for JSON."""
+        parts = {"whole": self.whole} | ({"anatomy": self.anatomy} if self.air else {})
+        return {"air": self.air} | {name: to_json(part) for name, part in parts.items()}
+
+    def remember(self, learned: Mapping[str, Any], from_json: Callable[[Any], T]) -> None:
+        """Take what `learned` gave, in the place of a fit."""
+        self.air, self.whole = learned["air"] is True, from_json(learned["whole"])
+        if self.air:
+            self.anatomy = from_json(learned["anatomy"])
 
     def of(self, radiograph: Radiograph) -> tuple[GreyLevels, T]:
         """The grey levels of an image to transform, and what was learned of its like.

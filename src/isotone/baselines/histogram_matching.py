@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
 
+from isotone.baselines.baseline import Baseline
 from isotone.baselines.grey_levels import Anatomy, GreyLevels
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
 
 
-class HistogramMatching:
+class HistogramMatching(Baseline):
     """Cumulative histogram of each image onto that of all reference images together.
 
     The rule is scikit-image's ``match_histograms``: a grey level below which a share p of the image lies
@@ -37,6 +38,7 @@ class HistogramMatching:
     """
 
     def __init__(self, *, foreground: bool = True) -> None:
+        self.foreground = foreground
         self._looked_at = Anatomy(foreground, GreyLevels.pooled)
         self.fitted = False
         self.name = "histogram-matching" if foreground else "histogram-matching-all-pixels"
@@ -63,9 +65,22 @@ class HistogramMatching:
         IsotoneError
             E_USAGE: not fitted.
         """
+        self._refuse_unfitted()
+        return match(radiograph, *self._looked_at.of(radiograph))
+
+    def learned(self) -> dict[str, Any]:
+        """What was learned of anatomy and of whole images."""
+        self._refuse_unfitted()
+        return self._looked_at.learned(GreyLevels.to_json)
+
+    def remember(self, learned: Mapping[str, Any]) -> None:
+        """Take it in the place of a fit."""
+        self._looked_at.remember(learned, GreyLevels.from_json)
+        self.fitted = True
+
+    def _refuse_unfitted(self) -> None:
         if not self.fitted:
             raise IsotoneError("E_USAGE", f"{self.name} is not fitted", next_step="Call fit(reference) first.")
-        return match(radiograph, *self._looked_at.of(radiograph))
 
 
 def match(radiograph: Radiograph, levels: GreyLevels, reference: GreyLevels) -> Radiograph:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
+from isotone.baselines.baseline import Baseline, finite
 from isotone.baselines.grey_levels import GreyLevels
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
 
 
-class FullRange:
+class FullRange(Baseline):
     """All possible stored values onto [0, 1]: the image as it is read, the paper's first baseline.
 
     Examples
@@ -32,7 +33,7 @@ class FullRange:
         return radiograph
 
 
-class DisplayWindow:
+class DisplayWindow(Baseline):
     """The image through the display window or VOI LUT of its file, the paper's second baseline.
 
     Examples
@@ -55,7 +56,7 @@ class DisplayWindow:
         return radiograph.displayed()
 
 
-class MinMax:
+class MinMax(Baseline):
     """Each image's own smallest and largest grey level, padding excluded, onto 0 and 1."""
 
     name = "min-max"
@@ -76,7 +77,7 @@ class MinMax:
         return _stretched(radiograph, float(levels.values[0]), float(levels.values[-1]))
 
 
-class Percentile:
+class Percentile(Baseline):
     """Two percentiles of each image, padding excluded, onto 0 and 1.
 
     Parameters
@@ -109,7 +110,7 @@ class Percentile:
         return _stretched(radiograph, float(low), float(high))
 
 
-class ZScore:
+class ZScore(Baseline):
     """Each image's mean and standard deviation onto those of the pooled reference.
 
     The paper's z-score leaves [0, 1], for which its classifier was not trained; standardising and then giving
@@ -149,11 +150,23 @@ class ZScore:
         IsotoneError
             E_USAGE: not fitted.
         """
-        if not hasattr(self, "mean"):
-            raise IsotoneError("E_USAGE", "z-score is not fitted", next_step="Call fit(reference) first.")
+        self._refuse_unfitted()
         levels = GreyLevels.of(radiograph)
         gain = self.std / levels.std
         return radiograph.map_tone(lambda x: self.mean + gain * (x - levels.mean))
+
+    def learned(self) -> dict[str, Any]:
+        """Mean and standard deviation of the reference."""
+        self._refuse_unfitted()
+        return {"mean": self.mean, "std": self.std}
+
+    def remember(self, learned: Mapping[str, Any]) -> None:
+        """Take them in the place of a fit."""
+        self.mean, self.std = finite(learned["mean"]), finite(learned["std"])
+
+    def _refuse_unfitted(self) -> None:
+        if not hasattr(self, "mean"):
+            raise IsotoneError("E_USAGE", "z-score is not fitted", next_step="Call fit(reference) first.")
 
 
 def _stretched(radiograph: Radiograph, low: float, high: float) -> Radiograph:

@@ -4,11 +4,11 @@ import io
 import sys
 import warnings
 
-from isotone.cli import cohorts, deliver, images, judge, learn, reproduce, serve
+from isotone.cli import cohorts, deliver, export, images, judge, learn, reproduce, serve
 from isotone.cli.app import app, stop_on_signals
 from isotone.safe_text import printable
 
-__all__ = ["app", "cohorts", "deliver", "images", "judge", "learn", "main", "reproduce", "serve"]
+__all__ = ["app", "cohorts", "deliver", "export", "images", "judge", "learn", "main", "reproduce", "serve"]
 
 
 def main() -> None:

@@ -34,6 +34,10 @@ EXTRAS = {
     ),
     "matplotlib": "plot",
     "tensorboard": "tensorboard",
+    **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "onnx"),
+    "monai": "monai",
+    "torchio": "torchio",
+    "huggingface_hub": "hub",
     **dict.fromkeys(("pynetdicom", "dicomweb_client"), "serve"),
 }
 """Which extra of pyproject.toml brings a package."""
@@ -148,6 +152,11 @@ AllowCode = Annotated[
     str | None,
     typer.Option(help="Code that the classifier's folder names and may run.", metavar="MODULE:FUNCTION"),
 ]
+LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the labels.", metavar="COLUMN")]
+Finding = Annotated[
+    str | None,
+    typer.Option(help="One output of a classifier of several findings; --label says yes or no of it.", metavar="NAME"),
+]
 Workers = Annotated[int, typer.Option(help="Processes that read images.", min=1)]
 Force = Annotated[bool, typer.Option("--force", help="Use a non-empty output folder.")]
 Allow = Annotated[
@@ -249,12 +258,21 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest.read(path)
 
 
-def load_classifier(folder: Path, device: str, allow_code: str | None) -> Classifier:
+def load_classifier(folder: Path, device: str, allow_code: str | None, finding: str | None = None) -> Classifier:
     if not folder.exists():
         raise UsageError("no such classifier", code="E_READ", file=folder)
     from isotone.networks.classifier import Classifier
 
-    return Classifier.load(folder, device=device, allow_code=allow_code or ())
+    loaded = Classifier.load(folder, device=device, allow_code=allow_code or ())
+    if finding is None and loaded.config.exclusive:
+        return loaded
+    if finding is None:
+        raise UsageError(
+            "the outputs of this classifier do not exclude each other",
+            file=folder,
+            next_step=f"Choose one with --finding ({', '.join(loaded.config.classes)}).",
+        )
+    return loaded.of_finding(finding)
 
 
 def print_json(kind: str, fields: Any) -> None:

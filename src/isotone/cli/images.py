@@ -90,6 +90,15 @@ def images_of(
     return found
 
 
+def labelled(manifest: Manifest, column: str | None, finding: str | None) -> Manifest:
+    """With the labels that were asked for."""
+    from isotone.data.manifests.labels import labelled_by
+
+    if column is None and finding is None:
+        return manifest
+    return labelled_by(manifest, column or "label", finding)
+
+
 def count_left_out(found: Manifest) -> None:
     """One line on standard error for all files of folders that are no images."""
     from isotone.imaging.no_image import how_many

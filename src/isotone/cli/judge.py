@@ -12,7 +12,9 @@ from isotone.cli.app import (
     CPUS,
     AllowCode,
     Device,
+    Finding,
     Force,
+    LabelColumn,
     LeftOut,
     Output,
     Quiet,
@@ -27,7 +29,7 @@ from isotone.cli.app import (
     run_in,
     say,
 )
-from isotone.cli.images import DomainBy, DomainMap, Images, images_of
+from isotone.cli.images import DomainBy, DomainMap, Images, images_of, labelled
 from isotone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ def audit(
     reference: Reference,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
     allow_code: AllowCode = None,
+    label: LabelColumn = None,
+    finding: Finding = None,
     domain_map: DomainMap = None,
     domain_by: DomainBy = None,
     seed: Seed = 0,
@@ -71,8 +75,8 @@ def audit(
     need("sklearn")
     from isotone.evaluation.audit import audit as run
 
-    frozen = None if classifier is None else load_classifier(classifier, device, allow_code)
-    rows = images_of(paths, domain_map, domain_by, workers=workers)
+    frozen = None if classifier is None else load_classifier(classifier, device, allow_code, finding)
+    rows = labelled(images_of(paths, domain_map, domain_by, workers=workers), label, finding)
     left_out = LeftOut()
     found = run(rows, reference, frozen, seed=seed, workers=workers, quiet=quiet, on_refusal=left_out)
     if found.weak is not None:
@@ -95,6 +99,8 @@ def evaluate(
     output: Output,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
     allow_code: AllowCode = None,
+    label: LabelColumn = None,
+    finding: Finding = None,
     predictions: Annotated[Path | None, typer.Option(help="CSV of scores in the place of a network.")] = None,
     reference: Annotated[
         list[str] | None, typer.Option(help="Reference domain, with --predictions; a classifier knows its own.")
@@ -130,9 +136,9 @@ def evaluate(
             "--harmonizer, --baseline, --with-images and --refit need a classifier",
             next_step="Give --classifier, or put each method's scores into the file of --predictions.",
         )
-    rows = images_of(paths, domain_map, domain_by, workers=workers)
+    rows = labelled(images_of(paths, domain_map, domain_by, workers=workers), label, finding)
     left_out = LeftOut()
-    names = (domain_map, domain_by, reference)
+    names = (domain_map, domain_by, reference, label, finding)
     inputs = (paths, names, classifier, predictions, harmonizer, baseline, with_images, with_paths, refit, seed)
     if predictions is not None:
         with run_in(output, force, "evaluate", *inputs):
@@ -140,7 +146,10 @@ def evaluate(
                 rows, predictions, reference or (), output=output, with_paths=with_paths, seed=seed
             )
     else:
-        loaded, frozen = _harmonizers(harmonizer or ()), load_classifier(classifier or Path(), device, allow_code)
+        loaded, frozen = (
+            _harmonizers(harmonizer or ()),
+            load_classifier(classifier or Path(), device, allow_code, finding),
+        )
         with run_in(output, force, "evaluate", *inputs):
             results = run(
                 rows,

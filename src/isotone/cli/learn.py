@@ -12,8 +12,10 @@ from isotone.cli.app import (
     CPUS,
     AllowCode,
     Device,
+    Finding,
     FitMethod,
     Force,
+    LabelColumn,
     Labels,
     LeftOut,
     Output,
@@ -29,7 +31,7 @@ from isotone.cli.app import (
     run_in,
     say,
 )
-from isotone.cli.images import DomainBy, DomainMap, Images, images_of
+from isotone.cli.images import DomainBy, DomainMap, Images, images_of, labelled
 from isotone.errors import UsageError
 from isotone.safe_text import printable
 
@@ -121,6 +123,8 @@ def fit(
     output: Output,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
     allow_code: AllowCode = None,
+    label: LabelColumn = None,
+    finding: Finding = None,
     method: Annotated[
         FitMethod,
         typer.Option(
@@ -153,10 +157,11 @@ def fit(
     chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
     harmonizer = ToneCurveHarmonizer(reference, source, method=method)
     harmonizer.settings = validated(settings_of(harmonizer.method), chosen)
-    frozen = None if classifier is None else load_classifier(classifier, device, allow_code)
-    rows, shares = images_of(paths, domain_map, domain_by, workers=workers), _shares(mix)
+    frozen = None if classifier is None else load_classifier(classifier, device, allow_code, finding)
+    rows = labelled(images_of(paths, domain_map, domain_by, workers=workers), label, finding)
+    shares = _shares(mix)
     left_out = LeftOut()
-    names = (domain_map, domain_by, reference, source)
+    names = (domain_map, domain_by, reference, source, label, finding)
     with run_in(output, force, "fit", paths, names, classifier, method, labels, mix, chosen, seed):
         harmonizer.fit(
             rows,

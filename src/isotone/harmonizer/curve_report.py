@@ -45,13 +45,13 @@ def curves_of(
     scanners = harmonizer.scanners
     if domain not in (None, *scanners):
         raise UsageError("no curve for this domain", next_step=f"Use one of: {', '.join(scanners)}.")
-    curves = {name: _shared(name, scanner.mapper) for name, scanner in scanners.items() if domain in (None, name)}
+    curves = {name: shared_curves(name, scanner.mapper) for name, scanner in scanners.items() if domain in (None, name)}
     if not any(curves.values()):
         raise UsageError("each image has a curve of its own", next_step="Name an IMAGE.")
     return curves
 
 
-def _shared(name: str, mapper: Mapper) -> dict[str, ToneCurve]:
+def shared_curves(name: str, mapper: Mapper) -> dict[str, ToneCurve]:
     """Curves that a scanner's images share."""
     if isinstance(mapper, ScannerMapper):
         return {name: mapper.scanner_curve}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,8 @@ class ToneCurveHarmonizer(Transformer):
     scanners : dict of str to FittedScanner
         By source domain: curves, report of the fit, and what the images of the fit are like.
     """
+
+    kept_as: ClassVar = {"reference_domain": "reference_domains", "source_domain": "source_domains"}
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import isotone
+from isotone._runtime.parameters import Parameters
 from isotone.curves.tone_curve import ToneCurve
 from isotone.imaging.grey_levels.lookup import gather
 from isotone.imaging.radiograph import Radiograph
@@ -123,8 +124,8 @@ def _table(curve: ToneCurve, bits: int, inverted: bool, dtype: str) -> NDArray[A
     return found
 
 
-class Transformer:
-    """Takes images of any type through the curves that its `curve` gives."""
+class Transformer(Parameters):
+    """Takes images of any type through the curves that its `curve` gives; its parameters can be read by name."""
 
     def transform(
         self: HasCurves,

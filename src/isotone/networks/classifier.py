@@ -79,6 +79,7 @@ class Classifier:
         mean: float | Sequence[float] = 0.0,
         std: float | Sequence[float] = 1.0,
         output: Literal["logits", "probabilities"] = "logits",
+        exclusive: bool = True,
         inverted: bool = False,
         first_stage: str = "",
         backbone: str = "",
@@ -123,6 +124,7 @@ class Classifier:
                 mean=_per_channel(mean, channels),
                 std=_per_channel(std, channels),
                 output=output,
+                exclusive=exclusive,
                 inverted=inverted,
                 first_stage=first_stage,
             )
@@ -192,6 +194,43 @@ class Classifier:
             self.trained_on.write(target)
         write_text(target / CONFIG, self.config.model_dump_json(indent=2) + "\n")
 
+    def of_finding(self, name: str) -> Self:
+        """One output of a network whose outputs do not exclude each other, as a classifier of two classes.
+
+        Parameters
+        ----------
+        name : str
+            One of `ClassifierConfig.classes`.
+
+        Returns
+        -------
+        Classifier
+            Of the classes ``"no NAME"`` and ``NAME``; it shares the network, and cannot be saved.
+
+        Raises
+        ------
+        UsageError
+            No output has this name, or the classes exclude each other.
+        """
+        known = self.config.classes
+        if self.config.exclusive or name not in known:
+            what = (
+                "its classes exclude each other" if self.config.exclusive else f"the classifier has no output {name!r}"
+            )
+            step = "Leave it out." if self.config.exclusive else f"Name one of: {', '.join(known)}."
+            raise UsageError(what, next_step=step)
+        config = self.config.model_copy(
+            update={
+                "classes": (f"no {name}", name),
+                "exclusive": True,
+                "backbone": "",
+                "first_stage": self.config.first_stage and f"network.{self.config.first_stage}",
+            }
+        )
+        found = type(self)(OneOutput(self.module, known.index(name)), config, device=self.device)
+        found.trained_on = self.trained_on
+        return found
+
     def logits(self, grey: Tensor) -> Tensor:
         """Logits of shape (n, C) from grey levels of shape (n, 1, S, S) in [0, 1]; differentiable.
 
@@ -235,7 +274,14 @@ class Classifier:
         ------
         ModelError
             E_MODEL: a score is not finite.
+        UsageError
+            Its outputs do not exclude each other.
         """
+        if not self.config.exclusive:
+            raise UsageError(
+                "the outputs of this classifier do not exclude each other",
+                next_step=f"Choose one with --finding ({', '.join(self.config.classes)}).",
+            )
         with torch.inference_mode():
             scores = [self.logits(b).double().softmax(1) for b in self._batches(prepared, batch_size)]
         result = torch.cat(scores).cpu().numpy()
@@ -272,6 +318,18 @@ class Classifier:
         for start in range(0, len(prepared), size):
             batch = torch.from_numpy(np.ascontiguousarray(prepared[start : start + size], np.float32))
             yield batch.unsqueeze(1).to(self.device)
+
+
+class OneOutput(nn.Module):
+    """One output of a network, of shape (n,)."""
+
+    def __init__(self, network: nn.Module, number: int) -> None:
+        super().__init__()
+        self.network, self.number = network, number
+
+    def forward(self, images: Tensor) -> Tensor:
+        given: Tensor = self.network(images)
+        return given.reshape(len(given), -1)[:, self.number]
 
 
 class _ReachedError(Exception):

@@ -36,8 +36,11 @@ class ClassifierConfig(BaseModel):
     backbone: str = Field(pattern=r"^[\w.-]*(:[\w.]+)?$")
     """"resnet50", "resnet50-keras", "small", or ``module:function`` of the user's own network; "" where it
     has no name, and then it cannot be saved."""
-    classes: tuple[str, ...] = Field(min_length=2)
-    """Labels, in the order of the logits."""
+    classes: tuple[str, ...] = Field(min_length=1)
+    """Labels, in the order of the logits; or the findings, one for each output, where these are not `exclusive`."""
+    exclusive: bool = True
+    """Whether an image has one class alone (softmax). False: each output scores a finding of its own (sigmoid), and
+    `Classifier.of_finding` takes one."""
     reference_domains: tuple[str, ...] = ()
     """Scanners whose images it was trained on."""
     image_size: int = Field(ge=8, le=8192)
@@ -64,6 +67,8 @@ class ClassifierConfig(BaseModel):
     def _agree(self) -> Self:
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError("mean and std have one number per channel")
+        if self.exclusive and len(self.classes) < 2:
+            raise ValueError("classes are two at least, unless they do not exclude each other")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is named twice")
         return self

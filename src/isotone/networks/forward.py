@@ -40,6 +40,8 @@ def logits_of(module: nn.Module, images: Tensor, classes: int, output: str) -> T
         where = f"a {given.layout} tensor on {given.device}".replace("torch.", "")
         raise ModelError("E_MODEL", f"the network returns {where}, not a plain one on {images.device}", next_step=PLAIN)
     given, n = given.float(), len(images)
+    if classes == 1 and given.numel() == n:
+        given = given.reshape(n, 1)
     single = classes == 2 and given.numel() == n and given.ndim <= 2
     if not single and given.shape != (n, classes):
         raise _wrong_shape(tuple(given.shape), n, classes)

@@ -13,6 +13,7 @@ from isotone.errors import ModelError
 
 if TYPE_CHECKING:
     from isotone.networks.classifier import Classifier
+    from isotone.networks.config import ClassifierConfig
 
 REPEAT = 1e-4
 """By how much two passes of the same images may differ, as a share of the largest logit: rounding on a GPU gives 1e-6.
@@ -50,7 +51,7 @@ def probe(classifier: Classifier) -> None:
             "the network gives scores that are not finite for grey levels in [0, 1]",
             next_step="Check its weights, and mean and std.",
         )
-    _refuse_wrong_output(raw, last.kind, classifier.config.output)
+    _refuse_wrong_output(raw, last.kind, classifier.config)
     scale = max(float(first.abs().max()), 1e-3)
     if random or not _close(first, again, REPEAT * scale):
         what = f"a layer that is random or that changes is in use{_in_training(classifier.module)}"
@@ -81,12 +82,15 @@ def _close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
     return float((ours.double() - theirs.double()).abs().max()) <= tolerance
 
 
-def _refuse_wrong_output(raw: Tensor | None, last: str, output: str) -> None:
+def _refuse_wrong_output(raw: Tensor | None, last: str, config: ClassifierConfig) -> None:
     """Compare what the network returns with what is declared."""
     if raw is None:
         return
-    raw = raw.double()
+    raw, output = raw.double(), config.output
     unit = bool(((raw >= 0) & (raw <= 1)).all())
+    if not config.exclusive:
+        _refuse_wrong_scores(unit, last, output)
+        return
     sums = bool(((raw.sum(-1) - 1).abs() < 1e-3).all()) and raw.ndim == 2 and raw.shape[1] > 1
     if output == "probabilities" and not (unit and (sums or raw.ndim < 2 or raw.shape[1] == 1)):
         what = "the network's output is declared as probabilities, but its rows are not in [0, 1] with the sum 1"
@@ -96,10 +100,20 @@ def _refuse_wrong_output(raw: Tensor | None, last: str, output: str) -> None:
         raise ModelError(
             "E_MODEL",
             "the network returns probabilities, not logits",
-            next_step="Take the sigmoid off: classes exclude each other here."
+            next_step="Take the sigmoid off, or give exclusive=False where each output is a finding of its own."
             if several
             else 'Give output="probabilities", or take the last softmax or sigmoid off.',
         )
+
+
+def _refuse_wrong_scores(unit: bool, last: str, output: str) -> None:
+    """The same for outputs that do not exclude each other: their sum says nothing."""
+    if output == "probabilities" and not unit:
+        what = "the network's output is declared as probabilities, but is not in [0, 1]"
+        raise ModelError("E_MODEL", what, next_step='Leave out output="probabilities" if it returns logits.')
+    if output == "logits" and unit and last == "Sigmoid":
+        what = "the network returns probabilities, not logits"
+        raise ModelError("E_MODEL", what, next_step='Give output="probabilities", or take the last sigmoid off.')
 
 
 class _LastLayer:
