@@ -4,6 +4,7 @@ import io
 import sys
 import warnings
 
+# Modules of commands have no `from __future__ import annotations`: typer evaluates each text twice, for every --help.
 from isotone.cli import cohorts, deliver, export, images, judge, learn, reproduce, serve
 from isotone.cli.app import app, stop_on_signals
 from isotone.safe_text import printable

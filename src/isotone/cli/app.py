@@ -1,7 +1,5 @@
 """What the commands share: the application, its options, and how a refusal becomes one line and an exit code."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -252,13 +250,13 @@ class LeftOut:
         return typer.Exit(int(self.count > 0))
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> "Manifest":
     from isotone.data.manifests.manifest import Manifest
 
     return Manifest.read(path)
 
 
-def load_classifier(folder: Path, device: str, allow_code: str | None, finding: str | None = None) -> Classifier:
+def load_classifier(folder: Path, device: str, allow_code: str | None, finding: str | None = None) -> "Classifier":
     if not folder.exists():
         raise UsageError("no such classifier", code="E_READ", file=folder)
     from isotone.networks.classifier import Classifier

@@ -1,7 +1,5 @@
 """Images or tables as published → a manifest and Table 1."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,7 +86,7 @@ def embed(
     _write(embed_cohort(root, per_cell=per_cell, seed=seed), output, force)
 
 
-def _write(found: Cohort, output: Path, force: bool) -> None:
+def _write(found: "Cohort", output: Path, force: bool) -> None:
     from isotone._runtime.files import claim_folder
     from isotone.data.cohorts.table import table_one
 

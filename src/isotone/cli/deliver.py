@@ -1,7 +1,5 @@
 """Commands on many files: look at them, harmonize them, undo it."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -173,7 +171,7 @@ def restore(paths: Paths, output: Output, force: Force = False, quiet: Quiet = F
     raise typer.Exit(int(bool(report.refused)))
 
 
-def listed(path: Path) -> list[Path | Listed]:
+def listed(path: Path) -> "list[Path | Listed]":
     """What a manifest lists, in the place of the manifest."""
     from isotone.data.manifests.table import is_manifest
     from isotone.imaging.inspect import Listed

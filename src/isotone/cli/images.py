@@ -1,7 +1,5 @@
 """Which images a command works on, and how their domains are named; the command that writes a manifest."""
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from itertools import compress
@@ -78,7 +76,7 @@ def manifest(
 
 def images_of(
     paths: list[Path], domain_map: list[str] | None, domain_by: list[str] | None, *, workers: int, **more: Any
-) -> Manifest:
+) -> "Manifest":
     """The images of one manifest, or of folders and files, whose other files are counted; without what isotone made."""
     from isotone.data.manifests.manifest import Manifest
 
@@ -90,7 +88,7 @@ def images_of(
     return found
 
 
-def labelled(manifest: Manifest, column: str | None, finding: str | None) -> Manifest:
+def labelled(manifest: "Manifest", column: str | None, finding: str | None) -> "Manifest":
     """With the labels that were asked for."""
     from isotone.data.manifests.labels import labelled_by
 
@@ -99,7 +97,7 @@ def labelled(manifest: Manifest, column: str | None, finding: str | None) -> Man
     return labelled_by(manifest, column or "label", finding)
 
 
-def count_left_out(found: Manifest) -> None:
+def count_left_out(found: "Manifest") -> None:
     """One line on standard error for all files of folders that are no images."""
     from isotone.imaging.no_image import how_many
 

@@ -1,7 +1,5 @@
 """Commands that answer: does the shift hurt, does the curve help, does it harm?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -185,7 +183,7 @@ def compare(
         say(name)
 
 
-def _harmonizers(folders: Sequence[Path]) -> dict[str, ToneCurveHarmonizer]:
+def _harmonizers(folders: Sequence[Path]) -> "dict[str, ToneCurveHarmonizer]":
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
     loaded = [ToneCurveHarmonizer.load(folder) for folder in folders]

@@ -1,7 +1,5 @@
 """Commands that learn: a classifier, a harmonizer; and the curve that came out."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """The paper's experiments, and the ablations it lacks, by one command."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -63,7 +61,7 @@ def reproduce(
     say(run(plan, output, device=usable_device(device), workers=workers, force=force, quiet=quiet, say=tell))
 
 
-def print_plan(plan: Plan, output: Path, device: str) -> None:
+def print_plan(plan: "Plan", output: Path, device: str) -> None:
     from isotone.evaluation.reproduction.study import Study
 
     study, total = Study(plan, output), 0.0
