@@ -62,8 +62,6 @@ class Manifest:
     ----------
     columns : dict of name to list
         The cells of `COLUMNS` and of those columns that were given; None: missing.
-    table : DataFrame
-        The same, made anew each time, where pandas is installed (the extra `train`).
     notes : tuple of str
         What was taken for what, and what may be missed: a sentence each. Each is also a warning.
     naming : Naming
@@ -230,7 +228,7 @@ class Manifest:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The columns as a DataFrame; changing it changes no manifest."""
+        """The columns as a DataFrame, made anew each time: changing it changes no manifest. It needs pandas."""
         import pandas as pd
 
         text = pd.StringDtype("python")  # a file name that is not UTF-8 fits in no Arrow string
