@@ -250,6 +250,23 @@ class ToneCurve:
         body = {"schema": SCHEMA, "stages": [_stage_to_list(s) for s in self.stages]}
         return json.dumps(body | {"sha256": _checksum(body)})
 
+    def _repr_html_(self) -> str:
+        """The curve, its numbers and its checksum, for a notebook."""
+        from isotone.curves.notebook import card, curve_panel
+
+        proof = self.certificate()
+        facts = {
+            "coefficients": ", ".join(f"{alpha:+.4f}" for alpha in self.coefficients) or None,
+            "stages": len(self.stages),
+            "slope": f"{proof.min_slope:.4g} to {proof.max_slope:.4g}",
+            "strictly monotone": "yes" if proof.strictly_monotone else "no",
+            "levels kept": f"{proof.levels_kept} of {2**proof.bits_in} ({proof.bits_in} bits in, {proof.bits_out} out)",
+            "not clipped": f"{proof.unclipped[0]:.4f} to {proof.unclipped[1]:.4f}",
+            "undone within": f"{proof.inverse_error_levels:.2g} levels",
+            "SHA-256": json.loads(self.to_json())["sha256"][:16],
+        }
+        return card("ToneCurve", facts, [curve_panel("tone curve", self)])
+
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The curve that `to_json` wrote.

@@ -303,6 +303,24 @@ class Results(Documented):
             table.add_row(row.domain, row.method, str(row.n), *judged, *recall)
         return table
 
+    def _repr_html_(self) -> str:
+        """The table, cautions and provenance, for a notebook."""
+        from isotone.curves.notebook import card, cells
+
+        header = ["domain", "method", "n", *(m.title for m in PAIRED)]
+        rows = [[r.domain, r.method, r.n, *(_with_interval(*r.value(m.field)) for m in PAIRED)] for r in self.rows]
+        origin = self.provenance
+        facts = {
+            "reference": ", ".join(self.reference_domains),
+            "classes": ", ".join(self.classes),
+            "isotone": origin.isotone,
+            "seed": origin.seed,
+            "images, SHA-256": origin.manifest[:16],
+            "classifier, SHA-256": origin.classifier and origin.classifier[:16],
+        }
+        harmonizers = {f"{name}, SHA-256": digest[:16] for name, digest in origin.harmonizers.items()}
+        return card("Results", facts | harmonizers, sentences=self.cautions, table=cells(header, rows))
+
 
 def _text(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from isotone._runtime.files import replace_file
+from isotone.curves.notebook import curve_panel
 from isotone.curves.stages import Affine, InverseStep, Knots, Stage, Step
-from isotone.curves.svg import Panel
 from isotone.curves.svg import sheet as sheet_of
 from isotone.curves.tone_curve import ToneCurve
 from isotone.errors import IsotoneError, UsageError, installing
-from isotone.estimation.report import Band, FitReport
-from isotone.harmonizer.fitted_scanner import FittedScanner
+from isotone.estimation.report import Band
+from isotone.harmonizer.fitted_scanner import FittedScanner, bands_of
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
-from isotone.harmonizer.mappers import Mapper, ModesMapper, ScannerMapper
+from isotone.harmonizer.mappers import shared_curves
 from isotone.imaging.read import read_radiograph
 from isotone.safe_text import printable
 
@@ -51,15 +51,6 @@ def curves_of(
     return curves
 
 
-def shared_curves(name: str, mapper: Mapper) -> dict[str, ToneCurve]:
-    """Curves that a scanner's images share."""
-    if isinstance(mapper, ScannerMapper):
-        return {name: mapper.scanner_curve}
-    if isinstance(mapper, ModesMapper):
-        return {f"{name}, mode {number}": curve for number, curve in enumerate(mapper.curves, 1)}
-    return {}
-
-
 def sheet(name: str, curve: ToneCurve, bits: int) -> str:
     """Plain text: the stages from first to last, and the certificate for images of `bits` bits."""
     proof = curve.certificate(bits_in=bits)
@@ -92,7 +83,7 @@ def draw(
             f"cannot draw {path.suffix or 'without a suffix'}", file=path, next_step="Name a .svg, .png or .pdf."
         )
     drawn = {title: curve for own in curves.values() for title, curve in own.items()}
-    bands = [band for name, own in curves.items() if own for band in _bands((scanners or {}).get(name), len(own))]
+    bands = [band for name, own in curves.items() if own for band in bands_of((scanners or {}).get(name), len(own))]
     with replace_file(path) as temporary:
         if path.suffix == ".svg":
             temporary.write_text(_svg(drawn, bands), encoding="utf-8")
@@ -100,20 +91,9 @@ def draw(
             _with_matplotlib(drawn, bands, temporary, path.suffix[1:])
 
 
-def _bands(scanner: FittedScanner | None, curves: int) -> Sequence[Band | None]:
-    """One for each of the curves."""
-    report = None if scanner is None else scanner.report
-    return [curve.band for curve in report.curves] if isinstance(report, FitReport) else [None] * curves
-
-
 def _svg(curves: Mapping[str, ToneCurve], bands: Sequence[Band | None]) -> str:
     """A panel for each curve."""
-    panels = []
-    for (name, curve), band in zip(curves.items(), bands, strict=True):
-        panel = Panel(printable(name), "", "grey level in (0 black, 1 white)", "grey level out")
-        marks = [panel.line([0, 1], [0, 1], "identity")]
-        marks += [panel.band(band.x, band.low, band.high)] if band else []
-        panels.append(panel.draw(*marks, panel.line(GRID, curve(GRID), "curve")))
+    panels = [curve_panel(*named, band) for named, band in zip(curves.items(), bands, strict=True)]
     return sheet_of(panels, min(len(panels), 3))
 
 

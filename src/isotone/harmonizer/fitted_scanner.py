@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-from isotone.estimation.report import Count, FitReport, TrainingOverlap
+from isotone.estimation.report import Band, Count, FitReport, TrainingOverlap
 from isotone.harmonizer.mappers import Mapper
 from isotone.monitoring.header_novelty import Seen
 from isotone.monitoring.novelty import Gate
@@ -70,3 +70,9 @@ class FittedScanner:
     headers: Seen = field(default_factory=dict)
     novelty: Gate | None = None
     drift: Drift | None = None
+
+
+def bands_of(scanner: FittedScanner | None, curves: int) -> Sequence[Band | None]:
+    """The 95 % band of each of the curves; None where it is not known."""
+    report = None if scanner is None else scanner.report
+    return [curve.band for curve in report.curves] if isinstance(report, FitReport) else [None] * curves

@@ -30,6 +30,7 @@ from isotone.harmonizer.model_file import (
     scanners_of,
     write_model_file,
 )
+from isotone.harmonizer.notebook import harmonizer_card
 from isotone.harmonizer.pipeline import FitPlan, Labels, Method, fit_scanners, settings_of
 from isotone.harmonizer.transform import Transformer
 from isotone.imaging.radiograph import Header, Radiograph
@@ -270,6 +271,10 @@ class ToneCurveHarmonizer(Transformer):
         domain = self.domain_of(header) or ""
         scanner = self.scanners.get(domain)
         return differences(header, {} if scanner is None else scanner.headers, domain)
+
+    def _repr_html_(self) -> str:
+        """For a notebook (`isotone.harmonizer.notebook`)."""
+        return harmonizer_card(self, self.scanners)
 
     @property
     def digest(self) -> str:

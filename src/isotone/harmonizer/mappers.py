@@ -91,3 +91,12 @@ def load_mapper(folder: Path, entry: Entry) -> Mapper:
 def corrected_by_image(entry: Entry) -> bool:
     """Whether it is of an earlier build that also moved each image by itself, which this one does not."""
     return bool(entry.get("deviation", {}).get("strength", 0.0))
+
+
+def shared_curves(name: str, mapper: Mapper) -> dict[str, ToneCurve]:
+    """Curves that a scanner's images share."""
+    if isinstance(mapper, ScannerMapper):
+        return {name: mapper.scanner_curve}
+    if isinstance(mapper, ModesMapper):
+        return {f"{name}, mode {number}": curve for number, curve in enumerate(mapper.curves, 1)}
+    return {}

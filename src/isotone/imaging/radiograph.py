@@ -239,6 +239,30 @@ class Radiograph:
             return np.ones(self.stored.shape, bool)
         return (self.stored < self.padding[0]) | (self.stored > self.padding[1])
 
+    def _repr_html_(self) -> str:
+        """Histogram and header, for a notebook; no pixels, which may identify a patient where a notebook is shared."""
+        from isotone.curves.notebook import card
+        from isotone.curves.svg import Panel
+
+        levels = self.pixels[self.valid]
+        counts, edges = np.histogram(levels, bins=64, range=(0, 1))
+        shown = np.sqrt(counts / max(counts.max(), 1))  # air would hide everything else
+        panel = Panel("grey levels", "square root of their share", "grey level (0 black, 1 white)", "", ticks=False)
+        said = self.header
+        facts = {
+            "scanner": said.domain or "unnamed",
+            "size": f"{said.rows} × {said.columns}",
+            "bits": f"{said.bits_stored}{', signed' if said.signed else ''}{', inverted' if said.inverted else ''}",
+            "grey levels": f"{levels.min():.3f} to {levels.max():.3f}" if levels.size else None,
+            "format": said.format,
+            "modality": said.modality,
+            "view": " ".join(filter(None, (said.laterality, said.view))) or None,
+            "intent": said.intent,
+            "window": said.window,
+        }
+        line = panel.line(np.repeat(edges, 2)[1:-1], np.repeat(shown, 2), "curve")
+        return card("Radiograph", facts, [panel.draw(line)], said.warnings)
+
     def decimated(self, size: int) -> Self:
         """Every k-th pixel of every k-th row, so that the longer side has at most `size` pixels.
 

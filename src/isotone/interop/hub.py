@@ -14,9 +14,10 @@ from isotone._runtime.files import write_text
 from isotone._version import __version__
 from isotone.deployment.record import INTENDED_USE
 from isotone.errors import IsotoneError, UsageError, installing
-from isotone.harmonizer.curve_report import shared_curves, sheet
+from isotone.harmonizer.curve_report import sheet
 from isotone.harmonizer.fit_report import fit_sentences
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.harmonizer.mappers import shared_curves
 from isotone.safe_text import printable
 
 if TYPE_CHECKING:
