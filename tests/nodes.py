@@ -191,19 +191,21 @@ class RunningNode:
 
 
 def send(
-    port: int, paths: Iterable[Path], *, ae_title: str = "SENDER", called: str = "ISOTONE"
+    port: int, paths: Iterable[Path], *, ae_title: str = "SENDER", called: str = "ISOTONE", tls: Any = None
 ) -> dict[str, int | None]:
     """Send files in one association; the status of each UID, None where no answer came."""
-    from pynetdicom import AE
+    from pynetdicom import AE, _config
     from pynetdicom.presentation import build_context
 
+    _config.STORE_SEND_CHUNKED_DATASET = True  # the file as it is, whatever it says of itself
     paths = list(paths)
     metas = {path: pydicom.filereader.read_file_meta_info(path) for path in paths}
     kinds = {(str(m.MediaStorageSOPClassUID), str(m.TransferSyntaxUID)) for m in metas.values()}
     entity = AE(ae_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
     found: dict[str, int | None] = {str(m.MediaStorageSOPInstanceUID): None for m in metas.values()}
-    association = entity.associate("127.0.0.1", port, [build_context(*kind) for kind in sorted(kinds)], called)
+    contexts = [build_context(*kind) for kind in sorted(kinds)]
+    association = entity.associate("127.0.0.1", port, contexts, called, tls_args=tls)
     for path, meta in metas.items():
         if not association.is_established:
             break
