@@ -11,6 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from dicoms import radiograph, write
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.apply import apply
 
@@ -18,9 +19,10 @@ pytest.importorskip("pynetdicom")
 pytest.importorskip("dicomweb_client")
 
 from harmonizers import scanner_harmonizer
-from nodes import SCANNER, objects
+from nodes import SCANNER, objects, uid_of
 from orthanc_roundtrip import fingerprint
 
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")
 MISSING = [program for program in ("Orthanc", "unshare", "ip") if shutil.which(program) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")]
 
@@ -47,3 +49,21 @@ def test_orthanc_has_originals_and_what_was_made_of_them_after_a_kill_of_both(tm
         ds = pydicom.dcmread(path)
         wanted[str(ds.SOPInstanceUID)] = fingerprint(ds)
     assert json.loads(printed.splitlines()[-1]) == wanted
+
+
+@pytest.mark.skipif(not PLUGIN.exists(), reason="needs orthanc-python")
+def test_the_plugin_harmonizes_what_arrives_and_what_is_asked_for(tmp_path):
+    """One image is of a scanner without a curve: it stays as it is, and a request for it is answered with its code."""
+    sources = objects(tmp_path / "in", 3)
+    sources.append(write(radiograph(vendor="ge", seed=9), tmp_path / "in" / "9.dcm"))
+    (tmp_path / "work").mkdir()
+    harmonizer = scanner_harmonizer(SCANNER)
+    harmonizer.save(tmp_path / "harmonizer")
+    said = json.loads(in_namespace("orthanc_plugin.py", tmp_path / "in", tmp_path / "harmonizer", tmp_path / "work"))
+    apply(harmonizer, Manifest.from_paths(sources[:3]), tmp_path / "out", workers=0, quiet=True)
+    wanted = {
+        uid_of(path): fingerprint(pydicom.dcmread(path)) for path in [*sources, *(tmp_path / "out").glob("*.dcm")]
+    }
+    assert said["has"] == wanted
+    assert sorted(status for status, _ in said["answers"]) == [200, 422]
+    assert [body["code"] for status, body in said["answers"] if status == 422] == ["E_DOMAIN"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.forwarding import Forwarder
 from isotone.serving.harmonizing import Harmonizer
 from isotone.serving.intake import Intake
-from isotone.serving.labour import Labour, seconds
+from isotone.serving.labour import Harmonizing, Labour, seconds
 from isotone.serving.node_settings import Destination, DicomDestination, NodeSettings
 from isotone.serving.object_queue import ObjectQueue
 from isotone.serving.retention import expire, sweep_unknown
@@ -77,6 +78,7 @@ class Node:
             E_WRITE.
         """
         settings = self.settings
+        warnings.filterwarnings("ignore", module="pydicom")  # its warnings quote values of headers
         with ExitStack() as stack:
             stack.enter_context(self.spool.alone())
             self.queue = ObjectQueue(self.spool.database)
@@ -87,6 +89,7 @@ class Node:
             labour = Labour.of(settings.rule, self.spool.root / DERIVED)
             pool = stack.enter_context(isolated_pool(labour, workers=settings.workers, seconds=seconds))
             stack.callback(self._end)
+            warm_up(pool)
             self._start(pool)
             intake = Intake(self.spool, self.queue, self.audit, settings.archive, self._wake)
             for folder in settings.folder:
@@ -167,6 +170,12 @@ class Node:
         self._wake()
         for thread in self._threads:
             thread.join(ENDING)
+
+
+def warm_up(pool: IsolatedPool) -> None:
+    """Have the workers load what they need: the first object is then as fast as the others."""
+    nothing = Harmonizing(Path(os.devnull), "", "", only_choose=True)
+    pool.result(nothing, pool.submit(nothing))
 
 
 def serve(settings: NodeSettings, *, retry: bool = False) -> None:

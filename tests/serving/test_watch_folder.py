@@ -1,0 +1,80 @@
+"""What lies in a watched folder is taken in as if it had been sent, and is then taken away."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from dicoms import radiograph, write
+from isotone.serving.audit_trail import AuditTrail
+from isotone.serving.intake import Intake
+from isotone.serving.node_settings import Folder, Limits
+from isotone.serving.object_queue import ObjectQueue
+from isotone.serving.spool import AUDIT, Spool
+from isotone.serving.watch_folder import WatchFolder
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool")
+
+
+@pytest.fixture
+def queue(spool: Spool) -> ObjectQueue:
+    return ObjectQueue(spool.database)
+
+
+def look(folder: Path, spool: Spool, queue: ObjectQueue, limits: Limits | None = None, settled: float = 0) -> list[str]:
+    """One look into the folder; what is complained of."""
+    said: list[str] = []
+    intake = Intake(spool, queue, AuditTrail(spool.root / AUDIT), ["archive"], lambda: None)
+    settings = Folder(path=folder, settled_seconds=settled)
+    watch = WatchFolder(settings, intake, limits or Limits(free_bytes=0), spool, said.append)
+    stop = threading.Event()
+    stop.wait = lambda _=None: stop.set() or True  # type: ignore[method-assign, assignment]
+    watch.run(stop)
+    return said
+
+
+def test_an_object_is_taken_in_byte_for_byte_and_taken_away(tmp_path, spool, queue):
+    path = tmp_path / "in" / "study" / "a.dcm"
+    path.parent.mkdir(parents=True)
+    before = write(radiograph(), path).read_bytes()
+    assert look(tmp_path / "in", spool, queue) == []
+    [row] = queue.rows("SELECT path, source, state FROM objects")
+    assert spool.path(row[0]).read_bytes() == before
+    assert row[1:] == ("folder in", "received")
+    assert list((tmp_path / "in").iterdir()) == []
+    assert queue.rows("SELECT destination, state FROM deliveries") == [("archive", "pending")]
+
+
+def test_a_file_that_still_changes_is_left_and_so_are_links_and_names_with_a_dot(tmp_path, spool, queue):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(radiograph(), folder / "a.dcm")
+    assert look(folder, spool, queue, settled=60) == []
+    (folder / "a.dcm").rename(folder / ".a.dcm")
+    (folder / "b.dcm").symlink_to(folder / ".a.dcm")
+    assert look(folder, spool, queue) == []
+    assert queue.rows("SELECT COUNT(*) FROM objects") == [(0,)]
+
+
+def test_what_is_no_object_or_too_large_is_moved_aside_and_said(tmp_path, spool, queue):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("no DICOM")
+    write(radiograph(), folder / "b.dcm")
+    said = look(folder, spool, queue, Limits(free_bytes=0, object_bytes=2000))
+    assert [("E_NOT_DICOM" in line, "E_BOMB" in line) for line in said] == [(True, False), (False, True)]
+    assert sorted(path.name for path in (folder / "refused").iterdir()) == ["a.txt", "b.dcm"]
+
+
+def test_a_full_spool_leaves_the_file_where_it_is(tmp_path, spool, queue):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    path = write(radiograph(), folder / "a.dcm")
+    assert "full" in look(folder, spool, queue, Limits(free_bytes=2**60))[0]
+    assert pydicom.dcmread(path).Modality == "MG"
