@@ -82,7 +82,8 @@ def on_request(output, uri, **request):
     [instance] = request["groups"]
     found = harmonize([instance])[instance]
     if isinstance(found, dict):
-        output.SendHttpStatus(422, json.dumps({name: found[name] for name in ("code", "message", "next_step")}))
+        body = json.dumps({name: found[name] for name in ("code", "message", "next_step")})
+        output.SendHttpStatus(422, body, len(body))
     else:
         output.AnswerBuffer(json.dumps({"ID": found}), "application/json")
 

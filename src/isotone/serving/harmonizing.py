@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from isotone._runtime.workers import IsolatedPool
+from isotone.data.descriptors.appearance import LAYOUT, SIZE
 from isotone.deployment.deliver import Outcome
 from isotone.deployment.resume import PASSING
 from isotone.errors import IsotoneError
@@ -144,4 +145,6 @@ def _line(made: Made, decision: str, code: str | None) -> tuple[Any, ...]:
     now = datetime.now(UTC)
     look = made.outcome.look if isinstance(made.outcome, Outcome) else None
     numbers = None if look is None else np.asarray(look, "<f4").tobytes()
-    return f"{now:%Y-%m-%d}", time.time(), made.scanner, decision, code, made.software, made.model, numbers
+    brightness = None if look is None else float(np.mean(look[LAYOUT:SIZE]))
+    facts = made.scanner, decision, code, made.software, made.model
+    return f"{now:%Y-%m-%d}", time.time(), *facts, brightness, numbers

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from isotone._runtime.files import PART
+from isotone._runtime.files import PART, write_text
 from isotone._runtime.workers import IsolatedPool, isolated_pool
 from isotone.errors import IsotoneError
 from isotone.safe_text import printable
 from isotone.serving.audit_trail import AuditTrail
+from isotone.serving.dashboard import dashboard
+from isotone.serving.exposition import MetricsPage, exposition
 from isotone.serving.forwarding import Forwarder
 from isotone.serving.harmonizing import Harmonizer
+from isotone.serving.history import History
 from isotone.serving.intake import Intake
 from isotone.serving.labour import Harmonizing, Labour, seconds
 from isotone.serving.node_settings import Destination, DicomDestination, NodeSettings
@@ -90,7 +94,13 @@ class Node:
             pool = stack.enter_context(isolated_pool(labour, workers=settings.workers, seconds=seconds))
             stack.callback(self._end)
             warm_up(pool)
+            models = [delivery.harmonizer for delivery in labour.deliveries]
+            self.history = History(self.queue, models, settings.watching.alarms_per_year, self._complain)
             self._start(pool)
+            if settings.watching.metrics_port is not None:
+                page = MetricsPage(settings.watching.metrics_host, settings.watching.metrics_port, self.metrics)
+                page.start()
+                stack.callback(page.stop)
             intake = Intake(self.spool, self.queue, self.audit, settings.archive, self._wake)
             for folder in settings.folder:
                 watch = WatchFolder(folder, intake, settings.limits, self.spool, self._complain)
@@ -99,6 +109,10 @@ class Node:
             scp.start()
             stack.callback(scp.stop)
             yield
+
+    def metrics(self) -> str:
+        """The node's numbers (`isotone.serving.exposition`)."""
+        return exposition(self.queue, self.history, self.spool, self.forwarders, time.time())
 
     def wait(self) -> None:
         """Until the node is told to stop.
@@ -146,6 +160,11 @@ class Node:
     def _keep_house(self) -> None:
         while not self.stop.is_set():
             try:
+                self.history.test()
+                if self.settings.watching.textfile is not None:
+                    write_text(self.settings.watching.textfile, self.metrics())
+                if self.settings.watching.dashboard is not None:
+                    write_text(self.settings.watching.dashboard, dashboard(self.history, time.time()))
                 expire(self.settings.retention, self.spool, self.queue, self.audit)
             except IsotoneError as error:
                 self._complain(str(error))

@@ -35,10 +35,11 @@ CREATE TABLE deliveries (id INTEGER PRIMARY KEY, object INTEGER NOT NULL REFEREN
   due REAL NOT NULL, UNIQUE (object, destination, path));
 CREATE INDEX deliveries_due ON deliveries (state, destination, due);
 CREATE TABLE images (id INTEGER PRIMARY KEY, day TEXT NOT NULL, at REAL NOT NULL, scanner TEXT NOT NULL,
-  decision TEXT NOT NULL, code TEXT, software TEXT, model TEXT, look BLOB);
+  decision TEXT NOT NULL, code TEXT, software TEXT, model TEXT, brightness REAL,
+  look BLOB);
 CREATE INDEX images_scanner ON images (scanner, at);
 CREATE TABLE tests (id INTEGER PRIMARY KEY, at REAL NOT NULL, scanner TEXT NOT NULL, model TEXT NOT NULL,
-  images INTEGER NOT NULL, first REAL NOT NULL, chance REAL NOT NULL, level REAL NOT NULL, alarm INTEGER NOT NULL,
+  images INTEGER NOT NULL, last INTEGER NOT NULL, chance REAL NOT NULL, level REAL NOT NULL, alarm INTEGER NOT NULL,
   cause TEXT NOT NULL);
 """
 RECEIVED, DONE, HELD, GONE = "received", "done", "held", "gone"
@@ -173,8 +174,8 @@ class ObjectQueue:
                 self._deliver(db, queued.id, [destination], path, now)
             if image is not None:
                 db.execute(
-                    "INSERT INTO images (day, at, scanner, decision, code, software, model, look) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO images (day, at, scanner, decision, code, software, model, brightness, look) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     tuple(image),
                 )
             self._settle(db, queued.id, now)

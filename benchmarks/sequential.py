@@ -1,0 +1,120 @@
+"""False alarms in a year, and images until an alarm, of the sequential test of drift.
+
+    python benchmarks/sequential.py [--folder DIR] [--seed N] [--years N]
+
+The fits and the changes of response are those of `gate.py` (phantom, 340 patients, 96 px, drawn into DIR). A year is
+simulated by drawing images of the test patients with replacement, at the given number a day. A row for each number of
+images a day; the delay is counted from the change on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gate import CHANGES, Tone
+from isotone import Manifest, make_phantom
+from isotone.data.descriptors.appearance import through
+from isotone.data.descriptors.image_set import Described, described
+from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR
+from isotone.data.sample import Sample, load_samples
+from isotone.estimation.fit_source import fit_source
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.settings import FitOptions, ScannerSettings
+from isotone.monitoring.novelty import Gate
+from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.sequential_test import LENGTHS, YEAR, judge_block, level_of
+
+Floats = NDArray[np.float64]
+PER_DAY = (5, 20, 100)
+PER_YEAR = 1.0
+GENTLE: dict[str, Tone] = {"gamma 1.1": lambda x: x**1.1, "gamma 1.05": lambda x: x**1.05}
+
+
+def fitted_on(source: list[Sample], reference: ReferenceModel) -> tuple[Gate, Drift]:
+    """What watches a scanner, fitted on its images."""
+    fit = fit_source(source, reference, FitOptions(settings=ScannerSettings(resamples=0)))
+    drift = Drift.of_fit(fit)
+    assert drift is not None
+    return Gate.of_fit(fit), drift
+
+
+def fits_of_phantom(folder: Path, seed: int) -> Iterator[tuple[str, Gate, Drift, Described, bool]]:
+    """Both source scanners, fitted on all of their images and on 25, each with the images of its test patients."""
+    if not (folder / "manifest.csv").exists():
+        make_phantom(folder, patients=340, size=96, seed=seed, workers=1, quiet=True, force=True)
+    samples, _ = load_samples(list(Manifest.read(folder / "manifest.csv")), workers=1, quiet=True)
+    reference = ReferenceModel([s for s in samples if s.domain == ALDER.domain and s.split != "test"])
+    for scanner in (BIRCH, CEDAR):
+        fitted = [s for s in samples if s.domain == scanner.domain and s.split != "test"]
+        test = described([s for s in samples if s.domain == scanner.domain and s.split == "test"])
+        yield scanner.domain, *fitted_on(fitted, reference), test, reference.air
+        for number in range(4):
+            few = [fitted[i] for i in np.random.default_rng(number).permutation(len(fitted))[:25]]
+            yield f"{scanner.domain}, 25 images", *fitted_on(few, reference), test, reference.air
+
+
+def seen_through(tests: Described, drift: Drift, air: bool, tone: Tone) -> Floats:
+    """Looks and deviations of the test images through a change of response (as in `gate.measure`)."""
+    views = tests.views_with(air)
+    changed = replace(views, quantiles=tone(views.quantiles))
+    deviations = drift.deviation.of(changed, drift.deviation.behind(changed, drift.curves))
+    return np.concatenate([through(tests.looks_with(air), tone), deviations], 1)
+
+
+def alarms(gate: Gate, drift: Drift, looks: Floats, per_day: float) -> list[int]:
+    """After how many images each alarm comes."""
+    found = []
+    for length in LENGTHS:
+        level = level_of(length / per_day, PER_YEAR)
+        for start in range(0, len(looks) - length + 1, length):
+            if judge_block(gate, drift, list(looks[start : start + length]), level).alarm:
+                found.append(start + length)
+    return sorted(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--years", type=int, default=5)
+    given = parser.parse_args()
+    folder = given.folder or Path(__file__).parent / "out" / f"gate-{given.seed}"
+    rng = np.random.default_rng(given.seed)
+    false: dict[int, list[int]] = {per_day: [] for per_day in PER_DAY}
+    delays: dict[tuple[str, int], list[int]] = {}
+    for name, gate, drift, tests, air in fits_of_phantom(folder, given.seed):
+        plain = seen_through(tests, drift, air, lambda x: x)
+        for per_day in PER_DAY:
+            for _ in range(given.years):
+                year = plain[rng.integers(0, len(plain), round(per_day * YEAR))]
+                false[per_day].append(len(alarms(gate, drift, year, per_day)))
+            for kind, tone in (CHANGES | GENTLE).items():
+                changed = seen_through(tests, drift, air, tone)
+                stream = changed[rng.integers(0, len(changed), 2048)]
+                found = alarms(gate, drift, stream, per_day)
+                delays.setdefault((kind, per_day), []).append(found[0] if found else 10**9)
+        print(
+            f"{name}: false alarms a year {[float(np.mean(one[-given.years :])) for one in false.values()]}", flush=True
+        )
+    print("\n| | " + " | ".join(f"{n} a day" for n in PER_DAY) + " |\n|---|" + "---|" * len(PER_DAY))
+    means = [f"{np.mean(one):.2f} (at most {PER_YEAR:g} allowed; {len(one)} years)" for one in false.values()]
+    print("| false alarms a year | " + " | ".join(means) + " |")
+    for kind in CHANGES | GENTLE:
+        cells = []
+        for per_day in PER_DAY:
+            each = np.array(delays[kind, per_day])
+            missed = int((each > 10**8).sum())
+            middle = np.median(each)
+            said = "not found" if middle > 10**8 else f"{middle:.0f} images, {middle / per_day:.1f} days"
+            cells.append(said + (f" ({missed} of {len(each)} not within 2048)" if missed else ""))
+        print(f"| {kind} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
