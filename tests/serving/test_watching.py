@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harmonizers import scanner_harmonizer
+from harmonizers import change, scanner_harmonizer
 from isotone.monitoring import sequential_test
 from isotone.monitoring.sequential_test import BlockTest, blocks, level_of
 from isotone.serving import history as history_module
@@ -48,7 +48,7 @@ def history(queue: ObjectQueue, said: list[str], monkeypatch: pytest.MonkeyPatch
     """With a gate that finds every block of which the looks are 1 another response."""
     harmonizer = scanner_harmonizer(SCANNER)
     assert harmonizer.digest  # before it has a gate that is none
-    harmonizer.gates = {SCANNER: object()}  # type: ignore[dict-item]
+    change(harmonizer, SCANNER, novelty=object())
 
     def judge(gate: object, drift: object, looks: list[np.ndarray], level: float, *, refused: int = 0) -> BlockTest:
         differs = refused > 0 or bool(np.mean(looks) > 0.5)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.monitoring.novelty import Gate
+from isotone.monitoring.response_drift import Drift
 from isotone.monitoring.sequential_test import LENGTHS, blocks, judge_block, level_of
 from isotone.serving.object_queue import ObjectQueue
 
@@ -87,8 +89,9 @@ class History:
         """
         for scanner, model in self._queue.rows("SELECT DISTINCT scanner, model FROM images WHERE look IS NOT NULL"):
             harmonizer = self._models.get(model)
-            if harmonizer is not None and scanner in harmonizer.gates:
-                done = [self._test(harmonizer, scanner, model, length) for length in LENGTHS]
+            fitted = None if harmonizer is None else harmonizer.scanners.get(scanner)
+            if fitted is not None and fitted.novelty is not None:
+                done = [self._test(fitted.novelty, fitted.drift, scanner, model, length) for length in LENGTHS]
                 with self._queue.transaction() as db:  # what no block needs any more
                     query = "UPDATE images SET look = NULL WHERE scanner = ? AND model = ? AND id <= ?"
                     db.execute(query, (scanner, model, min(done)))
@@ -107,13 +110,13 @@ class History:
     def tests(self) -> list[Tested]:
         """Every drift test, the oldest first."""
         query = "SELECT at, scanner, images, chance, level, alarm, cause FROM tests ORDER BY id"
-        return [Tested(*row[:5], bool(row[5]), row[6]) for row in self._queue.rows(query)]
+        return [Tested(*row)._replace(alarm=bool(row[5])) for row in self._queue.rows(query)]
 
     def _versions(self) -> list[tuple[str, str]]:
         query = "SELECT scanner, software FROM images WHERE software IS NOT NULL GROUP BY scanner, software"
         return [(str(scanner), str(software)) for scanner, software in self._queue.rows(query)]
 
-    def _test(self, harmonizer: ToneCurveHarmonizer, scanner: str, model: str, length: int) -> int:
+    def _test(self, gate: Gate, drift: Drift | None, scanner: str, model: str, length: int) -> int:
         """Test the whole blocks of a length; the last image that is behind."""
         query = "SELECT MAX(last) FROM tests WHERE scanner = ? AND model = ? AND images = ?"
         last = int(self._queue.rows(query, scanner, model, length)[0][0] or 0)
@@ -126,8 +129,7 @@ class History:
             part = rows[block]
             looks = [np.frombuffer(look, "<f4").astype(np.float64) for _, _, look in part if look is not None]
             level = level_of((part[-1][1] - since) / DAY, self._per_year)
-            drift, refused = harmonizer.drifts.get(scanner), len(part) - len(looks)
-            found = judge_block(harmonizer.gates[scanner], drift, looks, level, refused=refused)
+            found = judge_block(gate, drift, looks, level, refused=len(part) - len(looks))
             last, since = int(part[-1][0]), part[-1][1]
             numbers = (found.chance, found.level, int(found.alarm), found.cause)
             with self._queue.transaction() as db:
