@@ -85,6 +85,8 @@ class Destination:
         UID → status of its answer; default: success.
     syntaxes : sequence of str
         Transfer syntaxes that it takes.
+    keep : bool
+        Whether it remembers anything.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class Destination:
         status: Callable[[str], int] = lambda uid: 0,
         syntaxes: Sequence[str] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
         port: int | None = None,
+        keep: bool = True,
     ) -> None:
+        self._keep = keep
         self.port = port or free_port()
         self.got: dict[str, list[str]] = {}
         self.datasets: dict[str, bytes] = {}
@@ -116,7 +120,7 @@ class Destination:
     def _store(self, event: Any) -> int:
         uid = str(event.request.AffectedSOPInstanceUID)
         status = self._status(uid)
-        if status == 0:
+        if status == 0 and self._keep:
             body = event.encoded_dataset()
             self.got.setdefault(uid, []).append(hashlib.sha256(event.encoded_dataset(False)).hexdigest())
             self.datasets[uid] = body

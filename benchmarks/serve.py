@@ -1,0 +1,123 @@
+"""A node under load: objects a second beside `apply`, and memory over thousands of objects.
+
+    PYTHONPATH=tests python benchmarks/serve.py [--many 500] [--large 8]
+
+Many small objects (64 px) from three associations, one of them after the other, to a destination in this process; the
+node's own memory (all of its processes) is looked at every second. Then a few large ones (3328 × 2560, 12 bits), beside
+`isotone.apply` on the same files with as many workers (one), in one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dicoms import pixels, radiograph, write
+from isotone import Manifest
+from isotone.deployment.apply import apply
+from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from nodes import Destination, RunningNode, send, until
+
+
+def memory(process: int) -> float:
+    """Proportional set size of a process and all that it started, in MiB; a page that several share counts once."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    family, size = {process}, 0
+    while size != len(family):
+        size = len(family)
+        family |= {child for child, parent in parents.items() if parent in family}
+    total = 0
+    for one in family:
+        try:
+            lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
+
+
+def small(folder: Path, count: int) -> None:
+    """Objects a second and memory by time."""
+    source = folder / "small"
+    source.mkdir()
+    paths = [write(radiograph(seed=number), source / f"{number}.dcm") for number in range(count)]
+    to = Destination(keep=False)
+    node = RunningNode(folder / "node", to.table("archive") + to.table("ai"))
+    node.start()
+    assert node.process is not None
+    seen: list[float] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1.0):
+            seen.append(memory(node.process.pid))  # type: ignore[union-attr]
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    began = time.monotonic()
+    senders = [threading.Thread(target=send, args=(node.port, paths[k::3])) for k in range(3)]
+    for one in senders:
+        one.start()
+    for one in senders:
+        one.join()
+    received = time.monotonic() - began
+    until(node.idle, 3600)
+    whole = time.monotonic() - began
+    done.set()
+    watcher.join()
+    node.stop()
+    to.close()
+    third = len(seen) // 3
+    print(f"{count} objects: acknowledged {count / received:.1f} a second, forwarded {count / whole:.1f} a second")
+    print(
+        f"memory, MiB: median of the first third {np.median(seen[:third]):.0f}, "
+        f"of the last {np.median(seen[-third:]):.0f}"
+    )
+
+
+def large(folder: Path, count: int) -> None:
+    """Seconds from the first byte to the last delivery, as a ratio to those of `apply`."""
+    source = folder / "large"
+    source.mkdir()
+    stored = pixels(rows=3328, columns=2560)
+    for number in range(count):
+        write(radiograph(np.roll(stored, number), seed=number), source / f"{number}.dcm")
+    to = Destination(keep=False)
+    node = RunningNode(folder / "node-large", to.table("archive") + to.table("ai"))
+    node.start()
+    began = time.monotonic()
+    send(node.port, sorted(source.iterdir()))
+    until(node.idle, 3600)
+    served = time.monotonic() - began
+    node.stop()
+    to.close()
+    harmonizer = ToneCurveHarmonizer.load(node.folder / "harmonizer")
+    began = time.monotonic()
+    apply(harmonizer, Manifest.from_paths([source]), folder / "out", workers=1, quiet=True)
+    applied = time.monotonic() - began
+    print(f"{count} images of 8.5 Mpx: node {served / count:.2f} s each, apply {applied / count:.2f} s each")
+    print(f"ratio of the node to apply: {served / applied:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--many", type=int, default=500)
+    parser.add_argument("--large", type=int, default=8)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        small(Path(folder), given.many)
+        large(Path(folder), given.large)
+
+
+if __name__ == "__main__":
+    main()
