@@ -192,3 +192,20 @@ def test_files_that_no_record_knows_are_swept(queue, spool):
     spool.settle(spool.write_part([b"x"]), stray)
     sweep_unknown(spool, queue)
     assert list(spool.files(OBJECTS)) == [queue.find(key).path]
+
+
+def test_a_dead_letter_is_taken_up_again_and_its_record_goes_in_time(queue, spool):
+    key = add_object(queue, spool, 1)
+    queue.finish(queue.find(key))
+    [due] = queue.due("archive", 10)
+    spool.link(due.path, "dead/archive/letter.dcm")
+    queue.dead(due, "0xC000", "dead/archive/letter.dcm")
+    audit = AuditTrail(spool.root / AUDIT)
+    expire(Retention(files_hours=0, records_days=1e-9), spool, queue, audit)
+    assert queue.find(key).state == "gone"
+    assert queue.retry() == 1
+    [due] = queue.due("archive", 10)
+    assert spool.path(due.path).exists()
+    queue.sent(due)
+    expire(Retention(files_hours=0, records_days=1e-9), spool, queue, audit)
+    assert queue.find(key) is None

@@ -82,9 +82,9 @@ class Node:
             E_WRITE.
         """
         settings = self.settings
-        warnings.filterwarnings("ignore", module="pydicom")  # its warnings quote values of headers
         with ExitStack() as stack:
             stack.enter_context(self.spool.alone())
+            warnings.simplefilter("ignore")  # pydicom's quote values of headers
             self.queue = ObjectQueue(self.spool.database)
             stack.callback(self.queue.close)
             sweep_unknown(self.spool, self.queue)

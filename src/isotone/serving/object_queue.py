@@ -228,8 +228,9 @@ class ObjectQueue:
                 (RECEIVED, now, HELD),
             ).rowcount
             db.execute(
-                "UPDATE objects SET finished = NULL WHERE id IN (SELECT object FROM deliveries WHERE state = ?)",
-                (PENDING,),
+                "UPDATE objects SET finished = NULL WHERE state = ? AND id IN "
+                "(SELECT object FROM deliveries WHERE state = ?)",
+                (DONE, PENDING),
             )
         return int(letters + held)
 
