@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from isotone.serving.history import Day, History, Tested
+from isotone.serving.history import Day, DriftTest, History
 
 WIDTH, HEIGHT = 720, 120
 """Of a chart, in pixels."""
@@ -48,7 +48,7 @@ def dashboard(history: History, now: float) -> str:
     return PAGE.format(written=written, scanners="\n".join(parts) or "<p>No image has come yet.</p>")
 
 
-def _scanner(scanner: str, days: Sequence[Day], tests: Sequence[Tested]) -> str:
+def _scanner(scanner: str, days: Sequence[Day], tests: Sequence[DriftTest]) -> str:
     alarms = [test for test in tests if test.alarm]
     said = [f'<p class="alarm">{_day(one.at)}: {escape(one.cause)} ({one.images} images)</p>' for one in alarms]
     rows = [
@@ -62,7 +62,7 @@ def _scanner(scanner: str, days: Sequence[Day], tests: Sequence[Tested]) -> str:
     return f"<h2>{escape(scanner)}</h2>{''.join(said)}{_chart(days, alarms)}{table}"
 
 
-def _chart(days: Sequence[Day], alarms: Sequence[Tested]) -> str:
+def _chart(days: Sequence[Day], alarms: Sequence[DriftTest]) -> str:
     """Mean brightness by day; a dashed line where software changes, a red one at an alarm."""
     names = list(dict.fromkeys(day.day for day in days))
     step = WIDTH / max(len(names), 1)

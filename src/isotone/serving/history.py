@@ -43,7 +43,7 @@ class Day(NamedTuple):
     brightness: float | None
 
 
-class Tested(NamedTuple):
+class DriftTest(NamedTuple):
     """One drift test (`isotone.monitoring.sequential_test.BlockTest`), and when it was made."""
 
     at: float
@@ -107,10 +107,10 @@ class History:
         GROUP BY day, scanner, decision, code, software ORDER BY day, scanner, MIN(id)"""
         return [Day(*row) for row in self._queue.rows(query)]
 
-    def tests(self) -> list[Tested]:
+    def tests(self) -> list[DriftTest]:
         """Every drift test, the oldest first."""
         query = "SELECT at, scanner, images, chance, level, alarm, cause FROM tests ORDER BY id"
-        return [Tested(*row)._replace(alarm=bool(row[5])) for row in self._queue.rows(query)]
+        return [DriftTest(*row)._replace(alarm=bool(row[5])) for row in self._queue.rows(query)]
 
     def _versions(self) -> list[tuple[str, str]]:
         query = "SELECT scanner, software FROM images WHERE software IS NOT NULL GROUP BY scanner, software"
