@@ -82,7 +82,6 @@ class IsotoneError(Exception):
     file : path, optional
         The file concerned, as the user gave it.
     next_step : str, optional
-        What to do; by default the code's remedy.
         What to do, in terms of the command line; by default the code's remedy. The error's text has it in terms
         of Python, unless a command runs.
 

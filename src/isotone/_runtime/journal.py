@@ -1,4 +1,4 @@
-"""What runs into a folder have done so far, so that a run goes on where one stopped, and knows what is new.
+"""Record of the images that runs into a folder have finished, so that a run can resume and skip them.
 
 An SQLite file, written by the main process alone, in small transactions: what a worker has renamed into place but the
 journal does not have yet, after a kill, is done again. It uses a rollback journal, not a write-ahead log, which network

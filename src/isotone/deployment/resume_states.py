@@ -23,8 +23,8 @@ def deliver_states(
 ) -> Results:
     """A curve for each image, then a file for each group of images that are new or changed.
 
-    An image that joins a group whose state is written gets a state of its own, so that images which are gone by now
-    keep theirs.
+    If the group of a new image already has a state, the image gets a second state. The first stays valid for images
+    that are gone.
     """
     found = _surveyed(delivery, allow, jobs, run)
     stale, current = _compared(found, journal, delivery)
@@ -80,7 +80,7 @@ def _surveyed(delivery: StateDelivery, allow: Collection[str], jobs: list[Job], 
 
 
 def _compared(found: Found, journal: Journal, delivery: StateDelivery) -> tuple[set[str], dict[str, str]]:
-    """States of earlier runs that show an image as it no longer is; and of each image, by key, the state that holds."""
+    """Outdated states of earlier runs, and for each image key the state that is still valid."""
     stale: set[str] = set()
     current: dict[str, str] = {}
     for job, planned in found:

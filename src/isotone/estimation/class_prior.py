@@ -17,7 +17,7 @@ def confusion(said: NDArray[np.intp], true: NDArray[np.intp], classes: int) -> F
     Returns
     -------
     float64 array of shape (classes, classes)
-        Rows sum to 1; half an image is added to each, so that nothing seen never is impossible.
+        Rows sum to 1. Each row gets half an image, so that unseen errors keep a small probability.
     """
     table = np.full((classes, classes), 0.5 / classes)
     np.add.at(table, (true, said), 1.0)
@@ -25,7 +25,7 @@ def confusion(said: NDArray[np.intp], true: NDArray[np.intp], classes: int) -> F
 
 
 def mixed(labels: NDArray[np.str_], mix: Mapping[str, float]) -> Floats:
-    """Weights of images, mean 1, that mix their classes so; classes that have no image are left out.
+    """Image weights of mean 1 that give the classes these shares; classes without images are left out.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def mixed(labels: NDArray[np.str_], mix: Mapping[str, float]) -> Floats:
 
 
 def estimate_mix(likelihood: Floats, prior: Floats, strength: float = 2.0) -> Floats:
-    """The class mix under which what is seen of the images is most likely, by expectation maximisation.
+    """Maximum-likelihood class mix of the observed images, by expectation maximisation.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ScannerSettings(BaseModel):
-    """How a scanner's curve is fitted; without `free` it is made of steps wherever these can follow the transport.
+    """How a scanner's curve is fitted. Without `free`, it consists of steps if these fit the transport.
 
     Examples
     --------
@@ -24,10 +24,8 @@ class ScannerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_iterations: int = Field(16, ge=2, le=64, description="Steps of the curve, every other one inverse.")
-    free: bool = Field(
-        False, description="Keep the free monotone curve, not only where steps cannot follow it, instead of steps."
-    )
-    rounds: int = Field(6, ge=1, le=50, description="At most so many rounds of match, classify, reweight.")
+    free: bool = Field(False, description="Always keep the free monotone curve, not only if steps cannot fit it.")
+    rounds: int = Field(6, ge=1, le=50, description="Maximum rounds of matching, classifying and reweighting.")
     resamples: int = Field(200, ge=0, le=5000, description="Bootstrap resamples of patients behind the band.")
 
 

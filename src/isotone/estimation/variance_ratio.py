@@ -1,4 +1,4 @@
-"""How much further a source's images vary than the reference's: what settings from image to image leave behind."""
+"""How much more a source's images vary in tone than the reference's; varying settings cause this."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from isotone.data.descriptors.image_set import QUANTILES
 Floats = NDArray[np.float64]
 
 TAILS = 1.2
-"""Times the edge of chance that a matched scanner's variances reach: deviations have heavier tails than normal ones."""
+"""Factor on the chance limit of a variance ratio: deviations have heavier tails than normal variables."""
 NEAR = 0.95
 """Share of the images on either side that are near its middle."""
 LEVEL = np.sqrt(len(QUANTILES)) / 255
 """Length of a deviation that moves every quantile of the anatomy by one of 255 grey levels."""
 FLOOR = 4.0
-"""Standard deviation in grey levels of 255 that a source's images have beyond the reference's, at least. A higher floor
-misses gentler settings. Without one, a direction in which the reference varies by half a level decides (noise that a
-response amplifies in the shadows). Chosen with `benchmarks/varies.py`."""
+"""Least standard deviation, in grey levels of 255, by which a source must exceed the reference. A higher value misses
+weak settings. Without a minimum, a direction where the reference varies by half a level can decide (shadow noise
+that a response amplifies). Chosen with `benchmarks/varies.py`."""
 ODD = 2.0
-"""An image this many times as far from the middle as all near ones is not asked: one odd image is no setting."""
+"""An image is left out if it is more than this many times as far from the middle as the near ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,11 @@ class Excess:
     Attributes
     ----------
     axes : float64 array of shape (k, k)
-        Deviations, shape (n, k), times it are uncorrelated on both sides, and of unit variance on the reference.
+        Multiplied by this matrix, deviations of shape (n, k) are uncorrelated on both sides, with unit variance on the
+        reference.
     ratios : float64 array of shape (k,)
-        Variances of the source's deviations along them, as multiples of what chance makes of equal ones; 1 where that
-        may explain what is found.
+        Variances of the source's deviations along the axes, as multiples of the chance limit for equal variances; 1
+        where chance can explain the value.
     """
 
     axes: Floats
@@ -57,12 +58,12 @@ class Excess:
         weights : float64 array of shape (m,)
             Of the reference's images, so that its classes are mixed as the source's are.
         patients : pair of integer arrays of shapes (m,) and (n,)
-            Numbers of the patients of reference and source, from 0: their images are alike, and tell less than others.
+            Patient numbers of reference and source, from 0. Images of one patient are correlated and count for less.
         """
         k = residuals.shape[1]
         theirs = effective(residuals, patients[0], weights)
         ours = effective(deviations, patients[1], np.ones(len(deviations)))
-        if theirs <= 2 * k or ours <= k + 1:  # where the edge below holds no more
+        if theirs <= 2 * k or ours <= k + 1:  # too few for Wachter's law, which gives the edge below
             return cls(np.eye(k), np.ones(k))
         unit = whitening(covariance(residuals, weights))
         common, own = usual(residuals @ unit, weights), usual(deviations @ unit, np.ones(len(deviations)))
@@ -89,20 +90,20 @@ def usual(numbers: Floats, weights: Floats) -> NDArray[np.bool_]:
 
 
 def whitening(covariance: Floats) -> Floats:
-    """Times it, numbers of this covariance have unit variances and no correlations."""
+    """Matrix that makes numbers of this covariance uncorrelated, with unit variances."""
     scale, axes = np.linalg.eigh(covariance)
     return np.asarray(axes / np.sqrt(np.maximum(scale, 1e-12)))
 
 
 def covariance(numbers: Floats, weights: Floats | None = None) -> Floats:
-    """Of the columns, shape (k, k), also where there is one."""
+    """Covariance of the columns, of shape (k, k) for one column too."""
     return np.cov(numbers.T, aweights=weights).reshape(numbers.shape[1], -1)
 
 
 def effective(numbers: Floats, patients: NDArray[np.intp], weights: Floats) -> float:
     """How many images of equal weight, each of another patient, would tell as much of the covariance (Kish 1965).
 
-    Squares of numbers with the correlation ρ have the correlation ρ²: that of a patient's images is taken from them.
+    If numbers have correlation ρ, their squares have correlation ρ²; ρ is that of a patient's images.
     """
     x = (numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-12)
     count = np.bincount(patients)
@@ -113,7 +114,7 @@ def effective(numbers: Floats, patients: NDArray[np.intp], weights: Floats) -> f
 
 
 def chance_edge(theirs: float, ours: float) -> float:
-    """How far apart the variances of two samples of one population lie along their best direction.
+    """Largest variance ratio of two samples of one population that chance produces, along any direction.
 
     The edge of Wachter's law (1980, doi:10.1214/aos/1176345134), the ratio of the second's variance to the first's.
 

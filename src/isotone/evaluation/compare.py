@@ -106,7 +106,7 @@ def compare(first: str | Path, second: str | Path, *, seed: int = 0) -> Differen
         results = Results.read(folder / "results.json")
         runs.append(Scores.read(folder / "scores.csv").with_untouched())
         if list(runs[-1].classes) != results.classes:
-            raise UsageError("results.json and scores.csv are of two runs", file=folder)
+            raise UsageError("results.json and scores.csv come from different runs", file=folder)
     a, b = runs
     if a.classes != b.classes:
         raise UsageError(f"the classes differ: {', '.join(a.classes)} and {', '.join(b.classes)}", file=second)
@@ -116,7 +116,7 @@ def compare(first: str | Path, second: str | Path, *, seed: int = 0) -> Differen
         raise UsageError("the two runs have no image in common", file=second)
     at_a, at_b = np.array(pairs).T
     if (a.label[at_a] != b.label[at_b]).any():
-        raise UsageError("an image has another label in the two runs", file=second)
+        raise UsageError("an image has different labels in the two runs", file=second)
     rows = [
         row
         for method in a.probabilities

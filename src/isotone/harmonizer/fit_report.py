@@ -48,7 +48,7 @@ def fit_sentences(report: FitReport | NetworkReport | None, labels: str) -> list
 
 
 def classifier_sentences(report: FitReport | NetworkReport, domain: str = "this scanner") -> list[str]:
-    """What a reader must know of the classifier: whether it is weak, and which images the fit did not ask it about."""
+    """Whether the classifier is weak, and which images the fit did not use it on."""
     return [*([report.weak] if report.weak else ()), *training_sentences(report.training, domain)]
 
 
@@ -101,12 +101,12 @@ def _images(report: FitReport, labels: str) -> list[str]:
         "the reference.",
         f"Its class mix ({mix}) {MIXES.get(report.mix_from, '')}."
         if mix
-        else "The class mix was not corrected for: a scanner with another mix gets it into its tone.",
+        else "The class mix was not corrected. If the mixes differ, the curve contains that difference.",
     ]
     if labels == "none":
         said.append(
-            "No label of this scanner was read, so labelled test images, where there are some, judge a fit that knew "
-            "none; without them the gain can only be guessed from the reference."
+            "No label of this scanner was used, so its labelled test images test the fit independently. Without "
+            "labelled test images, only the reference indicates the gain."
         )
     if report.window < 1:
         said.append(
@@ -148,8 +148,8 @@ def _projection(report: CurveReport) -> list[str]:
 
 def _modes(modes: tuple[ModeReport, ...]) -> list[str]:
     said = [
-        f"Its images were taken in {len(modes)} acquisition modes; each gets the curve of the one that its structure "
-        "tells."
+        f"Its images were taken in {len(modes)} acquisition modes; each gets the curve of the mode that its "
+        "structure indicates."
     ]
     for number, mode in enumerate(modes, 1):
         said += [f"Mode {number}: {mode.images} images.", *_uncertainty(mode), *_projection(mode)]

@@ -29,7 +29,7 @@ from isotone.estimation.tone_regression import DAMAGED, finite, positive_definit
 Floats = NDArray[np.float64]
 
 LIMIT = 2.75
-"""Of an image, at least: with normal looks one of 10,000 lies farther out. What is another anatomy lies beyond 4."""
+"""Smallest limit of an image; for normal looks, one image of 10,000 exceeds it. Another anatomy exceeds 4."""
 QUANTILE = 0.98
 ALLOWANCE = 1.25
 """The limit is this many times the quantile above of the fit's own images, held out, where that is more."""
@@ -38,7 +38,7 @@ BATCH = 20
 LAYOUT_LIMIT = 1.9
 """Of a batch; what was measured at this limit is in docs/results_gate.md."""
 MARGIN = 0.01
-"""Variance that the mean of a batch may have of its own, in units of the variance within a class."""
+"""Variance allowed to a batch mean itself, in units of the within-class variance."""
 NOISE = 0.004
 """Standard deviation that every number of a look has at least."""
 COMB = 1.5

@@ -1,10 +1,10 @@
-"""Is a batch of images still behind the response of the fit? Their mean deviation from what structure lets expect.
+"""Test whether a batch of images has the response of the fit, by their mean deviation from expected tone.
 
 Structure (`isotone.data.descriptors.structure`), which no response changes, says how bright an image ought to be on the
 reference. The mean of what is left, image by image behind the curve of its preset, is the same in every batch of the
 scanner, up to chance and up to the class mix: structure does not explain classes wholly, so any mix of the reference's
-classes is allowed for. What remains is another response. It is looked for twice: in all directions, and among smooth
-changes of tone, which most responses are, with fewer directions for chance to hide them in.
+classes is allowed for. What remains is another response. The test runs twice: in all directions, and along smooth
+changes of tone. Most responses are smooth, and fewer directions give more power.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Drift:
     deviation : Deviation
         Centred on the source's images.
     curves : sequence of ToneCurve
-        The scanner's, one for each of its presets: behind the nearest of them each image deviates.
+        Curves of the scanner, one for each preset. An image's deviation is taken after the nearest curve.
     centres : float64 array of shape (c, k)
         Mean deviation of each class of the reference, shifted so that the nearest mix of them is the source's mean.
     spread : float64 array of shape (k, k)
         Covariance of the source's deviations, leaning on the reference's where its images are few.
     patients, per_patient : float
-        Of the source, and images of each; they count for one.
+        Patients of the source, and images per patient; the images of one patient count as one.
     """
 
     deviation: Deviation

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 SIDE = 96
 """Images are compared at this many pixels along their longer side, whatever they were."""
 LEVELS = 16
-"""The level sets whose boundaries are measured lie between as many equal parts of the anatomy."""
+"""Number of equal parts of the anatomy; the level sets between them have measured boundaries."""
 GRID = 6
 """Rows of the layout, and columns before it is folded."""
 SIZE = LEVELS - 1 + GRID * GRID
@@ -28,9 +28,9 @@ HIDDEN = 0.3
 FAINTEST = 0.02
 """Smallest spread of a number that is taken for real: layouts are shares and mean ranks, in [0, 1]."""
 SHARED = (0.05, 0.95)
-"""Quantiles over the reference's images: a number that is the same between them is one that all images share."""
+"""Quantiles over the reference's images. A number that is nearly equal at both is shared."""
 NEVER = 1e9
-"""Spread of such a number: over it, every difference is none."""
+"""Scale of a shared number: any difference divided by it is practically zero."""
 
 
 def structure(pixels: NDArray[np.uint16], anatomy: Mask, air: Mask | None = None) -> Floats:
@@ -40,7 +40,7 @@ def structure(pixels: NDArray[np.uint16], anatomy: Mask, air: Mask | None = None
     ----------
     pixels : uint16 array of shape (h, w)
     anatomy, air : bool arrays of shape (h, w)
-        What is neither is not known: collimation, marks. Without the second, all else is air.
+        Pixels in neither mask are unknown (collimation, marks). Without `air`, all other pixels are air.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def spread(numbers: Floats) -> tuple[Floats, Floats]:
 
 
 def standardized(numbers: Floats, centre: Floats, scale: Floats) -> Floats:
-    """Differences from the centre over the scale; what is hidden is where the reference's mean is."""
+    """Differences from the centre divided by the scale; hidden numbers (NaN) become 0."""
     return np.nan_to_num((numbers - centre) / scale)
 
 

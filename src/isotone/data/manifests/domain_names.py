@@ -72,7 +72,7 @@ class Naming:
         """
         for name in domain_by:
             if name not in ATTRIBUTES:
-                raise UsageError(f"no attribute {name!r}", next_step=f"Split by some of: {', '.join(ATTRIBUTES)}.")
+                raise UsageError(f"no attribute {name!r}", next_step=f"Use one or more of: {', '.join(ATTRIBUTES)}.")
         if any(not name.strip() for pair in (domain_map or {}).items() for name in pair):
             raise UsageError("a domain map has an empty name", next_step="Write OLD=NEW.")
         return cls(dict(domain_map or {}), tuple(sorted(set(domain_by))))

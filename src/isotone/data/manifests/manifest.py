@@ -309,7 +309,7 @@ class Manifest:
         several = sorted({str(own) for own, new in zip(self.columns["domain"], called, strict=True) if new == name})
         if len(several) > 1:
             raise UsageError(
-                f"{name!r} stands for several domains",
+                f"{name!r} is the name of several domains",
                 code="E_MANIFEST",
                 next_step=f"Name one of: {', '.join(several)}.",
             )

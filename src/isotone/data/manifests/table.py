@@ -234,7 +234,7 @@ def _parsed(text: str, encoding: str) -> TextTable:
         raise UsageError(
             f"line {reader.line_num + skipped}: {error}",
             code="E_MANIFEST",
-            next_step=f"Close its quotation marks; the columns were taken to be separated by {shown}.",
+            next_step=f"Close the quotation marks of this line. Columns were read as separated by {shown}.",
         ) from None
     names = [as_windows(name.strip("\ufeff \t\xa0")) for name in heading]
     _refuse_twice([name for name in names if name])

@@ -32,7 +32,7 @@ from isotone.imaging.codecs.codecs import CODECS
 from isotone.imaging.radiograph import Stored
 
 Compress = Literal["none", "rle", "jpeg-ls", "htj2k", "jpeg2000", "same"]
-"""What a user can ask for; nothing asked for is `DEFAULT` for compressed sources and "none" for native ones."""
+"""Values of `--compress`. Without one, compressed sources get `DEFAULT`, native ones "none"."""
 DEFAULT = "jpeg-ls"
 """For sources that were compressed: the smallest of all, in less time than JPEG 2000 (docs/deliveries.md)."""
 
@@ -148,8 +148,8 @@ def encoder_for(asked: Compress | None, source: UID) -> Encoder | None:
     Parameters
     ----------
     asked : str or None
-        "same": the lossless form of the source's family; where it has none, as None. None: `DEFAULT` if the source is
-        compressed.
+        "same": the lossless codec of the source's family; without one, the same as None. None: `DEFAULT` if the
+        source is compressed.
     source : UID
         Transfer syntax of the source.
     """

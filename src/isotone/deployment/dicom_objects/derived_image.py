@@ -44,7 +44,7 @@ GREY_STAGES = [
         "RealWorldValueMappingSequence",
     )
 ]
-"""What the source says of the meaning of its stored values: not true of the new ones."""
+"""Elements that describe the meaning of the source's stored values; invalid for the new values."""
 RESCALE = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
 PIXEL_FACTS = [
     Tag(keyword)
@@ -64,7 +64,7 @@ ALTERED = {
     "W_HIGHBITS": "bits outside BitsStored are gone",
     "W_OVERSHOOT": "values beyond BitsStored were clipped",
 }
-"""Warnings of a source whose pixel words are not all in its stored values, and what is to be said of it."""
+"""Warnings about changed pixel words of a source, and the clause that the record states for each."""
 
 
 def output_table(harmonized: Radiograph, bits: int = BITS) -> Table:
@@ -141,7 +141,7 @@ def derived_dataset(dataset: Dataset, source: Radiograph, frames: Frames, record
     Returns
     -------
     Dataset
-        That same object, with the warnings of all frames considered.
+        The given dataset; its header states the warnings of all frames.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def derived_dataset(dataset: Dataset, source: Radiograph, frames: Frames, record
 
 
 def derive(dataset: Dataset, source: Radiograph, frames: Frames, record: Record) -> tuple[Words, list[BaseTag]]:
-    """Make a data set into that of the derived image (PS3.3 C.7.6.1.1.2), its pixel data apart.
+    """Turn a data set into that of the derived image (PS3.3 C.7.6.1.1.2), without its pixel data.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def derive(dataset: Dataset, source: Radiograph, frames: Frames, record: Record)
     table, bits = _table(record), record.bits
     altered = [clause for code, clause in ALTERED.items() if code in source.header.codes]
     said = lossy_elements(dataset, source.header, frames.length)
-    if said:  # not undone: the compressed frame had told it, and a restored image has none
+    if said:  # restore keeps it: the compressed frame implied the loss, and a restored image is uncompressed
         dataset.update(said)
         altered.append("that it was compressed with loss is said now")
     changes, removed = _grey_stages(dataset, source, bits), [*GREY_STAGES, *PIXEL_FACTS, *overlays_in_pixels(dataset)]
@@ -248,7 +248,7 @@ def _grey_stages(dataset: Dataset, source: Radiograph, bits: int) -> Dataset:
 
 
 def overlays_in_pixels(dataset: Dataset) -> list[BaseTag]:
-    """Overlays that lie in unused bits of the pixel data, which no image made of the stored values has."""
+    """Overlays in unused bits of the source's pixel data; the derived image has no such bits."""
     groups = {tag.group for tag in list(dataset.keys()) if 0x6000 <= tag.group <= 0x60FF}
     gone = {group for group in groups if (group, 0x3000) not in dataset}
     return [tag for tag in list(dataset.keys()) if tag.group in gone]

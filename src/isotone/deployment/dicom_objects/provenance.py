@@ -34,7 +34,7 @@ OF_THE_BYTES = [
         "DigitalSignaturesSequence",
     )
 ]
-"""True of the source's pixels or bytes alone."""
+"""Elements that are valid for the source's pixels or bytes only; the new object drops them."""
 REPLACED = [Tag(keyword) for keyword in ("InstanceCreatorUID", "SeriesDescriptionCodeSequence")]
 MAX_IS = 2**31 - 1
 """Largest integer string (PS3.5 6.2)."""
@@ -50,7 +50,7 @@ def stamp(dataset: Dataset, record: Record, table: Table, changes: Dataset, remo
     record : Record
         Travels in a private block together with every element that is replaced or removed here.
     table : uint16 array
-        What the image is mapped or shown through; no other table may travel under the same UID.
+        The look-up table of the image. It enters the SOP Instance UID, so each table has its own UID.
     changes : Dataset
         Elements that the delivery sets.
     removed : iterable of tag
@@ -74,7 +74,7 @@ def stamp(dataset: Dataset, record: Record, table: Table, changes: Dataset, remo
 
 
 def values_of(dataset: Dataset, keyword: str) -> list[str]:
-    """The values of somebody's file as text, however many there are where one is allowed.
+    """The values of an element as text. A file may hold several values where DICOM allows one.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def values_of(dataset: Dataset, keyword: str) -> list[str]:
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
-    """The same side by side; empty where there is none."""
+    """The same values, joined by spaces; empty without values."""
     return " ".join(values_of(dataset, keyword))
 
 
@@ -120,7 +120,7 @@ def describe(record: Record) -> str:
 
 
 def _identify(dataset: Dataset, record: Record, table: Table, changes: Dataset, instance: str) -> None:
-    """An instance for each table, and a series, alike in every image, for each scanner's part of a source's series."""
+    """Set the UIDs: one instance for each table, one series for each scanner and source series."""
     series = text_of(dataset, "SeriesInstanceUID") or instance
     domain = record.domain or ""
     digest = hashlib.sha256(table.astype("<u2").tobytes()).hexdigest()

@@ -82,7 +82,7 @@ def write_voi_lut_image(
     if "W_HIGHBIT" in header.codes:
         changes.HighBit = header.bits_stored - 1
     stamp(dataset, record, table, changes, removed)
-    # Which leaves out what sources append beyond the last row (PS3.5 8.1.1).
+    # `copied` drops the bytes that sources append after the last row (PS3.5 8.1.1).
     pixels = copied(dataset, frames)
     write_dicom(dataset, syntax, target, pixels, made=changes.keys() & dataset.keys())
 
