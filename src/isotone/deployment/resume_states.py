@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import closing
 
 from isotone._runtime.journal import Journal
@@ -29,18 +29,7 @@ def deliver_states(
     found = _surveyed(delivery, allow, jobs, run)
     stale, current = _compared(found, journal, delivery)
     outcomes = {job.key: planned.outcome for job, planned in found if isinstance(planned, Planned)}
-    failed: dict[str, IsotoneError] = {}
-    written: dict[str, str] = {}
-    groups = _groups(found, current)
-    with closing(run(delivery, groups, "writing", lambda group: SECONDS + len(group.images))) as fresh:
-        for group, result in fresh:
-            if isinstance(result, IsotoneError):
-                result = {job.key: _same_refusal(result, job) for job, _ in group.images}
-            failed |= result
-            for job, _ in group.images:
-                if job.key not in failed:
-                    written[job.key] = group.target
-                    _note(job, outcomes[job.key], group.target, journal)
+    written, failed = _written(delivery, _groups(found, current), outcomes, journal, run)
     for job, planned in found:
         refusal = planned if isinstance(planned, IsotoneError) else failed.get(job.key)
         if refusal is not None:
@@ -56,6 +45,24 @@ def deliver_states(
     for target in stale:
         if not journal.holder(target):  # no image that is gone, or that could not be read now, is in it
             take_away(delivery.output, target)
+
+
+def _written(
+    delivery: StateDelivery, groups: list[Group], outcomes: Mapping[str, Outcome], journal: Journal, run: Run
+) -> tuple[dict[str, str], dict[str, IsotoneError]]:
+    """Write a state for each group: by the key of each image the file that holds it, or why there is none."""
+    failed: dict[str, IsotoneError] = {}
+    written: dict[str, str] = {}
+    with closing(run(delivery, groups, "writing", lambda group: SECONDS + len(group.images))) as fresh:
+        for group, result in fresh:
+            if isinstance(result, IsotoneError):
+                result = {job.key: _same_refusal(result, job) for job, _ in group.images}
+            failed |= result
+            for job, _ in group.images:
+                if job.key not in failed:
+                    written[job.key] = group.target
+                    _note(job, outcomes[job.key], group.target, journal)
+    return written, failed
 
 
 def _note(job: Job, outcome: Outcome, target: str | None, journal: Journal) -> None:

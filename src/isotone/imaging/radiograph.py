@@ -299,11 +299,7 @@ def stored_values(array: NDArray[Any], bits: int | None) -> tuple[Stored, int]:
         As `Radiograph.from_array`.
     """
     if array.dtype.kind == "f":
-        if bits is not None:
-            raise ValueError("floats are grey levels in [0, 1] and have no bits: leave bits out")
-        if array.size and not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
-            raise ValueError("floats are grey levels in [0, 1]: divide by the largest possible value first")
-        return quantize(array, 16), 16
+        return _stored_floats(array, bits), 16
     if array.dtype.kind not in "iu":
         raise TypeError(f"pixels are integers or floats, not {array.dtype}")
     if bits is None and array.dtype != np.uint8:
@@ -319,3 +315,11 @@ def stored_values(array: NDArray[Any], bits: int | None) -> tuple[Stored, int]:
     if depth <= 8:
         return np.ascontiguousarray(array, np.uint8), depth
     return np.ascontiguousarray(array, np.uint16), depth
+
+
+def _stored_floats(array: NDArray[Any], bits: int | None) -> Stored:
+    if bits is not None:
+        raise ValueError("floats are grey levels in [0, 1] and have no bits: leave bits out")
+    if array.size and not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
+        raise ValueError("floats are grey levels in [0, 1]: divide by the largest possible value first")
+    return quantize(array, 16)

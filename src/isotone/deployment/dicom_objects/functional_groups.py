@@ -50,9 +50,8 @@ def regrouped(
         E_UNSUPPORTED: they cannot be parsed.
     """
     voi, modality = Dataset(), Dataset()
-    for keyword in VOI_KEYWORDS:
-        if keyword in stages:
-            voi[keyword] = stages[keyword]
+    for element in (stages[keyword] for keyword in VOI_KEYWORDS if keyword in stages):
+        voi.add(element)
     if window is not None:
         voi.WindowCenter, voi.WindowWidth = window
     modality.RescaleIntercept, modality.RescaleSlope, modality.RescaleType = str(intercept), "1", "US"
@@ -65,13 +64,18 @@ def regrouped(
                 _replace(group, voi, modality, pixels)
             setattr(changes, keyword, after)
     own, shared = (changes.get(keyword) or [] for keyword in GROUPS)
-    if len(own) > 1 and shared:  # they are alike now, and a VOI LUT for each frame would be longer than the frames
+    _share(own, shared)
+    return changes
+
+
+def _share(own: Sequence | list[Dataset], shared: Sequence | list[Dataset]) -> None:
+    """Move the stages of several frames, which are alike now, to the shared group: a VOI LUT for each frame is long."""
+    if len(own) > 1 and shared:
         for macro in (VOI, MODALITY):
             for group in own:
                 if macro in group:
                     shared[0][macro] = group[macro]
                     del group[macro]
-    return changes
 
 
 def _replace(group: Dataset, voi: Dataset, modality: Dataset, pixels: bool) -> None:

@@ -222,6 +222,18 @@ class Part10File:
                 next_step="Fetch both again, each in a file of its own.",
             )
 
+    def _refuse_late(self, tag: BaseTag) -> None:
+        """Refuse elements after the pixel data that change how these are read."""
+        if tag in PIXEL_TAGS:
+            raise RadiographError("E_UNSUPPORTED", "the pixel data come twice", file=self.path)
+        if tag.group in GREY_GROUPS:
+            raise RadiographError(
+                "E_UNSUPPORTED",
+                "elements that say how to read the pixels lie behind them",
+                file=self.path,
+                next_step="Bring its elements into their order first, for example by dcmconv IN OUT.",
+            )
+
     def _behind(self, end: int) -> Dataset:
         """The elements that follow the pixel data; what fills the file up behind them is none."""
         rest = Dataset()
@@ -242,15 +254,7 @@ class Part10File:
                     left = self._file.peek(self._file.tell(), MAX_HEADER)
                     self.codes += ["W_PACKING"] if left.strip(left[:1]) else []
                     break
-                if element.tag in PIXEL_TAGS:
-                    raise RadiographError("E_UNSUPPORTED", "the pixel data come twice", file=self.path)
-                if element.tag.group in GREY_GROUPS:
-                    raise RadiographError(
-                        "E_UNSUPPORTED",
-                        "elements that say how to read the pixels lie behind them",
-                        file=self.path,
-                        next_step="Bring its elements into their order first, for example by dcmconv IN OUT.",
-                    )
+                self._refuse_late(element.tag)
                 if isinstance(element, RawDataElement) and element.length != UNDEFINED:
                     self._file.short |= element.value_tell + element.length > self._file.size
                 rest[element.tag] = element

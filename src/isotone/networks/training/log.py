@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from isotone._runtime.files import write_text
 from isotone.networks.training.run_files import RunFiles, summary_writer
@@ -42,10 +43,7 @@ def open_log(files: RunFiles, start: int) -> Iterator[Callable[[Sequence[dict[st
         writer.writerows(rows)
         write_text(table, text.getvalue())
         if board is not None:
-            for row in rows[told:]:
-                for name, value in row.items():
-                    if name != "epoch":
-                        board.add_scalar(name, value, int(row["epoch"]))
+            _tell(board, rows[told:])
         told = len(rows)
 
     try:
@@ -53,3 +51,10 @@ def open_log(files: RunFiles, start: int) -> Iterator[Callable[[Sequence[dict[st
     finally:
         if board is not None:
             board.close()
+
+
+def _tell(board: Any, rows: Sequence[dict[str, float]]) -> None:
+    for row in rows:
+        for name, value in row.items():
+            if name != "epoch":
+                board.add_scalar(name, value, int(row["epoch"]))
