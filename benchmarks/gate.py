@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from isotone import Manifest, make_phantom
 from isotone.curves.tone_curve import quantize
 from isotone.data.descriptors.appearance import through
-from isotone.data.descriptors.image_set import described
+from isotone.data.descriptors.image_set import image_set
 from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR
 from isotone.data.sample import Sample, load_samples
 from isotone.deployment.check import judge
 from isotone.estimation.fit_source import fit_source
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.settings import FitOptions, ScannerSettings
-from isotone.monitoring.novelty import BATCH, Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.novelty import BATCH, Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 
 Floats = NDArray[np.float64]
 Tone = Callable[[Floats], Floats]
@@ -99,11 +99,11 @@ def measure(
 ) -> Shares:
     """Fit a gate and a drift: shares of alarms among single images, then among batches of 20."""
     fit = fit_source(source, reference, FitOptions(settings=ScannerSettings(resamples=0)))
-    gate, drift = Gate.of_fit(fit), Drift.of_fit(fit)
+    gate, drift = Novelty.of_fit(fit), ResponseDrift.of_fit(fit)
     assert drift is not None
     rng = np.random.default_rng(0)
-    tests, labels = described(test), np.array([str(s.label) for s in test])
-    looks, views = tests.looks_with(reference.air), tests.views_with(reference.air)
+    tests, labels = image_set(test), np.array([str(s.label) for s in test])
+    looks, views = tests.looks_with(reference.air), tests.descriptors_with(reference.air)
 
     def alarms(looks: Floats) -> float:
         return float(np.mean([gate.complaint(x) is not None for x in looks]))
@@ -111,7 +111,7 @@ def measure(
     def batches(of: NDArray[np.bool_], tone: Tone = lambda x: x) -> float:
         """No response changes the structure of an image; its percentiles go through it."""
         changed = replace(views, quantiles=tone(views.quantiles))
-        deviations = drift.deviation.of(changed, drift.deviation.behind(changed, drift.curves))
+        deviations = drift.residual.of(changed, drift.residual.behind(changed, drift.curves))
         seen = np.concatenate([through(looks, tone), deviations], 1)[of]
         draws = (rng.choice(len(seen), min(BATCH, len(seen)), replace=False) for _ in range(DRAWS))
         return float(np.mean([bool(judge("", gate, drift, [*seen[i], *seen[i]][:BATCH]).differences) for i in draws]))
@@ -119,7 +119,7 @@ def measure(
     shares = {"false alarms, single images": alarms(looks)}
     shares |= {f"  class {label}": alarms(looks[labels == label]) for label in sorted(set(labels))}
     for kind, samples in (others or {}).items():
-        shares[f"caught: {kind}"] = alarms(described(samples).looks_with(reference.air))
+        shares[f"caught: {kind}"] = alarms(image_set(samples).looks_with(reference.air))
     shares["batches of 20: false alarms"] = batches(np.ones(len(test), bool))
     shares |= {f"  class {label} alone": batches(labels == label) for label in sorted(set(labels))}
     shares |= {f"batches caught: {kind}": batches(np.ones(len(test), bool), tone) for kind, tone in CHANGES.items()}

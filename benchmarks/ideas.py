@@ -137,24 +137,37 @@ def modes(bench: Bench) -> Iterator[Row]:
         yield each.name, several, one
 
 
+STRANGE: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] = {
+    "flat fields": lambda rng, shape: rng.normal(rng.uniform(0.1, 0.9), 0.003, shape),
+    "failed exposures": lambda rng, shape: np.abs(rng.normal(0, 0.01, shape)),
+    "test patterns": lambda rng, shape: 0.2 + 0.6 * (np.indices(shape).sum(0) // int(rng.integers(3, 12)) % 2),
+}
+"""What is no image of a patient, in [0, 1]."""
+
+
 def odd(bench: Bench) -> Iterator[Row]:
-    """Flat, slightly noisy fields beside 40 images."""
+    """One or three that are no images of patients, beside 40."""
     cases = []
-    for count in (0, 1, 3):
-        for response in ("gamma 0.4", "gamma 2.5"):
-            each = case(bench, matched(bench), response, 40)
+    for kind, draw in STRANGE.items():
+        for count in (1, 3):
+            each = case(bench, matched(bench), "gamma 0.4", 40)
             rng, strange = np.random.default_rng(9), []
             for k in range(count):
                 like = each.source[k]
-                pixels = np.clip(rng.normal(rng.integers(2000, 63000), 150, like.pixels.shape), 0, 65535)
-                strange.append(replace(like, pixels=pixels.astype(np.uint16), patient=f"odd {k}"))
-            cases.append(replace(each, name=f"{count} beside 40", source=[*each.source, *strange]))
+                pixels = np.rint(65535 * np.clip(draw(rng, like.pixels.shape), 0, 1)).astype(np.uint16)
+                strange.append(replace(like, pixels=pixels, patient=f"odd {k}"))
+            cases.append(replace(each, name=f"{count} {kind} beside 40", source=[*each.source, *strange]))
     yield from by_patch("odd images", cases)
 
 
 def windows(bench: Bench) -> Iterator[Row]:
-    cases = [case(bench, "smaller field", r) for r in ("gamma 0.4", "gamma 2.5", "log")]
-    yield from by_patch("windows", [replace(each, name="smaller field") for each in cases])
+    """As many images of each class, and half of the classes alone."""
+    images, test = bench.world.populations["smaller field"]
+    some = [image for image in images if image.label in sorted(bench.world.classes)[len(bench.world.classes) // 2 :]]
+    bench.world.populations["smaller field, half of the classes"] = some, test
+    for name in ("smaller field", "smaller field, half of the classes"):
+        cases = [case(bench, name, r) for r in ("gamma 0.4", "gamma 2.5", "log")]
+        yield from by_patch("windows", [replace(each, name=name) for each in cases])
 
 
 def free(bench: Bench) -> Iterator[Row]:

@@ -20,7 +20,7 @@ from isotone.data.sample import TakeSample
 from isotone.deployment.deliver import Delivery, Job
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.read import read_radiograph
-from isotone.monitoring.novelty import Gate
+from isotone.monitoring.novelty import Novelty
 
 CURVE = ToneCurve([0.5, -0.3, 0.4, 0.2, -0.1, 0.3, 0.1, -0.2])
 
@@ -29,7 +29,7 @@ def with_gate(harmonizer: ToneCurveHarmonizer, domain: str, path: Path) -> ToneC
     """With a gate that an image passes."""
     seen = look(TakeSample()(read_radiograph(path)))
     looks = seen + np.random.default_rng(0).normal(0, 0.02, (40, len(seen)))
-    change(harmonizer, domain, novelty=Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20))
+    change(harmonizer, domain, novelty=Novelty.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20))
     return harmonizer
 
 

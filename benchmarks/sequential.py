@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from gate import CHANGES, Tone
 from isotone import Manifest, make_phantom
 from isotone.data.descriptors.appearance import through
-from isotone.data.descriptors.image_set import Described, described
+from isotone.data.descriptors.image_set import ImageSet, image_set
 from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR
 from isotone.data.sample import Sample, load_samples
 from isotone.estimation.fit_source import fit_source
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.settings import FitOptions, ScannerSettings
-from isotone.monitoring.novelty import Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.novelty import Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 from isotone.monitoring.sequential_test import LENGTHS, YEAR, judge_block, level_of
 
 Floats = NDArray[np.float64]
@@ -37,15 +37,15 @@ PER_YEAR = 1.0
 GENTLE: dict[str, Tone] = {"gamma 1.1": lambda x: x**1.1, "gamma 1.05": lambda x: x**1.05}
 
 
-def fitted_on(source: list[Sample], reference: ReferenceModel) -> tuple[Gate, Drift]:
+def fitted_on(source: list[Sample], reference: ReferenceModel) -> tuple[Novelty, ResponseDrift]:
     """What watches a scanner, fitted on its images."""
     fit = fit_source(source, reference, FitOptions(settings=ScannerSettings(resamples=0)))
-    drift = Drift.of_fit(fit)
+    drift = ResponseDrift.of_fit(fit)
     assert drift is not None
-    return Gate.of_fit(fit), drift
+    return Novelty.of_fit(fit), drift
 
 
-def fits_of_phantom(folder: Path, seed: int) -> Iterator[tuple[str, Gate, Drift, Described, bool]]:
+def fits_of_phantom(folder: Path, seed: int) -> Iterator[tuple[str, Novelty, ResponseDrift, ImageSet, bool]]:
     """Both source scanners, fitted on all of their images and on 25, each with the images of its test patients."""
     if not (folder / "manifest.csv").exists():
         make_phantom(folder, patients=340, size=96, seed=seed, workers=1, quiet=True, force=True)
@@ -53,25 +53,25 @@ def fits_of_phantom(folder: Path, seed: int) -> Iterator[tuple[str, Gate, Drift,
     reference = ReferenceModel([s for s in samples if s.domain == ALDER.domain and s.split != "test"])
     for scanner in (BIRCH, CEDAR):
         fitted = [s for s in samples if s.domain == scanner.domain and s.split != "test"]
-        test = described([s for s in samples if s.domain == scanner.domain and s.split == "test"])
+        test = image_set([s for s in samples if s.domain == scanner.domain and s.split == "test"])
         yield scanner.domain, *fitted_on(fitted, reference), test, reference.air
         for number in range(4):
             few = [fitted[i] for i in np.random.default_rng(number).permutation(len(fitted))[:25]]
             yield f"{scanner.domain}, 25 images", *fitted_on(few, reference), test, reference.air
 
 
-def seen_through(tests: Described, drift: Drift, air: bool, tone: Tone) -> Floats:
+def seen_through(tests: ImageSet, drift: ResponseDrift, air: bool, tone: Tone) -> Floats:
     """Looks and deviations of the test images through a change of response (as in `gate.measure`)."""
-    views = tests.views_with(air)
+    views = tests.descriptors_with(air)
     changed = replace(views, quantiles=tone(views.quantiles))
-    deviations = drift.deviation.of(changed, drift.deviation.behind(changed, drift.curves))
+    deviations = drift.residual.of(changed, drift.residual.behind(changed, drift.curves))
     return np.concatenate([through(tests.looks_with(air), tone), deviations], 1)
 
 
 class Remembering:
     """A gate that judges each image once: the years draw the same ones again and again."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Novelty) -> None:
         self.layout, self._gate = gate.layout, gate
         self._said: dict[bytes, str | None] = {}
 
@@ -82,7 +82,7 @@ class Remembering:
         return self._said[key]
 
 
-def alarms(gate: Gate, drift: Drift, looks: Floats, per_day: float) -> list[int]:
+def alarms(gate: Novelty, drift: ResponseDrift, looks: Floats, per_day: float) -> list[int]:
     """After how many images each alarm comes."""
     found = []
     for length in LENGTHS:

@@ -3,17 +3,19 @@
 import numpy as np
 import pytest
 
-from isotone.data.descriptors.image_set import AIR, QUANTILES, Views
+from isotone.data.descriptors.image_set import AIR, QUANTILES, Descriptors
 from isotone.data.descriptors.structure import FAINTEST, NEVER, SIZE, spread, standardized
 from isotone.estimation.balancing import Population
-from isotone.estimation.tone_model import Brightness
+from isotone.estimation.tone_model import ToneModel
 
 
 def views(structure):
     n = len(structure)
     rng = np.random.default_rng(n)
     quantiles = np.sort(rng.random((n, len(QUANTILES))), axis=1)
-    return Views(structure, quantiles, np.full((n, len(AIR)), np.nan), np.array(["A", "B"] * (n // 2)), np.arange(n))
+    return Descriptors(
+        structure, quantiles, np.full((n, len(AIR)), np.nan), np.array(["A", "B"] * (n // 2)), np.arange(n)
+    )
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_a_number_that_the_reference_shares_enters_no_distance(numbers):
 
 
 def test_a_number_that_the_reference_shares_changes_no_expectation(numbers):
-    expectation = Brightness(views(numbers), 4).expectation
+    expectation = ToneModel(views(numbers), 4).regression
     assert expectation.of(collimated(numbers)) == pytest.approx(expectation.of(numbers), abs=1e-6)
 
 

@@ -17,8 +17,8 @@ from isotone.deployment.check import CheckReport, Verdict, check, judge
 from isotone.errors import RadiographError, UsageError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
-from isotone.monitoring.novelty import BATCH, Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.novelty import BATCH, Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 from make_images import write_cohort, write_png
 
 
@@ -35,7 +35,7 @@ def harmonizer(folder: Path) -> ToneCurveHarmonizer:
     return ToneCurveHarmonizer.load(folder / "harmonizer")
 
 
-def monitors(harmonizer: ToneCurveHarmonizer) -> tuple[Gate, Drift]:
+def monitors(harmonizer: ToneCurveHarmonizer) -> tuple[Novelty, ResponseDrift]:
     scanner = harmonizer.scanners["src"]
     return scanner.novelty, scanner.drift  # type: ignore[return-value]
 

@@ -24,7 +24,7 @@ from isotone.deployment.apply import apply
 from isotone.deployment.deliver_states import StateDelivery
 from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
-from isotone.monitoring.novelty import Gate
+from isotone.monitoring.novelty import Novelty
 
 HOLOGIC = "HOLOGIC, Inc. Selenia Dimensions"
 
@@ -34,7 +34,7 @@ def gated() -> ToneCurveHarmonizer:
     """A harmonizer with a scanner's curve, whose gate lets no image pass."""
     harmonizer = scanner_harmonizer(HOLOGIC)
     looks = np.random.default_rng(0).normal(50, 0.01, (40, SIZE + 1))
-    novelty = Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20)
+    novelty = Novelty.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20)
     change(harmonizer, HOLOGIC, novelty=novelty, headers={"intent": {"FOR PRESENTATION": 40}})
     return harmonizer
 

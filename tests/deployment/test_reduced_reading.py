@@ -23,7 +23,7 @@ from isotone.errors import RadiographError
 from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom.read_dicom import read_dicom, read_dicom_reduced
-from isotone.monitoring.novelty import Gate
+from isotone.monitoring.novelty import Novelty
 from isotone.networks.gdce import GDCE, gdce_curve
 from isotone.networks.gdce_mapper import GDCEMapper
 
@@ -180,7 +180,7 @@ def test_another_table_of_the_same_images_travels_under_another_uid(harmonizer, 
 
 def test_images_that_were_read_reduced_are_not_compared_with_the_fit_and_that_is_said(harmonizer, tmp_path):
     looks = np.random.default_rng(0).normal(50, 0.01, (40, SIZE + 1))
-    change(harmonizer, HOLOGIC, novelty=Gate.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20))
+    change(harmonizer, HOLOGIC, novelty=Novelty.fit(looks, [str(i) for i in range(40)], looks, ["a", "b"] * 20))
     write_many(tmp_path / "in", noise=0)
     report = states(harmonizer, tmp_path / "in", tmp_path / "out")
     assert report.refused == []

@@ -10,7 +10,7 @@ import pytest
 from isotone.curves.stages import Knots
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.foreground import regions
-from isotone.data.descriptors.image_set import described
+from isotone.data.descriptors.image_set import image_set
 from isotone.data.descriptors.structure import SIZE
 from isotone.data.sample import Sample
 from isotone.deployment.check import TONE_CHANCE
@@ -21,13 +21,13 @@ from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.report import FitReport
 from isotone.estimation.scanner_curve import ScannerCurve
 from isotone.estimation.settings import FitOptions, ScannerSettings
-from isotone.estimation.tone_residual import Deviation
+from isotone.estimation.tone_residual import ToneResidual
 from isotone.harmonizer.curve_report import curves_of
 from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.mappers import ModesMapper, ScannerMapper, load_mapper
 from isotone.imaging.radiograph import Radiograph
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.response_drift import ResponseDrift
 
 QUICK = ScannerSettings(resamples=0)
 VARY = "W_VARIES exposure differs from image to image"
@@ -79,7 +79,7 @@ def reference():
 
 
 def modes_of(source, reference, scanner=None, settings=QUICK):
-    return find_modes(described(source), reference, scanner or plain(), FitOptions(settings=settings))
+    return find_modes(image_set(source), reference, scanner or plain(), FitOptions(settings=settings))
 
 
 def counts(modes):
@@ -98,7 +98,7 @@ def test_each_setting_gets_its_curve(reference):
     assert found.report.warnings == ("W_FEW so far",)
     mapper, x = ModesMapper(found.curves, found.residual), np.linspace(0.4, 0.6, 20)
     for number, gamma in enumerate((0.6, 1.8)):
-        curve = mapper.curve(Radiograph.from_array(images[number].pixels, domain="src"))
+        curve = mapper.curve(Radiograph.from_array(images[number].pixels, bits=16, domain="src"))
         assert np.abs(curve(x**gamma) - x).max() < 0.04
 
 
@@ -150,9 +150,9 @@ def test_a_mode_says_what_is_wrong_with_its_own_fit(reference):
 
 def test_a_day_of_one_mode_is_no_other_response(reference, two):
     fit = SimpleNamespace(
-        images=described(two_settings()), curves=two.curves, residual=two.residual, reference=reference
+        images=image_set(two_settings()), curves=two.curves, residual=two.residual, reference=reference
     )
-    drift = Drift.of_fit(fit)
+    drift = ResponseDrift.of_fit(fit)
     for gamma in (0.6, 1.8):
         day = cohort(6000, np.full(30, gamma))
         assert drift.chance(np.stack([drift.of(s, regions(s)) for s in day])) > TONE_CHANCE
@@ -195,14 +195,14 @@ def saved(two, tmp_path):
 def test_saved_and_loaded_they_give_the_same_curves(two, saved, tmp_path):
     loaded = load_mapper(tmp_path, saved)
     for sample in two_settings()[:8:2]:
-        image = Radiograph.from_array(sample.pixels, domain="src")
+        image = Radiograph.from_array(sample.pixels, bits=16, domain="src")
         assert loaded.curve(image) == ModesMapper(two.curves, two.residual).curve(image)
 
 
 @pytest.mark.parametrize("damage", [{"expectation": None}, {"offset": [float("nan")] * 6}, {"whitening": [[1.0]]}])
 def test_damaged_numbers_are_refused(two, damage):
     with pytest.raises(ModelError, match="E_MODEL"):
-        Deviation.from_dict(two.residual.to_dict() | damage)
+        ToneResidual.from_json(two.residual.to_json() | damage)
 
 
 @pytest.mark.parametrize(
@@ -217,14 +217,14 @@ def test_damaged_numbers_are_refused(two, damage):
     ],
 )
 def test_damaged_expectations_are_refused(two, damage):
-    entry = two.residual.to_dict()
+    entry = two.residual.to_json()
     with pytest.raises(ModelError, match="E_MODEL"):
-        Deviation.from_dict(entry | {"expectation": entry["expectation"] | damage})
+        ToneResidual.from_json(entry | {"expectation": entry["expectation"] | damage})
 
 
 def test_a_model_that_corrected_image_by_image_is_read_and_refuses_images(two, tmp_path):
     """Earlier builds fitted such models; a model of modes without that is used as before."""
-    image = Radiograph.from_array(two_settings()[0].pixels, domain="src")
+    image = Radiograph.from_array(two_settings()[0].pixels, bits=16, domain="src")
     for strength in (0.0, 0.5):
 
         class Earlier(ModesMapper):

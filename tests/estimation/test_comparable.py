@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from isotone.data.descriptors.image_set import described
+from isotone.data.descriptors.image_set import image_set
 from isotone.data.phantom.anatomy import Anatomy, draw_breast
 from isotone.data.phantom.scanners import reference_presentation
 from isotone.data.sample import Sample
@@ -33,7 +33,7 @@ def framed(sample, level):
 
 @pytest.fixture(scope="module")
 def reference():
-    return described([draw(seed) for seed in range(40)])
+    return image_set([draw(seed) for seed in range(40)])
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def others():
 
 
 def test_clean_images_are_compared_as_they_are(reference, others):
-    given = described(others)
+    given = image_set(others)
     source, known = comparable(given, reference, 0)
     assert source is given
     assert known is reference
@@ -51,14 +51,14 @@ def test_clean_images_are_compared_as_they_are(reference, others):
 def test_images_without_air_among_others_that_show_some_are_left_out(reference, others):
     """Half of either side's."""
     inner = [draw(200 + seed, field=70.0) for seed in range(24)]
-    source, known = comparable(described(others + inner), described([*reference, *inner]), 0)
+    source, known = comparable(image_set(others + inner), image_set([*reference, *inner]), 0)
     assert list(source) == others
     assert list(known) == list(reference)
     assert [part.foreground.sum() for part in known.parts] == [part.foreground.sum() for part in reference.parts]
 
 
 def test_where_hardly_any_image_shows_air_all_are_compared(reference):
-    mixed = described([*(draw(200 + seed, field=70.0) for seed in range(12)), reference[0]])
+    mixed = image_set([*(draw(200 + seed, field=70.0) for seed in range(12)), reference[0]])
     assert mixed.showing_air is mixed
 
 
@@ -72,22 +72,22 @@ def test_an_image_whose_anatomy_was_taken_for_air_is_left_out(reference):
 @pytest.mark.parametrize("side", ["source", "reference"])
 def test_frames_of_one_side_hide_as_much_of_the_other(reference, others, side):
     """Then structure tells no difference between them, and without that it does."""
-    given, known = described(others), reference
+    given, known = image_set(others), reference
     if side == "source":
-        given = described([framed(s, 65535) for s in others])
+        given = image_set([framed(s, 65535) for s in others])
     else:
-        known = described([framed(s, 65535) for s in reference])
+        known = image_set([framed(s, 65535) for s in reference])
     source, theirs = comparable(given, known, 0)
     hidden = [np.mean([part.picture.mean() for part in images.parts]) for images in (source, theirs)]
     assert hidden[0] == pytest.approx(hidden[1], abs=0.02)
-    apart, limit = Population(known.views).mismatch(given.views, {})
-    together, _ = Population(theirs.views).mismatch(source.views, {})
+    apart, limit = Population(known.descriptors).mismatch(given.descriptors, {})
+    together, _ = Population(theirs.descriptors).mismatch(source.descriptors, {})
     assert together < limit < apart
 
 
 def test_a_frame_is_mirrored_for_the_breast_of_the_other_side(reference, others):
     """Each of these hides the chest wall, on whichever side it is; what is left is never air alone."""
-    theirs = comparable(described([framed(s, 65535) for s in others]), reference, 0)[1]
+    theirs = comparable(image_set([framed(s, 65535) for s in others]), reference, 0)[1]
     kept = [
         new.foreground.sum() / old.foreground.sum() for new, old in zip(theirs.parts, reference.parts * 3, strict=True)
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from isotone import ScannerSettings
 from isotone.curves.stages import Affine, Knots
-from isotone.data.descriptors.image_set import described
+from isotone.data.descriptors.image_set import image_set
 from isotone.data.phantom.anatomy import Anatomy, draw_breast
 from isotone.data.phantom.scanners import ALDER, BIRCH, reference_presentation
 from isotone.data.sample import Sample
@@ -45,7 +45,7 @@ def fit_scanner(source, reference, *, varies=False, seed=0, **options):
     model = ReferenceModel(reference, seed)
     if not varies:
         model.tone = None
-    return fit_scanner_curve(described(source), model, FitOptions(**options))
+    return fit_scanner_curve(image_set(source), model, FitOptions(**options))
 
 
 def draw(seed, density, field=240.0):
@@ -124,7 +124,7 @@ def test_where_most_images_show_something_else_none_of_them_is_odd(reference, ot
     odd = [replace(reference[0], pixels=pixels, patient=f"o{i}") for i, pixels in enumerate(noise)]
 
     def called(samples):
-        return odd_images(described(samples).views_with(given.air), given)
+        return odd_images(image_set(samples).descriptors_with(given.air), given)
 
     assert called([*others["B"][:30], odd[0]]).tolist() == [False] * 30 + [True]
     assert not called([*others["B"][:30], *odd]).any()

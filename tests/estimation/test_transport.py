@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isotone.data.descriptors.image_set import Views, air_share
+from isotone.data.descriptors.image_set import Descriptors, air_share
 from isotone.data.descriptors.structure import SIZE, structure
 from isotone.data.sample import Sample
 from isotone.estimation.balancing import Population
@@ -14,7 +14,7 @@ from isotone.estimation.transport import BINS, MiddleImage, Pool, free_curve
 
 def views(quantiles, *, air=None, labels=None, structure=None):
     n = len(quantiles)
-    return Views(
+    return Descriptors(
         structure=np.zeros((n, 3)) if structure is None else structure,
         quantiles=np.asarray(quantiles),
         air=np.full((n, 4), np.nan) if air is None else air,

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from isotone.estimation.class_prior import mixed
-from isotone.estimation.variance_ratio import FLOOR, LEVEL, Excess
+from isotone.estimation.variance_ratio import FLOOR, LEVEL, VarianceRatio
 
 EVEN = np.ones
 
 
 def excess(residuals, deviations, weights):
     """Each image of another patient."""
-    return Excess.fit(residuals, deviations, weights, (np.arange(len(residuals)), np.arange(len(deviations))))
+    return VarianceRatio.fit(residuals, deviations, weights, (np.arange(len(residuals)), np.arange(len(deviations))))
 
 
 def test_what_chance_makes_of_equal_variances_is_no_excess():
@@ -60,7 +60,7 @@ def test_images_of_one_patient_count_for_one():
     theirs, own = rng.normal(size=(300, 6)), rng.normal(size=(10, 6))
     several = np.repeat(own, 20, axis=0) + 0.1 * rng.normal(size=(200, 6))
     patients = np.arange(300), np.repeat(np.arange(10), 20)
-    assert Excess.fit(theirs, several, EVEN(300), patients).ratios.max() == 1
+    assert VarianceRatio.fit(theirs, several, EVEN(300), patients).ratios.max() == 1
     assert excess(theirs, several, EVEN(300)).ratios.max() > 1
 
 

@@ -18,7 +18,7 @@ from isotone.data.sample import Sample
 from isotone.errors import ModelError, RadiographError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
-from isotone.monitoring.novelty import BATCH, LAYOUT_LIMIT, LIMIT, Gate
+from isotone.monitoring.novelty import BATCH, LAYOUT_LIMIT, LIMIT, Novelty
 from make_images import write_cohort
 
 GAMMA = 1.8
@@ -32,12 +32,12 @@ def drawn(classes: str, n: int, start: int) -> np.ndarray:
 
 
 @cache
-def gate(n: int = 60, labelled: bool = True) -> Gate:
+def gate(n: int = 60, labelled: bool = True) -> Novelty:
     """Fitted on classes B and C of the source; the reference has all four."""
     reference = [breast(1000 + i, "ABCD"[i % 4]) for i in range(80)]
     lent = through(np.stack([look(s) for s in reference]), lambda x: x**GAMMA)
     labels = [s.label if labelled else None for s in reference]
-    return Gate.fit(drawn("BC", n, 0), [str(i) for i in range(n)], lent, labels)
+    return Novelty.fit(drawn("BC", n, 0), [str(i) for i in range(n)], lent, labels)
 
 
 @pytest.mark.parametrize("n", [60, 25])
@@ -107,20 +107,20 @@ def test_every_image_has_a_finite_look_and_a_finite_score(pixels: np.ndarray, va
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_a_fit_of_a_few_images_gives_a_gate_that_works(n: int) -> None:
     reference = drawn("ABCD", 3, 1000)
-    few = Gate.fit(drawn("BC", n, 0), ["a"] * n, reference, [None] * 3)
+    few = Novelty.fit(drawn("BC", n, 0), ["a"] * n, reference, [None] * 3)
     assert LIMIT <= few.limit < np.inf
     assert np.isfinite(few.score(reference[0]))
 
 
 def test_a_gate_survives_json_and_damage_is_found() -> None:
     entry = gate().to_json()
-    again = Gate.from_json(entry)
+    again = Novelty.from_json(entry)
     x = drawn("BC", 60, 0)[0]
     assert again.score(x) == gate().score(x)
     assert again.to_json() == entry
     for damage in ({"within": entry["within"][:3]}, {"own": (-np.eye(SIZE)).tolist()}, {"limit": float("nan")}):
         with pytest.raises(ModelError):
-            Gate.from_json(entry | damage)
+            Novelty.from_json(entry | damage)
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import pytest
 from breasts import breast, toned
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.foreground import regions
-from isotone.data.descriptors.image_set import described
+from isotone.data.descriptors.image_set import image_set
 from isotone.data.sample import Sample
 from isotone.deployment.check import TONE_CHANCE
 from isotone.errors import ModelError
 from isotone.estimation.reference_model import ReferenceModel
-from isotone.estimation.tone_residual import Deviation
-from isotone.monitoring.response_drift import Drift
+from isotone.estimation.tone_residual import ToneResidual
+from isotone.monitoring.response_drift import ResponseDrift
 
 LIMIT = TONE_CHANCE
 BATCH = 20
@@ -29,13 +29,13 @@ def darker(sample: Sample, tone: object = lambda x: x) -> Sample:
 
 
 @cache
-def drift(classes: str = "BC", n: int = 60) -> Drift:
-    reference = described([breast(1000 + i, "ABCD"[i % 4]) for i in range(80)])
-    source = described([darker(breast(i, classes[i % len(classes)])) for i in range(n)])
+def drift(classes: str = "BC", n: int = 60) -> ResponseDrift:
+    reference = image_set([breast(1000 + i, "ABCD"[i % 4]) for i in range(80)])
+    source = image_set([darker(breast(i, classes[i % len(classes)])) for i in range(n)])
     model, curve = ReferenceModel(reference), ToneCurve([0.6, -0.3, 0.4])
-    ours = source.views_with(model.air)
-    residual = Deviation.fit(model.tone, ours, curve(ours.quantiles), model.air)
-    return Drift.of_fit(SimpleNamespace(images=source, curves=[curve], residual=residual, reference=model))
+    ours = source.descriptors_with(model.air)
+    residual = ToneResidual.fit(model.tone, ours, curve(ours.quantiles), model.air)
+    return ResponseDrift.of_fit(SimpleNamespace(images=source, curves=[curve], residual=residual, reference=model))
 
 
 def batch(classes: str, start: int, tone: object = lambda x: x) -> np.ndarray:
@@ -70,8 +70,8 @@ def test_few_batches_of_the_same_response_are_called_another() -> None:
 
 def test_a_smooth_change_is_caught_more_often_than_another_as_far_from_chance() -> None:
     noisy = replace(drift(), spread=100 * drift().spread)
-    factor, grey = np.linalg.cholesky(noisy.spread), noisy.deviation.expectation.mean
-    cubic = np.linalg.solve(factor, noisy.deviation.expectation.axes @ np.stack([grey, grey**2, grey**3], 1))
+    factor, grey = np.linalg.cholesky(noisy.spread), noisy.residual.regression.mean
+    cubic = np.linalg.solve(factor, noisy.residual.regression.axes @ np.stack([grey, grey**2, grey**3], 1))
     directions = np.linalg.qr(cubic, mode="complete")[0]
     rng = np.random.default_rng(0)
     caught = []
@@ -90,10 +90,10 @@ def test_images_of_one_patient_count_for_one() -> None:
 
 def test_a_drift_survives_json_and_damage_is_found() -> None:
     entry = drift().to_json()
-    again = Drift.from_json(entry)
+    again = ResponseDrift.from_json(entry)
     found = batch("BC", 9000)
     assert again.chance(found) == drift().chance(found)
     assert again.to_json() == entry
     for damage in ({"centres": [[0.0]]}, {"curves": []}, {"spread": (-np.eye(6)).tolist()}, {"patients": float("nan")}):
         with pytest.raises(ModelError):
-            Drift.from_json(entry | damage)
+            ResponseDrift.from_json(entry | damage)

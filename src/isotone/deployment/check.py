@@ -24,8 +24,8 @@ from isotone.errors import IsotoneError, RadiographError, UsageError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
 from isotone.monitoring.header_novelty import refuse_other_data
-from isotone.monitoring.novelty import BATCH, LAYOUT_LIMIT, Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.novelty import BATCH, LAYOUT_LIMIT, Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 
 Floats = NDArray[np.float64]
 
@@ -231,8 +231,8 @@ class Watch:
 
 def judge(
     domain: str,
-    gate: Gate | None,
-    drift: Drift | None,
+    gate: Novelty | None,
+    drift: ResponseDrift | None,
     looks: Sequence[Floats],
     *,
     refused: int = 0,
@@ -243,9 +243,9 @@ def judge(
     Parameters
     ----------
     domain : str
-    gate : Gate or None
+    gate : Novelty or None
         None: the facts alone are judged.
-    drift : Drift or None
+    drift : ResponseDrift or None
         None: tone is not compared.
     looks : sequence of float64 arrays
         As `ToneCurveHarmonizer.look` gives them.

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import Described, Views
+from isotone.data.descriptors.image_set import Descriptors, ImageSet
 from isotone.estimation.class_prior import mixed
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.report import FitReport, ModeReport
 from isotone.estimation.scanner_curve import VARIES, ScannerCurve, fit_scanner_curve
 from isotone.estimation.settings import FitOptions
-from isotone.estimation.tone_model import Brightness
-from isotone.estimation.tone_residual import Deviation
-from isotone.estimation.variance_ratio import Excess, usual
+from isotone.estimation.tone_model import ToneModel
+from isotone.estimation.tone_residual import ToneResidual
+from isotone.estimation.variance_ratio import VarianceRatio, usual
 
 Floats = NDArray[np.float64]
 Groups = NDArray[np.intp]
@@ -47,26 +47,26 @@ class Modes:
     ----------
     curves : tuple of ToneCurve
         Source domain → reference domain.
-    residual : Deviation or None
+    residual : ToneResidual or None
         None: there is one curve, and the reference is too small to learn residuals from.
     report : FitReport
     """
 
     curves: tuple[ToneCurve, ...]
-    residual: Deviation | None
+    residual: ToneResidual | None
     report: FitReport
 
 
-def one_mode(source: Described, reference: ReferenceModel, scanner: ScannerCurve) -> Modes:
+def one_mode(source: ImageSet, reference: ReferenceModel, scanner: ScannerCurve) -> Modes:
     """The scanner's one curve for all images."""
     if reference.tone is None:
         return Modes((scanner.curve,), None, scanner.report)
-    views = source.views_with(reference.air)
-    residual = Deviation.fit(reference.tone, views, scanner.curve(views.quantiles), reference.air)
+    descriptors = source.descriptors_with(reference.air)
+    residual = ToneResidual.fit(reference.tone, descriptors, scanner.curve(descriptors.quantiles), reference.air)
     return Modes((scanner.curve,), residual, scanner.report)
 
 
-def find_modes(source: Described, reference: ReferenceModel, scanner: ScannerCurve, options: FitOptions) -> Modes:
+def find_modes(source: ImageSet, reference: ReferenceModel, scanner: ScannerCurve, options: FitOptions) -> Modes:
     """The curves of a scanner's acquisition modes; its one curve where the images show no more.
 
     They are looked for along the directions in which the images vary more than the reference's, beyond chance. There a
@@ -77,7 +77,7 @@ def find_modes(source: Described, reference: ReferenceModel, scanner: ScannerCur
 
     Parameters
     ----------
-    source : Described
+    source : ImageSet
     reference : ReferenceModel
     scanner : ScannerCurve
         Of all images.
@@ -96,30 +96,32 @@ def find_modes(source: Described, reference: ReferenceModel, scanner: ScannerCur
 class _Search:
     """The steps of `find_modes`."""
 
-    source: Described
+    source: ImageSet
     reference: ReferenceModel
     scanner: ScannerCurve
     options: FitOptions
-    tone: Brightness
+    tone: ToneModel
 
     @property
-    def views(self) -> Views:
-        return self.source.views_with(self.reference.air)
+    def descriptors(self) -> Descriptors:
+        return self.source.descriptors_with(self.reference.air)
 
     @property
     def weights(self) -> Floats:
         """Of the reference's images, so that its classes are mixed as the source's are."""
-        return mixed(self.reference.views.labels, self.scanner.report.mix or {})
+        return mixed(self.reference.descriptors.labels, self.scanner.report.mix or {})
 
-    def start(self) -> Deviation:
+    def start(self) -> ToneResidual:
         """Residuals centred on the reference's: under a shared curve the source's own mean mixes several modes."""
-        views = self.views
-        residual = Deviation.fit(self.tone, views, self.scanner.curve(views.quantiles), self.reference.air)
+        descriptors = self.descriptors
+        residual = ToneResidual.fit(
+            self.tone, descriptors, self.scanner.curve(descriptors.quantiles), self.reference.air
+        )
         return replace(residual, offset=np.average(self.tone.residuals, axis=0, weights=self.weights))
 
     def fits(self) -> list[ScannerCurve]:
         """A curve for each mode that images are nearest to; fewer than two: there is one mode."""
-        start, views = self.start(), self.views
+        start, descriptors = self.start(), self.descriptors
         group = self.groups(start)
         quick = replace(
             self.options, classifier=None, settings=self.options.settings.model_copy(update={"resamples": 0})
@@ -128,11 +130,11 @@ class _Search:
             fits = self.fitted(group, quick)
             if len(fits) < 2:
                 return []
-            before, group = group, start.nearest(views, [fit.curve for fit in fits])
+            before, group = group, start.nearest(descriptors, [fit.curve for fit in fits])
             if np.array_equal(before, group):
                 break
         fits = self.fitted(group, self.options)
-        kept = np.unique(start.nearest(views, [fit.curve for fit in fits])) if len(fits) > 1 else ()
+        kept = np.unique(start.nearest(descriptors, [fit.curve for fit in fits])) if len(fits) > 1 else ()
         return [fits[k] for k in kept]
 
     def fitted(self, group: Groups, options: FitOptions) -> list[ScannerCurve]:
@@ -149,13 +151,13 @@ class _Search:
 
     def modes(self, fits: Sequence[ScannerCurve]) -> Modes:
         """Deal the images to the curves."""
-        views, curves = self.views, tuple(fit.curve for fit in fits)
-        behind = self.start().behind(views, curves)
-        residual = Deviation.fit(self.tone, views, behind, self.reference.air)
-        group = residual.nearest(views, curves)
-        free = np.stack([fits[k].transport(q) for k, q in zip(group, views.quantiles, strict=True)])
-        patients = self.reference.views.patients, views.patients
-        left = Excess.fit(self.tone.residuals, residual.of(views, free), self.weights, patients)
+        descriptors, curves = self.descriptors, tuple(fit.curve for fit in fits)
+        behind = self.start().behind(descriptors, curves)
+        residual = ToneResidual.fit(self.tone, descriptors, behind, self.reference.air)
+        group = residual.nearest(descriptors, curves)
+        free = np.stack([fits[k].transport(q) for k, q in zip(group, descriptors.quantiles, strict=True)])
+        patients = self.reference.descriptors.patients, descriptors.patients
+        left = VarianceRatio.fit(self.tone.residuals, residual.of(descriptors, free), self.weights, patients)
         report, images = self.scanner.report, np.bincount(group, minlength=len(fits)).tolist()
         report = replace(
             report,
@@ -166,11 +168,11 @@ class _Search:
         )
         return Modes(curves, residual, report)
 
-    def groups(self, start: Deviation) -> Groups:
+    def groups(self, start: ToneResidual) -> Groups:
         """Of each image, by how it deviates: one, where a mixture explains no more than it would by chance."""
-        ours, theirs, tone = self.views, self.reference.views, self.tone
+        ours, theirs, tone = self.descriptors, self.reference.descriptors, self.tone
         residuals = start.of(ours, self.scanner.transport(ours.quantiles))
-        excess = Excess.fit(tone.residuals, residuals, self.weights, (theirs.patients, ours.patients))
+        excess = VarianceRatio.fit(tone.residuals, residuals, self.weights, (theirs.patients, ours.patients))
         axes = excess.axes[:, excess.ratios > 1]
         alone = np.zeros(len(ours), np.intp)
         if not axes.size:
@@ -184,14 +186,14 @@ class _Search:
                 return alone
         return groups[int(np.argmax(gains - chance * np.arange(len(gains))))]
 
-    def resamples(self, excess: Excess) -> list[tuple[Groups, Groups]]:
+    def resamples(self, excess: VarianceRatio) -> list[tuple[Groups, Groups]]:
         """Numbers of images of the reference, drawn as the source is made up, and of their patients.
 
         Patients are drawn in the source's class mix, each with as many images as one of the source's has; as long as
         there are enough, none twice, for twins look like a mode, and so do odd images beside the others.
         """
-        theirs, weights = self.reference.views.patients, self.weights
-        rng, counts = np.random.default_rng(self.reference.seed), np.bincount(self.views.patients)
+        theirs, weights = self.reference.descriptors.patients, self.weights
+        rng, counts = np.random.default_rng(self.reference.seed), np.bincount(self.descriptors.patients)
         weights = weights * usual(self.tone.residuals @ excess.axes, weights)
         images = [np.flatnonzero((theirs == p) & (weights > 0)) for p in range(theirs.max() + 1)]
         share = np.bincount(theirs, weights=weights) / weights.sum()

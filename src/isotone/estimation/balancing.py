@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from isotone.data.descriptors.image_set import Views
+from isotone.data.descriptors.image_set import Descriptors
 from isotone.data.descriptors.structure import NEVER, spread, standardized
 from isotone.estimation.class_prior import estimate_mix, mixed
-from isotone.estimation.tone_model import Brightness, held_out
+from isotone.estimation.tone_model import ToneModel, held_out
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class Population:
 
     Parameters
     ----------
-    reference : Views
+    reference : Descriptors
     seed : int
         Of the folds by which each image's own class and brightness are predicted from other patients' alone.
     apart : bool array of shape (d,), optional
@@ -50,7 +50,7 @@ class Population:
         Mean recall over the classes on held-out patients; NaN without classes.
     """
 
-    def __init__(self, reference: Views, seed: int = 0, apart: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, reference: Descriptors, seed: int = 0, apart: NDArray[np.bool_] | None = None) -> None:
         from sklearn.covariance import LedoitWolf  # the train half
         from sklearn.linear_model import LogisticRegression
 
@@ -60,7 +60,7 @@ class Population:
             self._scale = np.where(apart, NEVER, self._scale)
         self._telling = self._scale < NEVER if (self._scale < NEVER).any() else np.ones(len(self._scale), bool)
         x = self._standardized(reference)
-        self._brightness = Brightness(reference, COMPONENTS, seed, apart)
+        self._tone = ToneModel(reference, COMPONENTS, seed, apart)
         patients = {str(c): reference.patients[reference.labels == c] for c in np.unique(reference.labels) if c}
         self.classes = [c for c, own in patients.items() if len(np.unique(own)) >= FEWEST]
         self.accuracy = float("nan")
@@ -84,17 +84,17 @@ class Population:
         self._mean, self._patients = mean, np.array(counts)
         self._within = LedoitWolf(assume_centered=True).fit(residual).covariance_ + EVEN * np.eye(x.shape[1])
 
-    def _standardized(self, views: Views) -> Floats:
+    def _standardized(self, descriptors: Descriptors) -> Floats:
         """What tells their structure from others', in standard deviations of the reference's images, shape (n, d)."""
-        return standardized(views.structure, self._centre, self._scale)[:, self._telling]
+        return standardized(descriptors.structure, self._centre, self._scale)[:, self._telling]
 
-    def distances(self, source: Views) -> Floats:
+    def distances(self, source: Descriptors) -> Floats:
         """Of each image's structure to the nearest class's mean, in standard deviations (Mahalanobis), shape (n,)."""
         gaps = self._standardized(source)[:, None] - self._mean
         inverse = np.linalg.inv(self._within)
         return np.asarray(np.sqrt(np.einsum("nci,ij,ncj->nc", gaps, inverse, gaps)).min(1))
 
-    def mix(self, source: Views) -> dict[str, float]:
+    def mix(self, source: Descriptors) -> dict[str, float]:
         """The source's class mix by its structure; empty where structure tells no classes."""
         if len(self.classes) < 2:
             return {}
@@ -104,7 +104,7 @@ class Population:
         mix = estimate_mix(likelihood, np.ones(len(self.classes)))
         return {c: float(v) for c, v in zip(self.classes, mix, strict=True)}
 
-    def mismatch(self, source: Views, mix: dict[str, float]) -> tuple[float, float]:
+    def mismatch(self, source: Descriptors, mix: dict[str, float]) -> tuple[float, float]:
         """How far the source's mean structure is from that of the reference at this class mix.
 
         Returns
@@ -119,7 +119,7 @@ class Population:
         gap, covariance, chance = self._gap(source, mix)
         return _beyond_chance(gap, covariance, chance), _limit(len(gap), chance)
 
-    def apart(self, source: Views, mix: dict[str, float]) -> NDArray[np.bool_] | None:
+    def apart(self, source: Descriptors, mix: dict[str, float]) -> NDArray[np.bool_] | None:
         """Which few numbers, shape (d,), say that the populations differ, where all the others say that they do not.
 
         Compression, noise, marks and frames change some numbers of the structure and leave the rest. The numbers are
@@ -142,7 +142,7 @@ class Population:
         found[np.flatnonzero(self._telling)[kept]] = False
         return found
 
-    def _gap(self, source: Views, mix: dict[str, float]) -> tuple[Floats, Floats, float]:
+    def _gap(self, source: Descriptors, mix: dict[str, float]) -> tuple[Floats, Floats, float]:
         """Of the source's mean structure to the reference's at a mix, its covariance, and what chance adds to both."""
         share = np.array([mix.get(c, 0.0) for c in self.classes]) if len(self.classes) > 1 else np.ones(1)
         share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
@@ -152,12 +152,12 @@ class Population:
         gap = np.clip(self._standardized(source) - centre, -ODDEST, ODDEST).mean(0)
         return gap, covariance, 1 / len(np.unique(source.patients)) + float((share**2 / self._patients).sum())
 
-    def weights(self, source: Views, mix: dict[str, float], *, balanced: bool = True) -> Floats:
+    def weights(self, source: Descriptors, mix: dict[str, float], *, balanced: bool = True) -> Floats:
         """Weights of the reference images, shape (n,), mean 1.
 
         Parameters
         ----------
-        source : Views
+        source : Descriptors
         mix : dict
             Class mix to reach; empty: leave the classes alone. Classes that the reference lacks are left out.
         balanced : bool
@@ -170,10 +170,10 @@ class Population:
         if not balanced:
             return base
         base = base + 1e-9
-        expected = self._brightness.expected
+        expected = self._tone.expected
         scale = expected.std(0).clip(1e-9)
         columns = [expected / scale]
-        target = [self._brightness.expectation.of(source.structure).mean(0) / scale]
+        target = [self._tone.regression.of(source.structure).mean(0) / scale]
         slack = [np.full(len(scale), 1 / len(np.unique(source.patients)))]
         if len(present) > 1:
             total = sum(mix[c] for c in present)

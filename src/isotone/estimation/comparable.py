@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isotone.data.descriptors.foreground import Mask, Regions
-from isotone.data.descriptors.image_set import FEWEST, Described
+from isotone.data.descriptors.image_set import FEWEST, ImageSet
 
 COPIES = 3
 """Frames of the source behind which each reference image is seen; more make its structure less a matter of chance."""
@@ -18,7 +18,7 @@ LEFT = 0.1
 """Share of its anatomy that a frame leaves of an image, at least, where it is put on."""
 
 
-def comparable(source: Described, reference: Described, seed: int) -> tuple[Described, Described]:
+def comparable(source: ImageSet, reference: ImageSet, seed: int) -> tuple[ImageSet, ImageSet]:
     """The images of both sides between which nothing but tone and class mix should differ.
 
     Where air is told from anatomy, images that show none are left out: which of their pixels are anatomy, nobody knows.
@@ -27,13 +27,13 @@ def comparable(source: Described, reference: Described, seed: int) -> tuple[Desc
 
     Parameters
     ----------
-    source, reference : Described
+    source, reference : ImageSet
     seed : int
         Of the order in which frames are dealt out.
 
     Returns
     -------
-    source, reference : Described
+    source, reference : ImageSet
         The same objects where there is nothing to do.
     """
     if reference.air:
@@ -50,7 +50,7 @@ class _Frame:
     right: bool
 
 
-def _frames(images: Described) -> list[_Frame]:
+def _frames(images: ImageSet) -> list[_Frame]:
     """Of each image, where one in ten or more is framed; else none."""
     framed = [np.mean(s.valid & ~part.picture) > HIDES for s, part in zip(images, images.parts, strict=True)]
     if np.mean(framed) < FEWEST:
@@ -58,7 +58,7 @@ def _frames(images: Described) -> list[_Frame]:
     return [_Frame(part.picture, _on_the_right(part)) for part in images.parts]
 
 
-def _through(images: Described, frames: Sequence[_Frame], copies: int, seed: int) -> Described:
+def _through(images: ImageSet, frames: Sequence[_Frame], copies: int, seed: int) -> ImageSet:
     """The images, each behind as many of the frames."""
     if not frames:
         return images

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import Described, described
+from isotone.data.descriptors.image_set import ImageSet, image_set
 from isotone.data.sample import Sample
 from isotone.estimation.acquisition_modes import find_modes, one_mode
 from isotone.estimation.comparable import comparable
@@ -15,7 +15,7 @@ from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.report import FitReport
 from isotone.estimation.scanner_curve import fit_scanner_curve
 from isotone.estimation.settings import FitOptions
-from isotone.estimation.tone_residual import Deviation
+from isotone.estimation.tone_residual import ToneResidual
 
 AIRLESS = 0.1
 """Share of a side's images in which no air is told, unlike the others, from which on that is said."""
@@ -29,20 +29,20 @@ class SourceFit:
     ----------
     curves : tuple of ToneCurve
         Source domain → reference domain: one, or one for each acquisition mode.
-    residual : Deviation or None
+    residual : ToneResidual or None
         How images deviate in tone from what their structure lets expect; tells which curve an image gets. None: the
         reference has too few patients to learn that from.
     report : FitReport
-    images : Described
+    images : ImageSet
         The source's images that look like some of the reference's.
     reference : ReferenceModel
         The reference as these were compared with it.
     """
 
     curves: tuple[ToneCurve, ...]
-    residual: Deviation | None
+    residual: ToneResidual | None
     report: FitReport
-    images: Described
+    images: ImageSet
     reference: ReferenceModel
 
 
@@ -69,8 +69,8 @@ def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: Fit
     >>> reference = ReferenceModel(samples_of_the_reference)  # doctest: +SKIP
     >>> fit_source(samples_of_the_source, reference).curves[0]  # doctest: +SKIP
     """
-    given = described(source)
-    images = given.only(~odd_images(given.views_with(reference.air), reference)) if given else given
+    given = image_set(source)
+    images = given.only(~odd_images(given.descriptors_with(reference.air), reference)) if given else given
     compared, theirs = comparable(images, reference.given, reference.seed) if images else (images, reference.images)
     reference = reference.seen_as(theirs)
     scanner = fit_scanner_curve(compared, reference, options)
@@ -83,7 +83,7 @@ def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: Fit
     return SourceFit(modes.curves, modes.residual, report, images, reference)
 
 
-def _left_out(given: Described, images: Described, compared: Described, reference: ReferenceModel) -> list[str]:
+def _left_out(given: ImageSet, images: ImageSet, compared: ImageSet, reference: ReferenceModel) -> list[str]:
     """How many images look like none of the reference's, and of how many no air is told, unlike most."""
     odd = len(given) - len(images)
     said = [f"W_ODD {odd} images look like none of the reference's and were left out of the fit"] if odd else []

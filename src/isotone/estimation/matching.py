@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import Place, Views, windowed
+from isotone.data.descriptors.image_set import Descriptors, Place, windowed
 from isotone.data.sample import Sample
 from isotone.estimation.balancing import Population
 from isotone.estimation.class_prior import confusion, estimate_mix
@@ -47,7 +47,7 @@ class Match:
 
     Attributes
     ----------
-    reference : Views
+    reference : Descriptors
         Of the whole images, or of windows as small as the source's field of view.
     weights : float64 array of shape (n,)
     mix : dict
@@ -59,7 +59,7 @@ class Match:
         As `Population` has them.
     """
 
-    reference: Views
+    reference: Descriptors
     weights: Floats
     mix: dict[str, float]
     mix_from: MixFrom
@@ -73,12 +73,14 @@ class Match:
         return self.mismatch <= self.limit
 
 
-def match_populations(ours: Views, reference: ReferenceModel, known: Mapping[str, float], known_from: MixFrom) -> Match:
+def match_populations(
+    ours: Descriptors, reference: ReferenceModel, known: Mapping[str, float], known_from: MixFrom
+) -> Match:
     """Weigh the reference images; where the source shows less of the body, windows of them.
 
     Parameters
     ----------
-    ours : Views
+    ours : Descriptors
     reference : ReferenceModel
     known : mapping of str to float
         The source's class mix; empty: structure tells it, where it can.
@@ -89,7 +91,7 @@ def match_populations(ours: Views, reference: ReferenceModel, known: Mapping[str
     match = _compared(population, ours, known, known_from)
     if not match.alike:
         apart = population.apart(ours, match.mix or population.mix(ours))
-        few = None if apart is None else Population(reference.views, reference.seed, apart)
+        few = None if apart is None else Population(reference.descriptors, reference.seed, apart)
         found = None if few is None else _compared(few, ours, known, known_from)
         if few is not None and found is not None and found.alike:
             weights = few.weights(ours, found.mix)
@@ -104,21 +106,21 @@ def match_populations(ours: Views, reference: ReferenceModel, known: Mapping[str
     return replace(match, weights=weights, mix=mix, mix_from=origin)
 
 
-def _compared(population: Population, ours: Views, known: Mapping[str, float], known_from: MixFrom) -> Match:
+def _compared(population: Population, ours: Descriptors, known: Mapping[str, float], known_from: MixFrom) -> Match:
     """The match with all images of a population, weighing alike."""
     chance = 1 / max(len(population.classes), 1)
     tells = population.accuracy > chance + INFORMED * (1 - chance)
     mix = dict(known) or (population.mix(ours) if tells else {})
     origin: MixFrom = known_from if known else "structure" if mix else "none"
-    views, gap = population.reference, population.mismatch(ours, mix or population.mix(ours))
-    return Match(views, np.ones(len(views)), mix, origin, 1.0, *gap)
+    descriptors, gap = population.reference, population.mismatch(ours, mix or population.mix(ours))
+    return Match(descriptors, np.ones(len(descriptors)), mix, origin, 1.0, *gap)
 
 
 @dataclass(frozen=True, eq=False)
 class _Windows:
     """The reference seen through a smaller field, of the size and at the place that make it most like the source."""
 
-    ours: Views
+    ours: Descriptors
     reference: ReferenceModel
     known: Mapping[str, float]
     known_from: MixFrom
@@ -147,10 +149,10 @@ class _Windows:
         return (window, place) if least < mismatch / 2 else None
 
 
-def odd_images(ours: Views, reference: ReferenceModel) -> NDArray[np.bool_]:
+def odd_images(ours: Descriptors, reference: ReferenceModel) -> NDArray[np.bool_]:
     """Which few images, shape (n,), look like none of the reference: flat fields, failed exposures, test objects."""
     population = reference.population
-    far = population.distances(ours) > FAR * population.distances(reference.views).max()
+    far = population.distances(ours) > FAR * population.distances(reference.descriptors).max()
     return far if far.mean() <= ODD else np.zeros(len(far), bool)
 
 

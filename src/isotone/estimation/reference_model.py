@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from isotone.data.descriptors.image_set import Described, Views, described
+from isotone.data.descriptors.image_set import Descriptors, ImageSet, image_set
 from isotone.data.sample import Sample
 from isotone.estimation.balancing import Population
-from isotone.estimation.tone_model import Brightness, learned
+from isotone.estimation.tone_model import ToneModel, tone_model
 
 
 class ReferenceModel:
@@ -23,35 +23,35 @@ class ReferenceModel:
 
     Attributes
     ----------
-    given : Described
+    given : ImageSet
         All images.
     air : bool
         Whether air is told from anatomy, on either side.
-    images : Described
+    images : ImageSet
         Those whose grey levels are compared: of which air is told, where it is.
     """
 
-    def __init__(self, samples: Sequence[Sample], seed: int = 0, images: Described | None = None) -> None:
-        self.given = described(samples)
+    def __init__(self, samples: Sequence[Sample], seed: int = 0, images: ImageSet | None = None) -> None:
+        self.given = image_set(samples)
         self.air = self.given.air
         self.seed = seed
         self.images = images or (self.given.showing_air if self.air else self.given)
 
-    def seen_as(self, images: Described) -> ReferenceModel:
+    def seen_as(self, images: ImageSet) -> ReferenceModel:
         """The same reference of whose images less is compared (`isotone.estimation.comparable`)."""
         return self if images is self.images else ReferenceModel(self.given, self.seed, images)
 
     @property
-    def views(self) -> Views:
+    def descriptors(self) -> Descriptors:
         """Structure and grey levels of the images."""
-        return self.images.views_with(self.air)
+        return self.images.descriptors_with(self.air)
 
     @cached_property
-    def tone(self) -> Brightness | None:
+    def tone(self) -> ToneModel | None:
         """From structure to grey levels; None where patients are too few to learn that from."""
-        return learned(self.views, self.seed)
+        return tone_model(self.descriptors, self.seed)
 
     @cached_property
     def population(self) -> Population:
         """From structure to classes, and weights that make the population another's."""
-        return Population(self.views, self.seed)
+        return Population(self.descriptors, self.seed)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import FEWEST, MOST, Described, Views, air_share
+from isotone.data.descriptors.image_set import FEWEST, MOST, Descriptors, ImageSet, air_share
 from isotone.errors import UsageError
 from isotone.estimation.bootstrap import band, resampled, score_interval
 from isotone.estimation.class_prior import mixed
@@ -19,7 +19,7 @@ from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.report import FitReport, MixFrom
 from isotone.estimation.settings import FitOptions
 from isotone.estimation.transport import Levels, MiddleImage, Pool, free_curve
-from isotone.estimation.variance_ratio import Excess
+from isotone.estimation.variance_ratio import VarianceRatio
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class ScannerCurve:
     report: FitReport
 
 
-def fit_scanner_curve(source: Described, reference: ReferenceModel, options: FitOptions) -> ScannerCurve:
+def fit_scanner_curve(source: ImageSet, reference: ReferenceModel, options: FitOptions) -> ScannerCurve:
     """Fit the curve that brings a scanner's grey levels to those of the reference domain.
 
     The source's class mix is the stated one, else that of its labels where nearly all images have one, else what the
@@ -72,7 +72,7 @@ def fit_scanner_curve(source: Described, reference: ReferenceModel, options: Fit
 
     Parameters
     ----------
-    source : Described
+    source : ImageSet
         Train and validation images, compared with `reference.images`.
     reference : ReferenceModel
     options : FitOptions
@@ -106,7 +106,7 @@ class _Transport:
 class _Fit:
     """The steps of `fit_scanner_curve`."""
 
-    source: Described
+    source: ImageSet
     reference: ReferenceModel
     options: FitOptions
 
@@ -119,25 +119,25 @@ class _Fit:
         return ScannerCurve(curve, found.curve, self.report(found, curve, off, (variance, extra)))
 
     @cached_property
-    def views(self) -> Views:
-        return self.source.views_with(self.reference.air)
+    def descriptors(self) -> Descriptors:
+        return self.source.descriptors_with(self.reference.air)
 
     @cached_property
     def match(self) -> Match:
         known, known_from = self.known_mix()
-        told = known_from == "stated" or float(np.mean(self.views.labels != "")) >= LABELLED
-        found = match_populations(self.views, self.reference, known if told else {}, known_from)
+        told = known_from == "stated" or float(np.mean(self.descriptors.labels != "")) >= LABELLED
+        found = match_populations(self.descriptors, self.reference, known if told else {}, known_from)
         if known and found.mix_from == "none":
-            found = match_populations(self.views, self.reference, known, known_from)
+            found = match_populations(self.descriptors, self.reference, known, known_from)
         return found
 
     @cached_property
     def air_share(self) -> float:
-        return air_share(self.views, self.match.reference) if self.reference.air else 0.0
+        return air_share(self.descriptors, self.match.reference) if self.reference.air else 0.0
 
     def known_mix(self) -> tuple[dict[str, float], MixFrom]:
         """The stated mix, else that of the labels, else nothing."""
-        names = [str(c) for c in self.views.labels if c] if self.options.labels else []
+        names = [str(c) for c in self.descriptors.labels if c] if self.options.labels else []
         found, origin = {c: names.count(c) / len(names) for c in sorted(set(names))}, "labels"
         mix = self.options.mix
         if mix and any(mix.values()):
@@ -151,11 +151,13 @@ class _Fit:
 
     def transported(self, levels: type[Pool] | type[MiddleImage]) -> _Transport:
         match, classifier = self.match, self.options.classifier
-        pools = levels(self.views, self.air_share), levels(match.reference, self.air_share)
+        pools = levels(self.descriptors, self.air_share), levels(match.reference, self.air_share)
         if match.mix_from == "none" and match.alike and classifier is not None:
             sides = self.source, self.reference.images
             match = classified(match, pools, sides, classifier, self.options.settings.rounds)
-        return _Transport(match, pools, pools[0].quantiles(np.ones(len(self.views))), pools[1].quantiles(match.weights))
+        return _Transport(
+            match, pools, pools[0].quantiles(np.ones(len(self.descriptors))), pools[1].quantiles(match.weights)
+        )
 
     def variance(self, found: _Transport) -> tuple[float, float]:
         """The most that the images vary behind the curve, as a multiple of the reference's; 1 by chance.
@@ -166,11 +168,13 @@ class _Fit:
         tone, match = self.reference.tone, found.match
         if tone is None or match.window < 1 or not self.match.alike:
             return 1.0, 0.0
-        residuals = tone.expectation.scores(found.curve(self.views.quantiles)) - tone.expectation.of(
-            self.views.structure
+        residuals = tone.regression.scores(found.curve(self.descriptors.quantiles)) - tone.regression.of(
+            self.descriptors.structure
         )
         weights = mixed(match.reference.labels, match.mix)
-        excess = Excess.fit(tone.residuals, residuals, weights, (match.reference.patients, self.views.patients))
+        excess = VarianceRatio.fit(
+            tone.residuals, residuals, weights, (match.reference.patients, self.descriptors.patients)
+        )
         most = int(excess.ratios.argmax())
         return float(excess.ratios[most]), float(excess.levels[most])
 
@@ -178,11 +182,11 @@ class _Fit:
         match, settings, seed = found.match, self.options.settings, self.reference.seed
         classifier = self.options.classifier
         places = found.x[np.unique(np.linspace(0, len(found.x) - 1, PLACES).astype(int))]
-        whose = self.views.patients, match.reference.patients
+        whose = self.descriptors.patients, match.reference.patients
         curves = resampled(*found.pools, match.weights, whose, places, settings.resamples, seed)
         return FitReport(
             images=len(self.source),
-            patients=len(np.unique(self.views.patients)),
+            patients=len(np.unique(self.descriptors.patients)),
             reference_images=self.reference.images.distinct,
             mix=match.mix or None,
             mix_from=match.mix_from,
@@ -194,7 +198,7 @@ class _Fit:
             air_share=self.air_share,
             free=is_free(curve),
             projection_rmse_levels_8bit=off,
-            clipped_share=clipped_share(curve, self.views.quantiles),
+            clipped_share=clipped_share(curve, self.descriptors.quantiles),
             band=band(places, curves),
             score_interval=None
             if classifier is None
@@ -210,7 +214,7 @@ class _Fit:
             said.append(f"W_CLASS the reference has no image of class {', '.join(lacking)}")
         if match.mismatch > match.limit + SITES:
             said.append("W_BEYOND_TONE the images differ from the reference in more than tone and class mix")
-        if len(np.unique(self.views.patients)) < FEW_PATIENTS:
+        if len(np.unique(self.descriptors.patients)) < FEW_PATIENTS:
             said.append(f"W_FEW fewer than {FEW_PATIENTS} patients of the source scanner")
         copies = len(reference) / reference.distinct
         if 2 * match.weights.sum() ** 2 / (match.weights**2).sum() < copies * min(FEW_ALIKE, reference.distinct):
@@ -236,7 +240,7 @@ def _air_warnings(source: float, reference: float) -> list[str]:
     return []
 
 
-def _mark_warnings(source: Described, reference: Described) -> list[str]:
+def _mark_warnings(source: ImageSet, reference: ImageSet) -> list[str]:
     """Where marks stand in the air, the outline of the anatomy is less well known, and so is its darkest part."""
     found = {"source": source.written, "reference": reference.written}
     said = [f"{share:.0%} of the {side}'s images" for side, share in found.items() if share >= FEWEST]

@@ -8,117 +8,107 @@ whether a batch of images is behind the response of the fit (`isotone.monitoring
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.foreground import regions
-from isotone.data.descriptors.image_set import QUANTILES, Views, take_views
+from isotone.data.descriptors.image_set import QUANTILES, Descriptors, describe
 from isotone.data.descriptors.structure import SIZE
 from isotone.data.sample import Sample
-from isotone.errors import ModelError
-from isotone.estimation.tone_model import Brightness
-from isotone.estimation.tone_regression import DAMAGED, Expectation, finite
+from isotone.estimation.stored_arrays import Json, StoredArrays
+from isotone.estimation.tone_model import ToneModel, ToneRegression
 from isotone.estimation.variance_ratio import covariance, whitening
 
 Floats = NDArray[np.float64]
 
-NUMBERS = ("offset", "whitening")
-
 
 @dataclass(frozen=True, eq=False)
-class Deviation:
+class ToneResidual(StoredArrays):
     """Predicts an image's quantiles from its structure, and tells how far it is from them.
 
     Attributes
     ----------
     air : bool
         Whether air is left out of the quantiles.
-    expectation : Expectation
+    regression : ToneRegression
         Of the reference.
     offset : float64 array of shape (k,)
-        The source's mean deviation: that is for the scanner's curve.
+        The source's mean residual: that is for the scanner's curve.
     whitening : float64 array of shape (k, k)
-        Times it, the deviations of the reference's images have unit variances and no correlations.
+        Times it, the residuals of the reference's images have unit variances and no correlations.
     """
 
+    SHAPES: ClassVar = {"offset": "k", "whitening": "kk"}
+
     air: bool
-    expectation: Expectation
+    regression: ToneRegression
     offset: Floats
     whitening: Floats
 
     @classmethod
-    def fit(cls, level: Brightness, ours: Views, mapped: Floats, air: bool) -> Self:
-        """The model of deviations, centred on a source's images.
+    def fit(cls, tone: ToneModel, ours: Descriptors, mapped: Floats, air: bool) -> Self:
+        """The model of residuals, centred on a source's images.
 
         Parameters
         ----------
-        level : Brightness
+        tone : ToneModel
             Of the reference, as `isotone.estimation.tone_model.learned` has it.
-        ours : Views
+        ours : Descriptors
             Of the source.
         mapped : float64 array of shape (n, q)
             Its quantiles behind the scanner's curve.
         air : bool
         """
-        expectation = level.expectation
-        found = expectation.scores(mapped) - expectation.of(ours.structure)
+        found = tone.regression.scores(mapped) - tone.regression.of(ours.structure)
         return cls(
             air=air,
-            expectation=expectation,
+            regression=tone.regression,
             offset=found.mean(0),
-            whitening=whitening(covariance(level.residuals)),
+            whitening=whitening(covariance(tone.residuals)),
         )
 
-    def of(self, views: Views, mapped: Floats) -> Floats:
-        """Deviations, shape (n, k), of images whose quantiles, shape (n, q), a curve has mapped."""
-        return np.asarray(self.expectation.scores(mapped) - self.expectation.of(views.structure) - self.offset)
+    def of(self, descriptors: Descriptors, mapped: Floats) -> Floats:
+        """Residuals, shape (n, k), of images whose quantiles, shape (n, q), a curve has mapped."""
+        return np.asarray(self.regression.scores(mapped) - self.regression.of(descriptors.structure) - self.offset)
 
-    def white(self, deviations: Floats) -> Floats:
-        """Deviations in standard deviations of the reference's images, shape (n, k)."""
-        return np.asarray(deviations @ self.whitening)
+    def white(self, residuals: Floats) -> Floats:
+        """Residuals in standard residuals of the reference's images, shape (n, k)."""
+        return np.asarray(residuals @ self.whitening)
 
-    def nearest(self, views: Views, curves: Sequence[ToneCurve]) -> NDArray[np.intp]:
+    def nearest(self, descriptors: Descriptors, curves: Sequence[ToneCurve]) -> NDArray[np.intp]:
         """Which of the curves, shape (n,), leaves each image nearest to what its structure lets expect."""
-        distances = [(self.white(self.of(views, curve(views.quantiles))) ** 2).sum(1) for curve in curves]
+        distances = [(self.white(self.of(descriptors, curve(descriptors.quantiles))) ** 2).sum(1) for curve in curves]
         return np.asarray(np.argmin(distances, axis=0), np.intp)
 
-    def behind(self, views: Views, curves: Sequence[ToneCurve]) -> Floats:
+    def behind(self, descriptors: Descriptors, curves: Sequence[ToneCurve]) -> Floats:
         """Quantiles of the images, shape (n, q), each behind the curve that `nearest` names."""
-        group = self.nearest(views, curves)
-        return np.stack([curves[k](q) for k, q in zip(group, views.quantiles, strict=True)])
+        group = self.nearest(descriptors, curves)
+        return np.stack([curves[k](q) for k, q in zip(group, descriptors.quantiles, strict=True)])
 
     def choose(self, sample: Sample, curves: Sequence[ToneCurve]) -> ToneCurve:
         """The curve of the image's acquisition mode; the first without any anatomy."""
-        views = take_views([sample], [regions(sample)], self.air)
-        if not views.quantiles.any():
+        descriptors = describe([sample], [regions(sample)], self.air)
+        if not descriptors.quantiles.any():
             return curves[0]
-        return curves[int(self.nearest(views, curves)[0])]
+        return curves[int(self.nearest(descriptors, curves)[0])]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Numbers and lists, ready for JSON."""
-        arrays = {name: getattr(self, name).tolist() for name in NUMBERS}
-        return {"air": self.air, "expectation": self.expectation.to_dict()} | arrays
+        return {"air": self.air, "expectation": self.regression.to_json(), **super().to_json()}
 
     @classmethod
-    def from_dict(cls, entry: Mapping[str, Any]) -> Self:
-        """The deviation that `to_dict` described.
+    def from_json(cls, entry: Json) -> Self:
+        """What `to_json` described.
 
         Raises
         ------
         ModelError
-            Not such numbers.
+            E_MODEL: not such numbers.
         """
-        arrays = finite(entry, NUMBERS)
-        expectation = Expectation.from_dict(entry.get("expectation", {}))
-        k, q = expectation.axes.shape
-        shapes = {"offset": (k,), "whitening": (k, k)}
-        like_ours = (q, expectation.centre.size) == (len(QUANTILES), SIZE)
-        fitting = {name: array.shape for name, array in arrays.items()} == shapes
-        if not (like_ours and fitting):
-            raise ModelError("E_MODEL", DAMAGED)
-        return cls(air=bool(entry["air"]), expectation=expectation, **arrays)
+        regression = ToneRegression.from_json(entry.get("expectation", {}), q=len(QUANTILES), d=SIZE)
+        return cls(bool(entry["air"]), regression, **cls.numbers(entry, k=len(regression.offset)))

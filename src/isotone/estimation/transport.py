@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isotone.curves.stages import Knots
 from isotone.curves.tone_curve import ToneCurve
-from isotone.data.descriptors.image_set import Views
+from isotone.data.descriptors.image_set import Descriptors
 
 Floats = NDArray[np.float64]
 
@@ -34,21 +34,23 @@ class Pool:
 
     Parameters
     ----------
-    views : Views
+    descriptors : Descriptors
     air : float
         Share of air, in [0, 1).
     """
 
-    def __init__(self, views: Views, air: float) -> None:
-        shown = ~np.isnan(views.air[:, 0]) if air else np.zeros(len(views), bool)
-        index = np.arange(len(views))
-        k, a = views.quantiles.shape[1], views.air.shape[1]
-        values = np.concatenate([views.quantiles.ravel(), views.air[shown].ravel()])
+    def __init__(self, descriptors: Descriptors, air: float) -> None:
+        shown = ~np.isnan(descriptors.air[:, 0]) if air else np.zeros(len(descriptors), bool)
+        index = np.arange(len(descriptors))
+        k, a = descriptors.quantiles.shape[1], descriptors.air.shape[1]
+        values = np.concatenate([descriptors.quantiles.ravel(), descriptors.air[shown].ravel()])
         image = np.concatenate([np.repeat(index, k), np.repeat(index[shown], a)])
-        mass = np.concatenate([np.full(len(views) * k, 1 / k), np.full(int(shown.sum()) * a, 1 / a if a else 0.0)])
+        mass = np.concatenate(
+            [np.full(len(descriptors) * k, 1 / k), np.full(int(shown.sum()) * a, 1 / a if a else 0.0)]
+        )
         order = np.argsort(values, kind="stable")
         self._values, self._image, self._mass = values[order], image[order], mass[order]
-        self._is_air, self._shown, self._air = order >= len(views) * k, shown, air
+        self._is_air, self._shown, self._air = order >= len(descriptors) * k, shown, air
 
     def quantiles(self, weights: Floats) -> Floats:
         """Mean grey level of each of `BINS` equal shares, images weighted by `weights` of shape (n,); increasing."""
@@ -72,23 +74,28 @@ class MiddleImage:
 
     Parameters
     ----------
-    views : Views
+    descriptors : Descriptors
     air : float
         Share of air, in [0, 1).
     """
 
-    def __init__(self, views: Views, air: float) -> None:
-        self._views, self._air = views, air
-        self._shown = ~np.isnan(views.air[:, 0])
+    def __init__(self, descriptors: Descriptors, air: float) -> None:
+        self._descriptors, self._air = descriptors, air
+        self._shown = ~np.isnan(descriptors.air[:, 0])
 
     def quantiles(self, weights: Floats) -> Floats:
         """Mean grey level of each of `BINS` equal shares, images weighted by `weights` of shape (n,); increasing."""
-        views, shown = self._views, self._shown
-        air = _middle(views.air[shown], weights[shown]) if weights[shown].any() else np.full_like(views.air[:1], np.nan)
-        middle = _middle(views.quantiles, weights)
-        return Pool(Views(views.structure[:1], middle, air, views.labels[:1], views.patients[:1]), self._air).quantiles(
-            np.ones(1)
+        descriptors, shown = self._descriptors, self._shown
+        air = (
+            _middle(descriptors.air[shown], weights[shown])
+            if weights[shown].any()
+            else np.full_like(descriptors.air[:1], np.nan)
         )
+        middle = _middle(descriptors.quantiles, weights)
+        return Pool(
+            Descriptors(descriptors.structure[:1], middle, air, descriptors.labels[:1], descriptors.patients[:1]),
+            self._air,
+        ).quantiles(np.ones(1))
 
 
 Levels = Pool | MiddleImage

@@ -27,7 +27,7 @@ ODD = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Excess:
+class VarianceRatio:
     """Variances of a source's deviations, as multiples of the reference's.
 
     Attributes

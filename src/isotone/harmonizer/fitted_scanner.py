@@ -10,9 +10,9 @@ from pydantic import AfterValidator
 
 from isotone.estimation.report import Band, Count, FitReport, TrainingOverlap
 from isotone.harmonizer.mappers import Mapper
-from isotone.monitoring.header_novelty import Seen
-from isotone.monitoring.novelty import Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.header_novelty import HeaderFacts
+from isotone.monitoring.novelty import Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 
 LOGGED = {"epoch", "learning_rate", "worst_group_accuracy", "kept"}
 """What each epoch has at least."""
@@ -59,17 +59,17 @@ class FittedScanner:
         None: the curve was not fitted.
     headers : mapping
         For each fact of the headers the values met in the fit, and how many images had each.
-    novelty : Gate or None
+    novelty : Novelty or None
         What its images look like; None: no image is compared.
-    drift : Drift or None
+    drift : ResponseDrift or None
         How batches of its images deviate in tone; None: no batch is compared.
     """
 
     mapper: Mapper
     report: FitReport | NetworkReport | None = None
-    headers: Seen = field(default_factory=dict)
-    novelty: Gate | None = None
-    drift: Drift | None = None
+    headers: HeaderFacts = field(default_factory=dict)
+    novelty: Novelty | None = None
+    drift: ResponseDrift | None = None
 
 
 def bands_of(scanner: FittedScanner | None, curves: int) -> Sequence[Band | None]:

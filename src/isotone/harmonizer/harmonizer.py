@@ -18,8 +18,9 @@ from isotone.data.manifests.domain_names import KnownDomains, Naming
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import TakeSample
 from isotone.errors import ModelError, RadiographError, UsageError
+from isotone.estimation.stored_arrays import Json
 from isotone.harmonizer.fitted_scanner import FittedScanner
-from isotone.harmonizer.mappers import Entry, Mapper, ModesMapper, ScannerMapper, corrected_by_image
+from isotone.harmonizer.mappers import Mapper, ModesMapper, ScannerMapper, corrected_by_image
 from isotone.harmonizer.model_file import (
     CONFIG,
     KIND,
@@ -335,7 +336,7 @@ class ToneCurveHarmonizer(Transformer):
         harmonizer._digest, harmonizer.name = digest, folder.resolve().name
         return harmonizer
 
-    def _body(self, entries: Mapping[str, Entry]) -> Mapping[str, object]:
+    def _body(self, entries: Mapping[str, Json]) -> Mapping[str, object]:
         return {
             "schema": SCHEMA,
             "kind": KIND,

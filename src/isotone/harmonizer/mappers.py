@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.sample import TakeSample
 from isotone.estimation.fit_source import SourceFit
-from isotone.estimation.tone_residual import Deviation
+from isotone.estimation.stored_arrays import Json
+from isotone.estimation.tone_residual import ToneResidual
 from isotone.imaging.radiograph import Radiograph
-
-Entry = Mapping[str, Any]
-"""What a configuration holds of a mapper, ready for JSON."""
 
 
 class Mapper(Protocol):
@@ -24,7 +22,7 @@ class Mapper(Protocol):
         """The curve of an image."""
         ...
 
-    def save(self, folder: Path, stem: str) -> Entry:
+    def save(self, folder: Path, stem: str) -> Json:
         """Write what does not fit into JSON to files that start with `stem`, and return what does."""
         ...
 
@@ -39,12 +37,12 @@ class ScannerMapper:
         """The scanner's curve, whatever the image."""
         return self.scanner_curve
 
-    def save(self, folder: Path, stem: str) -> Entry:
+    def save(self, folder: Path, stem: str) -> Json:
         """The curve as JSON; there is nothing else."""
         return {"curve": json.loads(self.scanner_curve.to_json())}
 
     @classmethod
-    def load(cls, folder: Path, entry: Entry) -> Self:
+    def load(cls, folder: Path, entry: Json) -> Self:
         """The mapper that `save` described."""
         return cls(ToneCurve.from_json(json.dumps(entry["curve"])))
 
@@ -52,7 +50,7 @@ class ScannerMapper:
 class ModesMapper:
     """A curve for each of the scanner's acquisition modes: structure tells which one an image gets."""
 
-    def __init__(self, curves: Sequence[ToneCurve], residual: Deviation) -> None:
+    def __init__(self, curves: Sequence[ToneCurve], residual: ToneResidual) -> None:
         self.curves = tuple(curves)
         self.residual = residual
 
@@ -60,16 +58,16 @@ class ModesMapper:
         """The curve of the image's mode."""
         return self.residual.choose(TakeSample()(radiograph), self.curves)
 
-    def save(self, folder: Path, stem: str) -> Entry:
+    def save(self, folder: Path, stem: str) -> Json:
         """Both as JSON, under the names of schema 1; there is nothing else."""
         curves = [json.loads(curve.to_json()) for curve in self.curves]
-        return {"presets": curves, "deviation": self.residual.to_dict()}
+        return {"presets": curves, "deviation": self.residual.to_json()}
 
     @classmethod
-    def load(cls, folder: Path, entry: Entry) -> Self:
+    def load(cls, folder: Path, entry: Json) -> Self:
         """The mapper that `save` described."""
         curves = [ToneCurve.from_json(json.dumps(curve)) for curve in entry["presets"]]
-        return cls(curves, Deviation.from_dict(entry["deviation"]))
+        return cls(curves, ToneResidual.from_json(entry["deviation"]))
 
 
 def mapper_of(fit: SourceFit) -> ScannerMapper | ModesMapper:
@@ -79,7 +77,7 @@ def mapper_of(fit: SourceFit) -> ScannerMapper | ModesMapper:
     return ModesMapper(fit.curves, fit.residual)
 
 
-def load_mapper(folder: Path, entry: Entry) -> Mapper:
+def load_mapper(folder: Path, entry: Json) -> Mapper:
     """The mapper that an entry of a harmonizer's configuration describes."""
     if "network" in entry:
         from isotone.networks.gdce_mapper import GDCEMapper  # torch, which the light half lacks
@@ -88,7 +86,7 @@ def load_mapper(folder: Path, entry: Entry) -> Mapper:
     return (ModesMapper if "presets" in entry else ScannerMapper).load(folder, entry)
 
 
-def corrected_by_image(entry: Entry) -> bool:
+def corrected_by_image(entry: Json) -> bool:
     """Whether it is of an earlier build that also moved each image by itself, which this one does not."""
     return bool(entry.get("deviation", {}).get("strength", 0.0))
 

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 from isotone._runtime.files import write_text
 from isotone.errors import ModelError
 from isotone.estimation.report import Count, FitReport
+from isotone.estimation.stored_arrays import Json
 from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
-from isotone.harmonizer.mappers import Entry, load_mapper
+from isotone.harmonizer.mappers import load_mapper
 from isotone.monitoring.header_novelty import recoded
-from isotone.monitoring.novelty import Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.novelty import Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 
 SCHEMA = 1
 KIND = "isotone-harmonizer"
@@ -126,14 +127,14 @@ def scanners_of(found: ModelFile, folder: Path) -> dict[str, FittedScanner]:
             load_mapper(folder, entry),
             report=_report(found.notes[domain]),
             headers=recoded(found.seen[domain]),
-            novelty=None if (gate := found.gates[domain]) is None else Gate.from_json(gate),
-            drift=None if (drift := found.drifts.get(domain)) is None else Drift.from_json(drift),
+            novelty=None if (gate := found.gates[domain]) is None else Novelty.from_json(gate),
+            drift=None if (drift := found.drifts.get(domain)) is None else ResponseDrift.from_json(drift),
         )
         for domain, entry in found.mappers.items()
     }
 
 
-def scanners_body(scanners: Mapping[str, FittedScanner], entries: Mapping[str, Entry]) -> dict[str, object]:
+def scanners_body(scanners: Mapping[str, FittedScanner], entries: Mapping[str, Json]) -> dict[str, object]:
     """The fields of the file that describe scanners; `entries` are what their mappers saved."""
 
     def of(name: str) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def scanners_body(scanners: Mapping[str, FittedScanner], entries: Mapping[str, E
     }
 
 
-def _report(entry: Entry | None) -> FitReport | NetworkReport | None:
+def _report(entry: Json | None) -> FitReport | NetworkReport | None:
     """Earlier builds called modes presets, and wrote an empty object where nothing is known."""
 
     def known(value: Any) -> Any:

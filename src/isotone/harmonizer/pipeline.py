@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from pydantic import BaseModel
 
 from isotone._runtime.run_options import RunOptions
-from isotone.data.descriptors.image_set import Described, described
+from isotone.data.descriptors.image_set import ImageSet, image_set
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
@@ -26,8 +26,8 @@ from isotone.estimation.tone_model import FEWEST
 from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
 from isotone.harmonizer.mappers import Mapper, mapper_of
 from isotone.monitoring.header_novelty import mixed, refuse_mixed_intents, seen_in
-from isotone.monitoring.novelty import Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.novelty import Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 
 if TYPE_CHECKING:
     from isotone.networks.classifier import Classifier
@@ -135,8 +135,8 @@ def fit_scanners(
             mapper,
             report,
             headers=seen_in(s.header for s in fit.images if s.header is not None),
-            novelty=Gate.of_fit(fit),
-            drift=Drift.of_fit(fit),
+            novelty=Novelty.of_fit(fit),
+            drift=ResponseDrift.of_fit(fit),
         )
     return found
 
@@ -154,8 +154,8 @@ def settings_of(method: Method) -> type[BaseModel]:
 class _Images:
     """What a fit reads: images by domain, how many were refused, and by source what is said of their headers."""
 
-    reference: Described
-    sources: dict[str, Described]
+    reference: ImageSet
+    sources: dict[str, ImageSet]
     refused: int
     warnings: dict[str, list[str]]
 
@@ -176,13 +176,13 @@ def _read(
     run.refuse(refused)
     samples = _with_record(samples, record)
     warnings = _refuse_or_say_mixed(samples, plan)
-    reference = described([s for s in samples if s.domain in plan.references])
+    reference = image_set([s for s in samples if s.domain in plan.references])
     _enough(reference, "the reference domain", refused, FEWEST if plan.method == "adaptive" else 3)
-    sources: dict[str, Described] = {}
+    sources: dict[str, ImageSet] = {}
     for domain in plan.sources:
         own = [s for s in samples if s.domain == domain]
         _enough(own, repr(domain), refused, 1)
-        sources[domain] = described([replace(s, label=None) for s in own] if plan.labels == "none" else own)
+        sources[domain] = image_set([replace(s, label=None) for s in own] if plan.labels == "none" else own)
     return _Images(reference, sources, len(refused), warnings)
 
 
@@ -230,7 +230,7 @@ def _enough(samples: Sequence[Sample], name: str, refused: Sequence[IsotoneError
 
 
 def _fit_network(
-    source: Described,
+    source: ImageSet,
     reference: ReferenceModel,
     plan: FitPlan,
     classifier: Classifier,

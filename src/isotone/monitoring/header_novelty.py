@@ -33,7 +33,7 @@ WARNED = ("software", "version", "detector", "view", "body_part", "window")
 CODES = {"version": "software"}
 """Facts whose warning has another's code."""
 
-Seen = Mapping[str, Mapping[str, int]]
+HeaderFacts = Mapping[str, Mapping[str, int]]
 """For each fact the values met in the fit and how many images had each."""
 NONE = "none"
 """What is recorded of a scanner's name without a software version in it."""
@@ -52,7 +52,7 @@ def seen_in(headers: Iterable[Header]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
 
 
-def recoded(seen: Seen) -> Seen:
+def recoded(seen: HeaderFacts) -> HeaderFacts:
     """What models of earlier builds have seen: they hold views and body parts that are no defined terms."""
     terms = {"view": VIEWS, "body_part": BODY_PARTS}
     return {
@@ -61,7 +61,7 @@ def recoded(seen: Seen) -> Seen:
     }
 
 
-def refuse_other_data(header: Header, seen: Seen, allow: Collection[str] = ()) -> None:
+def refuse_other_data(header: Header, seen: HeaderFacts, allow: Collection[str] = ()) -> None:
     """Refuse data of a kind that the fit did not meet, guards in `allow` (`isotone.monitoring.guards`) apart.
 
     Raises
@@ -80,7 +80,7 @@ def refuse_other_data(header: Header, seen: Seen, allow: Collection[str] = ()) -
             )
 
 
-def differences(header: Header, seen: Seen, domain: str | None = None) -> tuple[str, ...]:
+def differences(header: Header, seen: HeaderFacts, domain: str | None = None) -> tuple[str, ...]:
     """Warnings ``W_SEEN_…`` for facts that the fit did not meet.
 
     The values themselves stay out: a free-text field of a header may hold anything. A software version within the
@@ -131,7 +131,7 @@ def mixed(headers: Iterable[Header], whose: str) -> list[str]:
     return said
 
 
-def _is_new(header: Header, name: str, seen: Seen) -> bool:
+def _is_new(header: Header, name: str, seen: HeaderFacts) -> bool:
     value = getattr(header, name)
     if value is None or name not in seen:
         return False

@@ -12,19 +12,18 @@ the layout, which no response changes, says how bright an image should be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isotone.data.descriptors.appearance import LAYOUT, SIZE, through
-from isotone.errors import ModelError
 from isotone.estimation.class_prior import nearest_mix
 from isotone.estimation.fit_source import SourceFit
-from isotone.estimation.tone_regression import DAMAGED, finite, positive_definite
+from isotone.estimation.stored_arrays import Json, StoredArrays, damaged, positive_definite
 
 Floats = NDArray[np.float64]
 
@@ -44,11 +43,10 @@ NOISE = 0.004
 COMB = 1.5
 """How many bits of depth an image may lack beside those of the fit."""
 FOLDS = 5
-NUMBERS = ("patients", "per_patient", "depth", "limit")
 
 
 @dataclass(frozen=True, eq=False)
-class Gate:
+class Novelty(StoredArrays):
     """What the images of one source domain look like.
 
     Attributes
@@ -71,6 +69,13 @@ class Gate:
     air : bool
         Whether looks tell air from anatomy.
     """
+
+    SHAPES: ClassVar = {
+        "centres": "cs",
+        "within": "ss",
+        "own": "ss",
+        **dict.fromkeys(("patients", "per_patient", "depth", "limit"), ""),
+    }
 
     centres: Floats
     within: Floats
@@ -177,29 +182,24 @@ class Gate:
         z = np.linalg.solve(np.linalg.cholesky(spread[:LAYOUT, :LAYOUT]), beyond)
         return float(np.sqrt((z**2).mean()))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Numbers for JSON; no image can be made of them."""
-        arrays = {name: getattr(self, name).tolist() for name in ("centres", "within", "own")}
-        return {**arrays, **{name: getattr(self, name) for name in NUMBERS}, "air": self.air}
+        return {**super().to_json(), "air": self.air}
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+    def from_json(cls, entry: Json) -> Self:
         """What `to_json` gave.
 
         Raises
         ------
         ModelError
-            The numbers are not those of a gate.
+            E_MODEL: the numbers are not those of a domain's looks.
         """
-        arrays = finite(entry, ("centres", "within", "own", *NUMBERS))
-        shapes = {name: arrays[name].shape for name in ("within", "own", *NUMBERS)}
-        wanted = {"within": (SIZE, SIZE), "own": (SIZE, SIZE)} | dict.fromkeys(NUMBERS, ())
-        count, *size = arrays["centres"].shape or (0,)
-        rest = {name: float(arrays[name]) for name in NUMBERS if arrays[name].shape == ()}
-        if not count or size != [SIZE] or shapes != wanted or min(rest["patients"], rest["per_patient"]) <= 0:
-            raise ModelError("E_MODEL", DAMAGED)
-        within, own = (positive_definite(arrays[name]) for name in ("within", "own"))
-        return cls(arrays["centres"], within, own, **rest, air=entry.get("air", True) is True)
+        found = cls.numbers(entry, s=SIZE)
+        damaged(min(found["patients"], found["per_patient"]) <= 0)
+        for name in ("within", "own"):
+            positive_definite(found[name])
+        return cls(**found, air=entry.get("air", True) is True)
 
     @cached_property
     def _factor(self) -> Floats:

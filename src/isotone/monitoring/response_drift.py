@@ -1,7 +1,7 @@
 """Test whether a batch of images has the response of the fit, by their mean deviation from expected tone.
 
 Structure (`isotone.data.descriptors.structure`), which no response changes, says how bright an image ought to be on the
-reference. The mean of what is left, image by image behind the curve of its preset, is the same in every batch of the
+reference. The mean of what is left, image by image behind the curve of its mode, is the same in every batch of the
 scanner, up to chance and up to the class mix: structure does not explain classes wholly, so any mix of the reference's
 classes is allowed for. What remains is another response. The test runs twice: in all directions, and along smooth
 changes of tone. Most responses are smooth, and fewer directions give more power.
@@ -9,9 +9,9 @@ changes of tone. Most responses are smooth, and fewer directions give more power
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,13 @@ from scipy import special
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.foreground import Regions
-from isotone.data.descriptors.image_set import Views, take_views
+from isotone.data.descriptors.image_set import Descriptors, describe
 from isotone.data.sample import Sample
-from isotone.errors import ModelError
 from isotone.estimation.class_prior import nearest_mix
 from isotone.estimation.fit_source import SourceFit
-from isotone.estimation.tone_model import Brightness
-from isotone.estimation.tone_regression import DAMAGED, finite, positive_definite
-from isotone.estimation.tone_residual import Deviation
+from isotone.estimation.stored_arrays import Json, StoredArrays, damaged, positive_definite
+from isotone.estimation.tone_model import ToneModel
+from isotone.estimation.tone_residual import ToneResidual
 from isotone.estimation.variance_ratio import covariance
 
 Floats = NDArray[np.float64]
@@ -38,24 +37,26 @@ ERROR, SMOOTH_ERROR = 0.02, 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Drift:
-    """What the deviations of one source domain's images are like.
+class ResponseDrift(StoredArrays):
+    """What the residuals of one source domain's images are like.
 
     Attributes
     ----------
-    deviation : Deviation
+    residual : ToneResidual
         Centred on the source's images.
     curves : sequence of ToneCurve
-        Curves of the scanner, one for each preset. An image's deviation is taken after the nearest curve.
+        Curves of the scanner, one for each acquisition mode. An image's residual is taken after the nearest curve.
     centres : float64 array of shape (c, k)
-        Mean deviation of each class of the reference, shifted so that the nearest mix of them is the source's mean.
+        Mean residual of each class of the reference, shifted so that the nearest mix of them is the source's mean.
     spread : float64 array of shape (k, k)
-        Covariance of the source's deviations, leaning on the reference's where its images are few.
+        Covariance of the source's residuals, leaning on the reference's where its images are few.
     patients, per_patient : float
         Patients of the source, and images per patient; the images of one patient count as one.
     """
 
-    deviation: Deviation
+    SHAPES: ClassVar = {"centres": "ck", "spread": "kk", "patients": "", "per_patient": ""}
+
+    residual: ToneResidual
     curves: Sequence[ToneCurve]
     centres: Floats
     spread: Floats
@@ -66,31 +67,35 @@ class Drift:
     def of_fit(cls, fit: SourceFit) -> Self | None:
         """Describe the images of a source scanner's fit; None where the reference is too small for that."""
         tone = fit.reference.tone
-        return None if fit.residual is None or tone is None else cls._of(fit, fit.residual, fit.reference.views, tone)
+        return (
+            None
+            if fit.residual is None or tone is None
+            else cls._of(fit, fit.residual, fit.reference.descriptors, tone)
+        )
 
     @classmethod
-    def _of(cls, fit: SourceFit, deviation: Deviation, theirs: Views, level: Brightness) -> Self:
-        ours, curves = fit.images.views_with(deviation.air), fit.curves
-        found = deviation.of(ours, deviation.behind(ours, curves))
+    def _of(cls, fit: SourceFit, residual: ToneResidual, theirs: Descriptors, tone: ToneModel) -> Self:
+        ours, curves = fit.images.descriptors_with(residual.air), fit.curves
+        found = residual.of(ours, residual.behind(ours, curves))
         group = np.unique(theirs.labels, return_inverse=True)[1]
-        centres = np.stack([level.residuals[group == g].mean(0) for g in range(group.max() + 1)])
-        within = level.residuals - centres[group]
+        centres = np.stack([tone.residuals[group == g].mean(0) for g in range(group.max() + 1)])
+        within = tone.residuals - centres[group]
         share = len(found) / (len(found) + 2 * found.shape[1])
         lent = within.T @ within / max(len(within) - len(centres), 1)
         spread = share * covariance(found) + (1 - share) * lent
         patients = float(len(np.unique(ours.patients)))
-        # Images of one class behind several presets are several kinds, of which any mix is no difference.
-        preset = deviation.nearest(ours, curves)
-        centres = np.concatenate([centres + found[preset == k].mean(0) for k in np.unique(preset)])
-        mix = nearest_mix(centres, deviation.offset, np.linalg.cholesky(spread))
+        # Images of one class in several acquisition modes are several kinds, of which any mix is no difference.
+        mode = residual.nearest(ours, curves)
+        centres = np.concatenate([centres + found[mode == k].mean(0) for k in np.unique(mode)])
+        mix = nearest_mix(centres, residual.offset, np.linalg.cholesky(spread))
         # Rounded, so that the model does not depend on the last bit of somebody's linear algebra.
         centres, spread = np.round(centres - mix @ centres, 9), np.round(spread, 12)
-        return cls(deviation, curves, centres, spread, patients, len(found) / patients)
+        return cls(residual, curves, centres, spread, patients, len(found) / patients)
 
     def of(self, sample: Sample, parts: Regions) -> Floats:
-        """Deviation of one image, shape (k,)."""
-        views = take_views([sample], [parts], self.deviation.air)
-        return np.asarray(self.deviation.of(views, self.deviation.behind(views, self.curves))[0])
+        """ToneResidual of one image, shape (k,)."""
+        descriptors = describe([sample], [parts], self.residual.air)
+        return np.asarray(self.residual.of(descriptors, self.residual.behind(descriptors, self.curves))[0])
 
     def chance(self, deviations: Floats) -> float:
         """Probability, at most, that images behind the same response, of any class mix, deviate so far in the mean.
@@ -106,7 +111,7 @@ class Drift:
         patients = len(deviations) / self.per_patient
         spread = self.spread * (1 / patients + 1 / self.patients)
         mean: Floats = deviations.mean(0)
-        expectation = self.deviation.expectation
+        expectation = self.residual.regression
         k, q = expectation.axes.shape
         grey = expectation.mean
         cubic = expectation.axes @ np.stack([grey, grey**2, grey**3], 1)
@@ -128,19 +133,13 @@ class Drift:
         statistic = float(found @ found) * (freedom - d + 1) / (freedom * d)
         return float(special.fdtrc(d, freedom - d + 1, statistic))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Numbers for JSON; no image can be made of them."""
-        return {
-            "deviation": self.deviation.to_dict(),
-            "curves": [curve.to_json() for curve in self.curves],
-            "centres": self.centres.tolist(),
-            "spread": self.spread.tolist(),
-            "patients": self.patients,
-            "per_patient": self.per_patient,
-        }
+        curves = [curve.to_json() for curve in self.curves]
+        return {"deviation": self.residual.to_json(), "curves": curves, **super().to_json()}
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+    def from_json(cls, entry: Json) -> Self:
         """What `to_json` gave.
 
         Raises
@@ -148,11 +147,8 @@ class Drift:
         ModelError, KeyError, TypeError
             The numbers are not those of a drift.
         """
-        deviation, curves = Deviation.from_dict(entry["deviation"]), [ToneCurve.from_json(c) for c in entry["curves"]]
-        arrays = finite(entry, ("centres", "spread", "patients", "per_patient"))
-        centres, spread, patients, per_patient = arrays.values()
-        k = len(deviation.offset)
-        shapes = centres.shape[1:], spread.shape, patients.shape, per_patient.shape
-        if not curves or not len(centres) or shapes != ((k,), (k, k), (), ()) or min(patients, per_patient) <= 0:
-            raise ModelError("E_MODEL", DAMAGED)
-        return cls(deviation, curves, centres, positive_definite(spread), float(patients), float(per_patient))
+        residual, curves = ToneResidual.from_json(entry["deviation"]), [ToneCurve.from_json(c) for c in entry["curves"]]
+        found = cls.numbers(entry, k=len(residual.offset))
+        damaged(not curves or min(found["patients"], found["per_patient"]) <= 0)
+        positive_definite(found["spread"])
+        return cls(residual, curves, **found)

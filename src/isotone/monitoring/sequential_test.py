@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from isotone.data.descriptors.appearance import LAYOUT, SIZE
-from isotone.monitoring.novelty import Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.novelty import Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 
 Floats = NDArray[np.float64]
 
@@ -79,14 +79,14 @@ def blocks(images: int, length: int) -> Iterator[slice]:
 
 
 def judge_block(
-    gate: Gate, drift: Drift | None, looks: Sequence[Floats], level: float, *, refused: int = 0
+    gate: Novelty, drift: ResponseDrift | None, looks: Sequence[Floats], level: float, *, refused: int = 0
 ) -> BlockTest:
     """Test one block.
 
     Parameters
     ----------
-    gate : Gate
-    drift : Drift or None
+    gate : Novelty
+    drift : ResponseDrift or None
         None: tone is not tested.
     looks : sequence of float64 arrays
         Of the images of the block.
@@ -101,7 +101,7 @@ def judge_block(
     chances = [1.0, 1.0, outside]
     if len(inside) > images // 2:
         batch = np.stack(inside)
-        # The score is a root mean square of LAYOUT standard normal variables (`Gate.layout`), at most.
+        # The score is a root mean square of LAYOUT standard normal variables (`Novelty.layout`), at most.
         chances[1] = float(special.chdtrc(LAYOUT, LAYOUT * gate.layout(batch) ** 2))
         if drift is not None and batch.shape[1] > SIZE + 1:
             chances[0] = drift.chance(batch[:, SIZE + 1 :])

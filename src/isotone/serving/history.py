@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
-from isotone.monitoring.novelty import Gate
-from isotone.monitoring.response_drift import Drift
+from isotone.monitoring.novelty import Novelty
+from isotone.monitoring.response_drift import ResponseDrift
 from isotone.monitoring.sequential_test import LENGTHS, blocks, judge_block, level_of
 from isotone.serving.object_queue import ObjectQueue
 
@@ -116,7 +116,7 @@ class History:
         query = "SELECT scanner, software FROM images WHERE software IS NOT NULL GROUP BY scanner, software"
         return [(str(scanner), str(software)) for scanner, software in self._queue.rows(query)]
 
-    def _test(self, gate: Gate, drift: Drift | None, scanner: str, model: str, length: int) -> int:
+    def _test(self, gate: Novelty, drift: ResponseDrift | None, scanner: str, model: str, length: int) -> int:
         """Test the whole blocks of a length; the last image that is behind."""
         query = "SELECT MAX(last) FROM tests WHERE scanner = ? AND model = ? AND images = ?"
         last = int(self._queue.rows(query, scanner, model, length)[0][0] or 0)

@@ -35,7 +35,7 @@ MOST = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
+class Descriptors:
     """A scanner's images: structure, grey levels, and whose they are.
 
     Attributes
@@ -61,7 +61,7 @@ class Views:
         return len(self.structure)
 
 
-def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -> Views:
+def describe(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -> Descriptors:
     """Describe a scanner's images; without `air` all pixels of the picture are anatomy."""
     rows = []
     for sample, part in zip(samples, parts, strict=True):
@@ -75,7 +75,7 @@ def take_views(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -
             )
         )
     described, quantiles, air_quantiles = (np.stack(column) for column in zip(*rows, strict=True))
-    return Views(
+    return Descriptors(
         structure=described,
         quantiles=quantiles,
         air=air_quantiles,
@@ -99,7 +99,7 @@ def _quantiles(values: NDArray[np.uint16], shares: Floats) -> Floats:
     return np.interp(shares * (len(values) - 1), np.arange(len(values)), np.sort(values)) / 65535
 
 
-class Described(tuple[Sample, ...]):
+class ImageSet(tuple[Sample, ...]):
     """A scanner's images, each looked at once however many fits they serve."""
 
     @cached_property
@@ -125,23 +125,23 @@ class Described(tuple[Sample, ...]):
         """
         return self.showing >= MOST
 
-    def only(self, kept: NDArray[np.bool_]) -> Described:
+    def only(self, kept: NDArray[np.bool_]) -> ImageSet:
         """Those of the images, shape (n,), that are kept; none is looked at again."""
         if kept.all():
             return self
-        chosen = Described(s for s, keep in zip(self, kept, strict=True) if keep)
+        chosen = ImageSet(s for s, keep in zip(self, kept, strict=True) if keep)
         chosen.parts = [part for part, keep in zip(self.parts, kept, strict=True) if keep]
         return chosen
 
     @cached_property
-    def showing_air(self) -> Described:
+    def showing_air(self) -> ImageSet:
         """The images whose air is told; all of them where hardly any shows some.
 
         Their air is darker than where anatomy begins in most of them, and their anatomy brighter than air is. A
         scanner's own images are compared with each other, so its response does not matter.
         """
-        views = self.views_with(True)
-        air, skin = np.median(views.air, axis=1), views.quantiles[:, DARKEST]
+        descriptors = self.descriptors_with(True)
+        air, skin = np.median(descriptors.air, axis=1), descriptors.quantiles[:, DARKEST]
         shown = ~np.isnan(air)
         if shown.mean() < FEWEST:
             return self
@@ -152,20 +152,20 @@ class Described(tuple[Sample, ...]):
         """How many images they are, copies counted once."""
         return len({id(sample) for sample in self})
 
-    def with_parts(self, parts: list[Regions], copies: int = 1) -> Described:
+    def with_parts(self, parts: list[Regions], copies: int = 1) -> ImageSet:
         """So many copies of the images, of each of which less is compared; whether they show air is known already."""
-        less = Described(tuple(self) * copies)
+        less = ImageSet(tuple(self) * copies)
         less.parts, less.showing = parts, self.showing
         return less
 
     @cached_property
-    def _taken(self) -> dict[bool, Views]:
+    def _taken(self) -> dict[bool, Descriptors]:
         return {}
 
-    def views_with(self, air: bool) -> Views:
-        """Of the whole images, as `take_views` has them with or without air."""
+    def descriptors_with(self, air: bool) -> Descriptors:
+        """Of the whole images, as `describe` has them with or without air."""
         if air not in self._taken:
-            self._taken[air] = take_views(self, self.parts, air)
+            self._taken[air] = describe(self, self.parts, air)
         return self._taken[air]
 
     def looks_with(self, air: bool) -> Floats:
@@ -173,19 +173,19 @@ class Described(tuple[Sample, ...]):
         return np.stack([look(s, parts.split(air)) for s, parts in zip(self, self.parts, strict=True)])
 
     @property
-    def views(self) -> Views:
+    def descriptors(self) -> Descriptors:
         """Of the whole images."""
-        return self.views_with(self.air)
+        return self.descriptors_with(self.air)
 
 
-def described(samples: Sequence[Sample]) -> Described:
+def image_set(samples: Sequence[Sample]) -> ImageSet:
     """The samples themselves where they are described already."""
-    return samples if isinstance(samples, Described) else Described(samples)
+    return samples if isinstance(samples, ImageSet) else ImageSet(samples)
 
 
-def air_share(ours: Views, reference: Views) -> float:
+def air_share(ours: Descriptors, reference: Descriptors) -> float:
     """Share of either pool that air gets: that of the reference's layout which it fills; 0 where a side shows none."""
-    if min(np.mean(~np.isnan(views.air[:, 0])) for views in (ours, reference)) < FEWEST:
+    if min(np.mean(~np.isnan(descriptors.air[:, 0])) for descriptors in (ours, reference)) < FEWEST:
         return 0.0
     return float(np.clip(1 - np.nanmean(reference.structure[:, -GRID * GRID // 2 :]), 0.02, 0.9))
 
@@ -214,7 +214,7 @@ def cropped(sample: Sample, part: Regions, share: float, place: Place) -> Sample
 
 def windowed(
     samples: Sequence[Sample], parts: Sequence[Regions], shares: Sequence[float], place: Place, air: bool
-) -> Views:
-    """The views of images seen through a smaller field, of `shares` of their sides."""
+) -> Descriptors:
+    """The descriptors of images seen through a smaller field, of `shares` of their sides."""
     smaller = [cropped(s, p, share, place) for s, p, share in zip(samples, parts, shares, strict=True)]
-    return take_views(smaller, [regions(s) for s in smaller], air)
+    return describe(smaller, [regions(s) for s in smaller], air)

@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isotone.data.descriptors.image_set import QUANTILES, Views
-from isotone.estimation.tone_model import Brightness
-from isotone.estimation.tone_regression import Expectation, features
+from isotone.data.descriptors.image_set import QUANTILES, Descriptors
+from isotone.estimation.tone_model import ToneModel, ToneRegression, features
 
 
 def views(x, level):
     """Images with structure x, shape (n, d), and all quantiles at a level of their own."""
     quantiles = level[:, None] + 0.1 * QUANTILES
     n = len(x)
-    return Views(x, quantiles, np.full((n, 32), np.nan), np.full(n, ""), np.arange(n))
+    return Descriptors(x, quantiles, np.full((n, 32), np.nan), np.full(n, ""), np.arange(n))
 
 
 @given(st.integers(1, 60), st.integers(0, 2**32 - 1))
@@ -29,15 +28,15 @@ def test_products_of_features_are_near_those_of_the_two_kernels(d, seed):
 def test_what_structure_tells_is_learned_be_it_straight_or_bent(tell):
     rng = np.random.default_rng(0)
     x, new = rng.normal(size=(400, 5)), rng.normal(size=(200, 5))
-    level = Brightness(views(x, 0.4 + tell(x)), 3)
+    level = ToneModel(views(x, 0.4 + tell(x)), 3)
     fresh = views(new, 0.4 + tell(new))
-    missed = level.expectation.scores(fresh.quantiles) - level.expectation.of(new)
-    assert missed[:, 0].std() < 0.5 * level.expectation.scores(fresh.quantiles)[:, 0].std()
+    missed = level.regression.scores(fresh.quantiles) - level.regression.of(new)
+    assert missed[:, 0].std() < 0.5 * level.regression.scores(fresh.quantiles)[:, 0].std()
     assert level.residuals[:, 0].std() == pytest.approx(missed[:, 0].std(), rel=0.4)
 
 
 def test_written_and_read_it_expects_the_same():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 5))
-    expectation = Brightness(views(x, 0.4 + 0.05 * x[:, 0]), 3).expectation
-    np.testing.assert_array_equal(Expectation.from_dict(expectation.to_dict()).of(x), expectation.of(x))
+    expectation = ToneModel(views(x, 0.4 + 0.05 * x[:, 0]), 3).regression
+    np.testing.assert_array_equal(ToneRegression.from_json(expectation.to_json()).of(x), expectation.of(x))
