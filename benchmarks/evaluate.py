@@ -1,6 +1,6 @@
 """How fast an evaluation is: from scores to report, and one pass over the images against one pass per method.
 
-    PYTHONPATH=tests python benchmarks/evaluate.py [--images N]
+    python -m benchmarks.evaluate [--images N]
 
 Wanted: the report of 1,000 images × 8 methods, predictions cached, in at most 60 s and 20 MB.
 """

@@ -1,6 +1,6 @@
 """How long `fit --method scanner` takes on 800 images of 256 px with the small classifier (target: 60 s, two cores).
 
-    python benchmarks/fit.py [--folder DIR]
+    python -m benchmarks.fit [--folder DIR]
 
 The phantom is drawn once into DIR (default: benchmarks/out/fit). The classifier is trained for one epoch: how well it
 classifies does not change the time.

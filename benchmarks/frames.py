@@ -1,6 +1,6 @@
 """Peak memory of delivering and restoring objects of 10 and of 100 frames, each in a process of its own.
 
-    PYTHONPATH=tests python benchmarks/frames.py [--rows N] [--columns N]
+    python -m benchmarks.frames [--rows N] [--columns N]
 
 Wanted: what 90 frames more take is less than one frame, functional groups apart (about 10 kB a frame).
 """

@@ -1,6 +1,6 @@
 """How often the gate and the batch check cry wolf, and how often they catch what they should.
 
-    python benchmarks/gate.py [--folder DIR] [--real DIR] [--seed N]
+    python -m benchmarks.gate [--folder DIR] [--real DIR] [--seed N]
 
 The phantom (340 patients, 96 px) is drawn once into DIR (default: benchmarks/out/gate-N). `--real` names a folder with
 `nih/manifest.csv` and `kermany/manifest.csv`: their chests are planted among the mammograms, and fitted themselves, on

@@ -5,8 +5,8 @@ of the reference, and on each source scanner the networks below, the scanner cur
 matching and the display window, all on the same test images. "before" is the quick preset as it was. The tables stand
 in docs/results_gdce.md.
 
-    python benchmarks/gdce.py FOLDER [--seeds 0 1 2]      # resumes; `--table` prints what there is
-    python benchmarks/gdce.py FOLDER --seeds 0 --all      # the other settings, too
+    python -m benchmarks.gdce FOLDER [--seeds 0 1 2]      # resumes; `--table` prints what there is
+    python -m benchmarks.gdce FOLDER --seeds 0 --all      # the other settings, too
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from isotone.harmonizer.fitted_scanner import NetworkReport
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -100,8 +102,9 @@ def table(folder: Path) -> None:
     for config in sorted(folder.glob("seed-*/*/config.json")):
         if config.parent.name in ("classifier", "scanner"):
             continue
-        for domain, notes in ToneCurveHarmonizer.load(config.parent).notes.items():
-            print(f"| {config.parts[-3][5:]} | {config.parent.name} | {domain} | {training(notes)} |")
+        for domain, scanner in ToneCurveHarmonizer.load(config.parent).scanners.items():
+            assert isinstance(scanner.report, NetworkReport)
+            print(f"| {config.parts[-3][5:]} | {config.parent.name} | {domain} | {training(scanner.report)} |")
 
 
 def cell(row: dict[str, Any]) -> str:
@@ -110,14 +113,14 @@ def cell(row: dict[str, Any]) -> str:
     return f"{row['auc']:.2f} [{low:.2f}, {high:.2f}], {row['worst_group_accuracy']:.2f}"
 
 
-def training(notes: dict[str, Any]) -> str:
+def training(report: NetworkReport) -> str:
     """How a network was trained, in the columns of the second table."""
-    epochs = notes["epochs"]
+    epochs = report.epochs
     kept = next(row for row in epochs if row["kept"])
     rates = list(dict.fromkeys(row["learning_rate"] for row in epochs))
     said = ", ".join(f"{sum(row['learning_rate'] == rate for row in epochs)} ({rate:g})" for rate in rates)
     most = np.max([row["saturated"] for row in epochs])
-    codes = ", ".join(warning.split()[0] for warning in notes.get("warnings", ())) or "–"
+    codes = ", ".join(warning.split()[0] for warning in report.warnings) or "–"
     loss = f"{epochs[0]['val_loss']:.2f} → {kept['val_loss']:.2f}"
     return f"{said} | {kept['epoch'] + 1:.0f} ({kept['learning_rate']:g}) | {loss} | {most:.2f} | {codes}"
 

@@ -6,7 +6,7 @@ NIH, PA, pixel spacing 0.168 the reference, and 0.143, 0.171, 0.139 and 0.194 so
 curve; a curve of a few images is compared with that of the scanner's other half. What is compared is always of the same
 images, so differences are paired; the intervals are over cells (draw × response × scanner). No classifier is needed.
 
-    nice -n 19 python benchmarks/ideas.py            # resumes; ten minutes; writes docs/results_ideas.md
+    nice -n 19 python -m benchmarks.ideas            # resumes; ten minutes; writes docs/results_ideas.md
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from scipy import stats
 
-import responses_data
+from benchmarks import responses_data
 from isotone._runtime.files import write_text
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
@@ -92,9 +92,8 @@ class Case:
     test: str = "test"
 
     def fitted(self, **options: Any) -> SourceFit:
-        return fit_source(
-            self.source, self.bench.reference, FitOptions(**{"labels": False, "settings": QUICK} | options)
-        )
+        given: dict[str, Any] = {"labels": False, "settings": QUICK} | options
+        return fit_source(self.source, self.bench.reference, FitOptions(**given))
 
     def error(self, mapper: Mapper) -> float:
         found = []
@@ -183,10 +182,14 @@ def middle(bench: Bench) -> Iterator[Row]:
     yield from by_patch("middle image", [case(bench, matched(bench), r) for r in (*responses_data.BY_IMAGE, "log")])
 
 
+def power(gamma: float) -> Callable[[Any], Any]:
+    return lambda x: x**gamma
+
+
 def pooling(bench: Bench) -> Iterator[Row]:
     """Three scanners, of like responses or of different ones, each of 5, 10 or 25 images."""
     for k, gamma in enumerate((1.4, 1.5, 1.6)):
-        responses_data.RESPONSES[f"like {k}"] = lambda x, gamma=gamma: x**gamma
+        responses_data.RESPONSES[f"like {k}"] = power(gamma)
     for kind, names in (("like", ("like 0", "like 1", "like 2")), ("unlike", ("gamma 0.4", "gamma 2.5", "log"))):
         for number in (5, 10, 25):
             cases = [case(bench, matched(bench), r, number, k * number) for k, r in enumerate(names)]

@@ -1,6 +1,6 @@
 """Reading and splitting a manifest of 100,000 rows, as ratios to pandas.read_csv and one pass, measured in turn.
 
-    python benchmarks/manifest.py [--rows 100000] [--rounds 7]
+    python -m benchmarks.manifest [--rows 100000] [--rounds 7]
 
 The budget is three times `pandas.read_csv` of all columns as text plus one pass over its rows (`itertuples`).
 """

@@ -6,8 +6,8 @@ and the other way round, so that every source patient is tested once. Patients i
 all that; their scores before and after are compared by themselves. The images of 0.143 mm are all PA, of the reference
 two thirds are AP: the reference is taken PA alone, and whole. The control maps 0.171 onto 0.168, where no gap is.
 
-    python benchmarks/nih.py            # resumes; classifiers and scores are kept in benchmarks/out/nih
-    python benchmarks/nih.py --again scanner        # only fits and scores these methods anew, and writes the tables
+    python -m benchmarks.nih            # resumes; classifiers and scores are kept in benchmarks/out/nih
+    python -m benchmarks.nih --again scanner        # only fits and scores these methods anew, and writes the tables
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold
 
-import nih_table
-import residual_net
+from benchmarks import nih_table, residual_net
 from isotone._runtime.files import write_text
 from isotone.baselines.by_name import baseline
 from isotone.data.manifests.manifest import Manifest
@@ -168,7 +167,7 @@ def trained(architecture: str, reference: Sequence[Sample], settings: TrainSetti
                 image_size=settings.image_size,
                 reference_domains=domains,
                 channels=1,
-                backbone="residual_net:build",
+                backbone="benchmarks.residual_net:build",
             )
         classifier = fit_network(classifier, train, val, settings, seed=seed, quiet=True)
     classifier.save(folder)

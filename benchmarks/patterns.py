@@ -6,11 +6,12 @@ levels in a hundred: GDCE, whose change is a curve for each image, and a U-Net, 
 make of images that they have not seen is what they could also do unasked. Chests of NIH (sex, hardly in the grey
 levels) and the phantom (density, which is).
 
-    python benchmarks/patterns.py      # twenty minutes on one core; uses the classifiers of responses.py
+    python -m benchmarks.patterns      # twenty minutes on one core; uses the classifiers of responses.py
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,13 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.responses import HERE, Bench, samples, set_up
 from isotone.networks.enhancer import PixelEnhancer
 from isotone.networks.gdce import GDCE
 from isotone.networks.prepare import Prepare
 from isotone.networks.training.fit_gdce import GDCESettings, fit_by_task
 from isotone.networks.training.loop import seeded
 from isotone.networks.training.run_files import NO_FILES
-from responses import HERE, Bench, samples, set_up
 
 SETTINGS = GDCESettings.quick(loss="sum", perceptual="none", epochs=15, learning_rate=1e-3, batch_size=8)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -71,6 +72,7 @@ def turned(bench: Bench, target: str, limit: float, make: Callable[[], nn.Module
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     print(
         "| anatomy | largest change | through | called by the target before | after | target by target |\n"

@@ -1,6 +1,6 @@
 """How fast a harmonizer maps cached arrays of 512 px, beside the bare look-up of every pixel.
 
-``python benchmarks/pipeline.py``: milliseconds per image on one thread, the median of repeated rounds in which all ways
+``python -m benchmarks.pipeline``: milliseconds per image on one thread, the median of repeated rounds in which all ways
 take turns, and the ratio to the bare look-up. The gate compares an image with those of the fit unless look is allowed.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def main() -> None:
     stored, bits, inverted = image.stored, image.header.bits_stored, image.header.inverted
     grey = image.pixels
     table = harmonizer.scanners[SOURCE].mapper.curve(image).to_lut(bits, 16)
-    checked = {"domain": SOURCE, "bits": bits, "inverted": inverted}
+    checked: dict[str, Any] = {"domain": SOURCE, "bits": bits, "inverted": inverted}
     ways = {
         "bare look-up, table[stored]": lambda: table[stored],
         "look-up by isotone's gather": lambda: gather(table, stored),

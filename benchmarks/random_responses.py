@@ -4,7 +4,7 @@ Every cell is a monotone curve through five random points, on a random range of 
 a random class mix, three in ten of them in the smaller field of view. Worst-group accuracy of every method on the same
 test images.
 
-    python benchmarks/random_responses.py [--seeds 0 1 2 3 4 5] [--anatomies nih]    # writes docs/results_random.md
+    python -m benchmarks.random_responses [--seeds 0 1 2 3 4 5] [--anatomies nih]    # writes docs/results_random.md
 
 What a draw found is kept in `benchmarks/out/random` and not computed again; delete it to have it again.
 """
@@ -23,10 +23,9 @@ import numpy as np
 import torch
 from scipy.interpolate import PchipInterpolator
 
-import responses
-import responses_data
+from benchmarks import responses, responses_data
+from benchmarks.responses_table import table
 from isotone._runtime.files import write_text
-from responses_table import table
 
 HERE = Path(__file__).resolve().parent
 CELLS = 12

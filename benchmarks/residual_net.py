@@ -1,6 +1,6 @@
 """A second architecture for the benchmarks: a small residual network, unlike the package's plain `SmallNet`.
 
-It is a user's own network as far as the package is concerned: named ``residual_net:build`` in a classifier's folder.
+It is a user's own network as far as the package is concerned: ``benchmarks.residual_net:build`` in its folder.
 """
 
 from __future__ import annotations

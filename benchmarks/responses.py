@@ -5,9 +5,9 @@ chests of Kermany et al. (pneumonia), where grey levels alone tell the label: a 
 on reference images; a source scanner writes others with its response; every method is fitted on the source's images,
 and judged on test images of both classes behind the same response. The oracle sees these without the response.
 
-    python benchmarks/responses.py [--quick] [--anatomy phantom|nih|kermany] [--seeds 0 1 2]    # resumes
-    python benchmarks/responses.py --paper     # the paper's preset on four responses and two populations
-    python benchmarks/responses.py --table     # only the tables and the figure, from what there is
+    python -m benchmarks.responses [--quick] [--anatomy phantom|nih|kermany] [--seeds 0 1 2]    # resumes
+    python -m benchmarks.responses --paper     # the paper's preset on four responses and two populations
+    python -m benchmarks.responses --table     # only the tables and the figure, from what there is
 
 One part (an anatomy, a seed, a population) is a file in benchmarks/out/responses. Run several anatomies at once to use
 several cores. The tables go to docs/results_responses.md, the figure beside it.
@@ -31,7 +31,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-import responses_table
+from benchmarks import responses_table
+from benchmarks.responses_data import (
+    BEYOND,
+    BY_IMAGE,
+    CROSSED,
+    RESPONSES,
+    SHARED,
+    Image,
+    World,
+    beyond_tone,
+    make_world,
+    radiograph,
+)
 from isotone._runtime.files import replace_file
 from isotone.baselines.by_name import baseline
 from isotone.data.sample import Sample, TakeSample
@@ -46,18 +58,6 @@ from isotone.networks.gdce_mapper import GDCEMapper
 from isotone.networks.prepare import Prepare
 from isotone.networks.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.networks.training.train import TrainSettings, fit_classifier
-from responses_data import (
-    BEYOND,
-    BY_IMAGE,
-    CROSSED,
-    RESPONSES,
-    SHARED,
-    Image,
-    World,
-    beyond_tone,
-    make_world,
-    radiograph,
-)
 
 HERE = Path(__file__).resolve().parent
 BASELINES = ("min-max", "z-score", "histogram-matching", "histogram-matching-all-pixels", "nyul")

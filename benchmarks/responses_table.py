@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.responses_data import BEYOND, BY_IMAGE, CROSSED, RESPONSES, UNTARGETED
 from isotone._runtime.files import write_text
 from isotone.evaluation.metrics import macro_auc
-from responses_data import BEYOND, BY_IMAGE, CROSSED, RESPONSES, UNTARGETED
 
 OURS = ("scanner, labels", "scanner, no labels", "scanner, no classifier")
 HISTOGRAMS = ("pooled quantiles, all pixels", "histogram-matching", "histogram-matching-all-pixels")

@@ -1,6 +1,6 @@
 """False alarms in a year, and images until an alarm, of the sequential test of drift.
 
-    python benchmarks/sequential.py [--folder DIR] [--seed N] [--years N]
+    python -m benchmarks.sequential [--folder DIR] [--seed N] [--years N]
 
 The fits and the changes of response are those of `gate.py` (phantom, 340 patients, 96 px, drawn into DIR). A year is
 simulated by drawing images of the test patients with replacement, at the given number a day. A row for each number of
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gate import CHANGES, Tone
+from benchmarks.gate import CHANGES, Tone
 from isotone import Manifest, make_phantom
 from isotone.data.descriptors.appearance import through
 from isotone.data.descriptors.image_set import ImageSet, image_set

@@ -1,6 +1,6 @@
 """A node under load: objects a second beside `apply`, and memory over thousands of objects.
 
-    PYTHONPATH=tests python benchmarks/serve.py [--many 500] [--large 8]
+    python -m benchmarks.serve [--many 500] [--large 8]
 
 Many small objects (64 px) from three associations, one of them after the other, to a destination in this process; the
 node's own memory (all of its processes) is looked at every second. Then a few large ones (3328 × 2560, 12 bits), beside

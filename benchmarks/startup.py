@@ -1,6 +1,6 @@
 """How long isotone takes to answer --help and to be imported, as ratios to what cannot be less.
 
-    python benchmarks/startup.py [--rounds 15]
+    python -m benchmarks.startup [--rounds 15]
 
 Processor time of whole processes, measured in turn, the least of all rounds: other programs do not count.
 Wanted: `isotone --help` in at most 1.2 times an empty typer program of two commands, `import isotone` in at most twice

@@ -6,8 +6,8 @@ Reference and source are phantom scanners; one side's images, all of them, every
 difference from the true one, in the unit range, over the grey levels that the source's clean images occupy (0.5th to
 99.5th percentile): evenly over that range, and over the pixels.
 
-    python benchmarks/strangers.py [--quick] [--size 128] [--seeds 0 1] [--only KIND ...] [--output FILE.json]
-    python benchmarks/strangers.py --table FILE.json     # the table of docs/results_strangers.md
+    python -m benchmarks.strangers [--quick] [--size 128] [--seeds 0 1] [--only KIND ...] [--output FILE.json]
+    python -m benchmarks.strangers --table FILE.json     # the table of docs/results_strangers.md
 """
 
 from __future__ import annotations

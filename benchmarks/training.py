@@ -1,6 +1,6 @@
 """How fast an epoch's batches come at 512 px: decoded in every epoch, or decoded once and mapped from disk.
 
-    OMP_NUM_THREADS=1 python benchmarks/training.py [--folder DIR] [--nih DIR] [--rounds N]
+    OMP_NUM_THREADS=1 python -m benchmarks.training [--folder DIR] [--nih DIR] [--rounds N]
 
 Wanted: at least 5 times as fast from the cache as decoding in every epoch with one worker. Both ways deliver the same
 tensors in the same order, from files that the system holds in memory. The phantom, 120 DICOM images of 1024 px, is
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.paired import medians
 from isotone import Manifest, TrainSettings, make_phantom
 from isotone.data.images import map_images
 from isotone.data.manifests.manifest import Row
@@ -29,7 +30,6 @@ from isotone.data.sample import Sample, load_samples
 from isotone.networks.prepare import Prepare
 from isotone.networks.training.task import Labelled
 from isotone.networks.training.train import fit_classifier
-from paired import medians
 
 SIZE, IMAGES, BATCH = 512, 120, 12
 

@@ -4,7 +4,7 @@ The harmonizers were built while looking at the worlds of `responses.py`; here t
 not among them. Worst-group accuracy of every method on the same test images, draw by draw; the first five responses are
 one function for all images, the last three change from image to image and were looked at when `adaptive` was built.
 
-    python benchmarks/unseen.py [--seeds 0 1 2]        # writes docs/results_unseen.md
+    python -m benchmarks.unseen [--seeds 0 1 2]        # writes docs/results_unseen.md
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-import responses
-import responses_data
+from benchmarks import responses, responses_data
+from benchmarks.responses_table import table
 from isotone._runtime.files import write_text
 from isotone.evaluation.metrics import macro_auc
-from responses_table import table
 
 HERE = Path(__file__).resolve().parent
 RESPONSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {

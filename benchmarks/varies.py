@@ -4,7 +4,7 @@ On the first it is false: both source scanners of the phantom cohort, ten seeds,
 of a patient. On the second it is true: the responses of `responses.py` that are drawn for each image, on its matched
 populations. No classifier is needed. The figures stand in docs/results.md.
 
-    python benchmarks/varies.py [--scanners] [--settings ANATOMY...]
+    python -m benchmarks.varies [--scanners] [--settings ANATOMY...]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from benchmarks.responses_data import BY_IMAGE, Image, make_world, radiograph
 from isotone.data.phantom.anatomy import Anatomy, draw_breast
 from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR, SCANNERS, Scanner
 from isotone.data.sample import Sample, TakeSample
@@ -26,7 +27,6 @@ from isotone.estimation.fit_source import fit_source
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.settings import FitOptions, ScannerSettings
 from isotone.imaging.radiograph import Header, Radiograph
-from responses_data import BY_IMAGE, Image, make_world, radiograph
 
 QUICK = ScannerSettings(resamples=0)
 ROWS = 256
