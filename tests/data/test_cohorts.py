@@ -113,7 +113,7 @@ def test_rsna_says_what_is_missing_and_where_to_get_it(tmp_path):
         rsna_cohort(tmp_path / "stage_2_train_labels.csv")
     labels = tmp_path / "labels.csv"
     labels.write_text("patientId,Target\na,1\n")
-    with pytest.raises(UsageError, match=r"no DICOM file .*kaggle\.com.*--headers"):
+    with pytest.raises(UsageError, match=r"no DICOM file .*kaggle\.com.*headers="):
         rsna_cohort(labels)
     labels.write_text("patient,Target\na,1\n")
     with pytest.raises(UsageError, match="no column 'patientId'"):
