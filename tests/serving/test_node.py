@@ -121,6 +121,7 @@ def test_what_a_destination_refuses_in_its_syntax_is_transcoded_without_loss(nod
         got = as_dataset(archive.datasets[uid_of(path)])
         assert (got.pixel_array == whole.pixel_array).all()
         assert got.file_meta.TransferSyntaxUID.is_compressed is False
+    until(node.idle)
     assert not list((node.spool / "derived").glob(".isotone*"))
 
 
