@@ -34,6 +34,7 @@ class Encoding:
 
     Examples
     --------
+    >>> import isotone
     >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
     >>> harmonizer = isotone.ToneCurveHarmonizer.load("harmonizer")
     >>> encoding = isotone.Encoding(size=32)

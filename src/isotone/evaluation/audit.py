@@ -177,7 +177,7 @@ def audit(
     >>> manifest = isotone.Manifest.read("phantom/manifest.csv")
     >>> found = isotone.audit(manifest, ["Alder Mammo One"], quiet=True)
     >>> [row.domain for row in found.domains]
-    ['Birch Mammo Two', 'Cedar Mammo Three']
+    ['Birch Mammo Two', 'Cedar Mammo Three', 'Dogwood Mammo Four']
     >>> print(found.domains[0].advice)
     The tone differs and one curve explains it: fit a scanner curve.
     """

@@ -91,7 +91,7 @@ def make_phantom(
     >>> import isotone
     >>> manifest = isotone.make_phantom("small", patients=72, size=32, quiet=True)
     >>> manifest.domains
-    ['Alder Mammo One', 'Birch Mammo Two', 'Cedar Mammo Three']
+    ['Alder Mammo One', 'Birch Mammo Two', 'Cedar Mammo Three', 'Dogwood Mammo Four']
     """
     if size < 32:
         raise UsageError("a phantom has at least 32 rows")
