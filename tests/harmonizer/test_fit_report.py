@@ -57,13 +57,13 @@ def test_it_says_on_what_the_curve_was_fitted_how_sure_it_is_and_what_the_steps_
 
 
 def test_without_labels_it_says_so_and_what_a_gain_is_worth():
-    assert "No label of this scanner was read" in said(labels="none")
+    assert "No label of this scanner was used" in said(labels="none")
 
 
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ({"mix": None, "mix_from": "none"}, "not corrected for"),
+        ({"mix": None, "mix_from": "none"}, "was not corrected"),
         ({"window": 0.7}, "windows of about 0.7"),
         ({"clipped_share": 0.004}, "0.4 % of the anatomy"),
         ({"free": True, "projection_rmse_levels_8bit": 4.0}, "Steps would be 4.0 of 255 levels"),
