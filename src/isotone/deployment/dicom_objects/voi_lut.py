@@ -74,7 +74,8 @@ def write_voi_lut_image(
     changes.VOILUTSequence = [lut]
     intercept = 2 ** (header.bits_stored - 1) if header.signed else 0
     identity = None
-    if dataset.get("SOPClassUID") in WINDOW_IN_GROUPS:  # over n bits this window is the identity (C.11.2.1.2, note 4)
+    if str(dataset.get("SOPClassUID")) in WINDOW_IN_GROUPS:
+        # Over n bits this window is the identity (C.11.2.1.2, note 4).
         identity = str(2 ** (header.bits_stored - 1)), str(2**header.bits_stored)
     changes.update(regrouped(dataset, changes, intercept=intercept, pixels=False, window=identity))
     changes.update(polarity_of(dataset, header))
