@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -72,6 +74,12 @@ def fetched() -> dict[str, str]:
     return found
 
 
+def dcmtk(name: str) -> str:
+    """DCMTK's program; where the environment is active, pynetdicom's of the same name comes first."""
+    folders = [f for f in os.environ["PATH"].split(os.pathsep) if Path(f) != Path(sys.executable).parent]
+    return shutil.which(name, path=os.pathsep.join(folders)) or name
+
+
 def main(folder: Path, work: Path) -> None:
     config = work / "orthanc.json"
     config.write_text(json.dumps({**CONFIG, "StorageDirectory": str(work / "db"), "IndexDirectory": str(work / "db")}))
@@ -83,7 +91,7 @@ def main(folder: Path, work: Path) -> None:
             for path in (path for path in found if BY_REST in path.parts):
                 urllib.request.urlopen(HTTP + "/instances", data=path.read_bytes(), timeout=20).close()
             files = [str(path) for path in found if BY_REST not in path.parts]
-            send = ["storescu", "-R", "-xt", "-aec", "ORTHANC", "127.0.0.1", "4242"]  # -xt: JPEG-LS, too
+            send = [dcmtk("storescu"), "-R", "-xt", "-aec", "ORTHANC", "127.0.0.1", "4242"]  # -xt: JPEG-LS, too
             subprocess.run([*send, *files], check=True, capture_output=True)
             print(json.dumps(fetched()))
         finally:
