@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from isotone._runtime.files import write_text
 from isotone._runtime.parameters import Parameters
 from isotone._version import __version__
-from isotone.errors import ModelError, UsageError
+from isotone.errors import IsotoneError, ModelError, UsageError
+from isotone.imaging.radiograph import Radiograph
 
 FILE = "baseline.json"
 KIND, SCHEMA = "isotone-baseline", 1
@@ -21,9 +22,31 @@ LARGEST = 2**28
 
 
 class Baseline(Parameters):
-    """A baseline that can be saved; one that learns overrides `learned` and `remember`."""
+    """A baseline that can be saved; one that learns overrides `fit`, `learned` and `remember`.
+
+    Attributes
+    ----------
+    fitted : bool
+        False until `fit` or `remember` of a baseline that learns.
+    """
 
     name: str
+    fitted = True
+
+    def fit(self, reference: Iterable[Radiograph]) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def refuse_unfitted(self) -> None:
+        """Raise what `transform` raises before a fit.
+
+        Raises
+        ------
+        IsotoneError
+            E_USAGE: not fitted.
+        """
+        if not self.fitted:
+            raise IsotoneError("E_USAGE", f"{self.name} is not fitted", next_step="Call fit(reference) first.")
 
     def learned(self) -> dict[str, Any]:
         """What `fit` found, for JSON.

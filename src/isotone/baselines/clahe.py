@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Self
 
 import numpy as np
 
@@ -26,10 +24,6 @@ class Clahe(Baseline):
 
     def __init__(self, clip_limit: float = 0.01) -> None:
         self.clip_limit = clip_limit
-
-    def fit(self, reference: Iterable[Radiograph]) -> Self:
-        """Nothing to learn."""
-        return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The equalised image in 16 bits; what was padding is equalised with the rest, no longer marked."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 from isotone.baselines.baseline import Baseline
 from isotone.baselines.grey_levels import GreyLevels
 from isotone.baselines.histogram_matching import match
-from isotone.errors import IsotoneError, RadiographError
+from isotone.errors import RadiographError
 from isotone.imaging.radiograph import Radiograph
 
 
@@ -35,7 +35,7 @@ class ConstantCurve(Baseline):
     name = "constant-curve"
 
     def __init__(self) -> None:
-        self.reference: GreyLevels | None = None
+        self.fitted = False
         self.reference_domains: set[str | None] = set()
         self.pools: dict[str | None, GreyLevels] = {}
 
@@ -50,6 +50,7 @@ class ConstantCurve(Baseline):
         images = list(reference)
         self.reference = GreyLevels.pooled(map(GreyLevels.of, images))
         self.reference_domains = {image.header.domain for image in images}
+        self.fitted = True
         return self
 
     def fit_source(self, source: Iterable[Radiograph]) -> Self:
@@ -70,8 +71,7 @@ class ConstantCurve(Baseline):
         IsotoneError
             E_USAGE: not fitted.
         """
-        if self.reference is None:
-            raise IsotoneError("E_USAGE", "constant-curve is not fitted", next_step="Call fit(reference) first.")
+        self.refuse_unfitted()
         domain = radiograph.header.domain
         if domain in self.reference_domains:
             return radiograph
@@ -81,8 +81,7 @@ class ConstantCurve(Baseline):
 
     def learned(self) -> dict[str, Any]:
         """The pools of the reference and of the other scanners."""
-        if self.reference is None:
-            raise IsotoneError("E_USAGE", "constant-curve is not fitted", next_step="Call fit(reference) first.")
+        self.refuse_unfitted()
         return {
             "reference": self.reference.to_json(),
             "reference_domains": sorted(self.reference_domains, key=str),
@@ -94,3 +93,4 @@ class ConstantCurve(Baseline):
         self.reference = GreyLevels.from_json(learned["reference"])
         self.reference_domains = set(learned["reference_domains"])
         self.pools = {domain: GreyLevels.from_json(levels) for domain, levels in learned["pools"]}
+        self.fitted = True

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isotone.data.descriptors.foreground import regions
-from isotone.data.descriptors.image_set import FEWEST, MOST
-from isotone.data.sample import SIZE, TakeSample
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.radiograph import Radiograph
 
 Floats = NDArray[np.float64]
-T = TypeVar("T")
 
 GRID = 65536
 """Images are pooled on 16 bits, as fine as any radiograph is stored."""
@@ -130,76 +126,3 @@ class GreyLevels:
         above = np.searchsorted(ends, np.ceil(rank), "right").clip(0, last)
         low, high = self.values[below], self.values[above]
         return np.asarray(low + (rank - np.floor(rank)) * (high - low))
-
-
-class Anatomy(Generic[T]):
-    """What a baseline learns of the reference, like from like: anatomy from anatomy, or whole images from whole images.
-
-    Air is told from anatomy where most images of the reference show some (`isotone.data.descriptors.image_set.MOST`),
-    as in `isotone.estimation.scanner_curve`. There an image that shows air is compared by its anatomy with the anatomy
-    of the images that do; an image in which none is told is compared, whole, with the reference's images in which none
-    is told either, or, where these are fewer than one in ten (`isotone.data.descriptors.image_set.FEWEST`), with all of
-    them as a whole. Elsewhere, and always without `foreground`, all pixels count, collimation and marks apart.
-
-    Parameters
-    ----------
-    foreground : bool
-        False: all pixels but padding, whatever they show.
-    learn : callable
-        From the grey levels of reference images to what the baseline keeps of them.
-    """
-
-    def __init__(self, foreground: bool, learn: Callable[[Sequence[GreyLevels]], T]) -> None:
-        self.foreground = foreground
-        self._learn = learn
-
-    def fit(self, reference: Iterable[Radiograph]) -> None:
-        """Decide by the images of the reference, and learn from them.
-
-        Raises
-        ------
-        RadiographError
-            E_EMPTY_IMAGE: fewer than two grey levels.
-        """
-        if not self.foreground:
-            self.air, self.whole = False, self._learn([GreyLevels.of(radiograph) for radiograph in reference])
-            return
-        both = [_both(radiograph) for radiograph in reference]
-        showing = float(np.mean([air for *_, air in both])) if both else 0.0
-        self.air = showing >= MOST
-        alone = [picture for _, picture, air in both if not (self.air and air)]
-        enough = len(alone) >= max(1, FEWEST * len(both))
-        self.whole = self._learn(alone if enough else [picture for _, picture, _ in both])
-        if self.air:
-            self.anatomy = self._learn([anatomy for anatomy, _, air in both if air])
-
-    def learned(self, to_json: Callable[[T], Any]) -> dict[str, Any]:
-        """What `fit` found, for JSON."""
-        parts = {"whole": self.whole} | ({"anatomy": self.anatomy} if self.air else {})
-        return {"air": self.air} | {name: to_json(part) for name, part in parts.items()}
-
-    def remember(self, learned: Mapping[str, Any], from_json: Callable[[Any], T]) -> None:
-        """Take what `learned` gave, in the place of a fit."""
-        self.air, self.whole = learned["air"] is True, from_json(learned["whole"])
-        if self.air:
-            self.anatomy = from_json(learned["anatomy"])
-
-    def of(self, radiograph: Radiograph) -> tuple[GreyLevels, T]:
-        """The grey levels of an image to transform, and what was learned of its like.
-
-        Raises
-        ------
-        RadiographError
-            E_EMPTY_IMAGE: fewer than two grey levels.
-        """
-        if not self.foreground:
-            return GreyLevels.of(radiograph), self.whole
-        anatomy, picture, air = _both(radiograph)
-        return (anatomy, self.anatomy) if self.air and air else (picture, self.whole)
-
-
-def _both(radiograph: Radiograph) -> tuple[GreyLevels, GreyLevels, bool]:
-    """Of the anatomy and of the picture, on every k-th pixel, and whether the image shows air."""
-    parts, small = regions(TakeSample()(radiograph)), radiograph.decimated(SIZE)
-    anatomy, picture = (GreyLevels.of(small, mask) for mask in (parts.foreground, parts.picture))
-    return anatomy, picture, bool(parts.background.any())

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from isotone.baselines.baseline import Baseline
-from isotone.baselines.grey_levels import Anatomy, GreyLevels
-from isotone.errors import IsotoneError
+from isotone.baselines.anatomy import AnatomyBaseline
+from isotone.baselines.grey_levels import GreyLevels
 from isotone.imaging.radiograph import Radiograph
 
 
-class HistogramMatching(Baseline):
+class HistogramMatching(AnatomyBaseline[GreyLevels]):
     """Cumulative histogram of each image onto that of all reference images together.
 
     The rule is scikit-image's ``match_histograms``: a grey level below which a share p of the image lies
@@ -24,7 +23,7 @@ class HistogramMatching(Baseline):
     foreground : bool
         Match the pixels of the anatomy alone, where most images of the reference show air beside it (the rule of the
         fit); those outside go through the same curve, led straight to black and white beyond the anatomy's ends. An
-        image in which no air is told is matched as a whole with whole images (`isotone.baselines.grey_levels`).
+        image in which no air is told is matched as a whole with whole images (`isotone.baselines.anatomy`).
         False: all pixels, padding excluded.
 
     Examples
@@ -38,22 +37,8 @@ class HistogramMatching(Baseline):
     """
 
     def __init__(self, *, foreground: bool = True) -> None:
-        self.foreground = foreground
-        self._looked_at = Anatomy(foreground, GreyLevels.pooled)
-        self.fitted = False
+        super().__init__(foreground=foreground)
         self.name = "histogram-matching" if foreground else "histogram-matching-all-pixels"
-
-    def fit(self, reference: Iterable[Radiograph]) -> Self:
-        """Pool the grey levels of the reference, each image with the same weight.
-
-        Raises
-        ------
-        IsotoneError
-            E_DATA: no image.
-        """
-        self._looked_at.fit(reference)
-        self.fitted = True
-        return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The matched image.
@@ -65,22 +50,16 @@ class HistogramMatching(Baseline):
         IsotoneError
             E_USAGE: not fitted.
         """
-        self._refuse_unfitted()
-        return match(radiograph, *self._looked_at.of(radiograph))
+        return match(radiograph, *self._compared(radiograph))
 
-    def learned(self) -> dict[str, Any]:
-        """What was learned of anatomy and of whole images."""
-        self._refuse_unfitted()
-        return self._looked_at.learned(GreyLevels.to_json)
+    def _keep(self, reference: Sequence[GreyLevels]) -> GreyLevels:
+        return GreyLevels.pooled(reference)
 
-    def remember(self, learned: Mapping[str, Any]) -> None:
-        """Take it in the place of a fit."""
-        self._looked_at.remember(learned, GreyLevels.from_json)
-        self.fitted = True
+    def _to_json(self, kept: GreyLevels) -> Any:
+        return kept.to_json()
 
-    def _refuse_unfitted(self) -> None:
-        if not self.fitted:
-            raise IsotoneError("E_USAGE", f"{self.name} is not fitted", next_step="Call fit(reference) first.")
+    def _from_json(self, entry: Any) -> GreyLevels:
+        return GreyLevels.from_json(entry)
 
 
 def match(radiograph: Radiograph, levels: GreyLevels, reference: GreyLevels) -> Radiograph:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isotone.baselines.baseline import Baseline
-from isotone.baselines.grey_levels import Anatomy, GreyLevels
+from isotone.baselines.anatomy import AnatomyBaseline
+from isotone.baselines.grey_levels import GreyLevels
 from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
 
@@ -19,7 +19,7 @@ LANDMARKS = np.array([1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99], np.float64)
 """Percentiles of the published variant with deciles (L4)."""
 
 
-class Nyul(Baseline):
+class Nyul(AnatomyBaseline[Floats]):
     """Landmark percentiles of each image's foreground onto the standard landmarks of the reference.
 
     Nyúl, Udupa and Zhang, "New variants of a method of MRI scale standardization", IEEE Trans Med Imaging 19
@@ -45,23 +45,6 @@ class Nyul(Baseline):
 
     name = "nyul"
 
-    def __init__(self, *, foreground: bool = True) -> None:
-        self.foreground = foreground
-        self._looked_at = Anatomy(foreground, standard_landmarks)
-        self.fitted = False
-
-    def fit(self, reference: Iterable[Radiograph]) -> Self:
-        """Average the landmarks of the reference images.
-
-        Raises
-        ------
-        IsotoneError
-            E_DATA: no image.
-        """
-        self._looked_at.fit(reference)
-        self.fitted = True
-        return self
-
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The standardised image, its outermost lines continued beyond the landmarks, clipped to [0, 1].
 
@@ -72,8 +55,7 @@ class Nyul(Baseline):
         IsotoneError
             E_USAGE: not fitted.
         """
-        self._refuse_unfitted()
-        levels, standard = self._looked_at.of(radiograph)
+        levels, standard = self._compared(radiograph)
         x, index = np.unique(levels.percentiles(LANDMARKS), return_inverse=True)
         # Landmarks that coincide (a large background) share the mean of their standard values.
         y = np.bincount(index, standard) / np.bincount(index)
@@ -81,19 +63,17 @@ class Nyul(Baseline):
             x, y = np.append(x, x[0] + 1), np.append(y, y[0] + 1)
         return radiograph.map_tone(lambda tone: _lines(tone, x, y))
 
-    def learned(self) -> dict[str, Any]:
-        """What was learned of anatomy and of whole images."""
-        self._refuse_unfitted()
-        return self._looked_at.learned(np.ndarray.tolist)
+    def _keep(self, reference: Sequence[GreyLevels]) -> Floats:
+        return standard_landmarks(reference)
 
-    def remember(self, learned: Mapping[str, Any]) -> None:
-        """Take it in the place of a fit."""
-        self._looked_at.remember(learned, _landmarks)
-        self.fitted = True
+    def _to_json(self, kept: Floats) -> Any:
+        return kept.tolist()
 
-    def _refuse_unfitted(self) -> None:
-        if not self.fitted:
-            raise IsotoneError("E_USAGE", "nyul is not fitted", next_step="Call fit(reference) first.")
+    def _from_json(self, entry: Any) -> Floats:
+        found = np.asarray(entry, np.float64)
+        if found.shape != LANDMARKS.shape or not np.isfinite(found).all():
+            raise ValueError("no landmarks")
+        return found
 
 
 def standard_landmarks(reference: Sequence[GreyLevels]) -> Floats:
@@ -114,10 +94,3 @@ def _lines(values: Floats, x: Floats, y: Floats) -> Floats:
     segment = np.searchsorted(x, values, "right").clip(1, len(x) - 1)
     slope = (np.diff(y) / np.diff(x))[segment - 1]
     return np.asarray(y[segment - 1] + slope * (values - x[segment - 1]))
-
-
-def _landmarks(values: Any) -> Floats:
-    found = np.asarray(values, np.float64)
-    if found.shape != LANDMARKS.shape or not np.isfinite(found).all():
-        raise ValueError("no landmarks")
-    return found

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from isotone.baselines.baseline import Baseline, finite
 from isotone.baselines.grey_levels import GreyLevels
-from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Radiograph
 
 
@@ -23,10 +22,6 @@ class FullRange(Baseline):
     """
 
     name = "full-range"
-
-    def fit(self, reference: Iterable[Radiograph]) -> Self:
-        """Nothing to learn."""
-        return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The same image."""
@@ -47,10 +42,6 @@ class DisplayWindow(Baseline):
 
     name = "display-window"
 
-    def fit(self, reference: Iterable[Radiograph]) -> Self:
-        """Nothing to learn."""
-        return self
-
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The image as a viewer would show it first; unchanged where the file has no window."""
         return radiograph.displayed()
@@ -60,10 +51,6 @@ class MinMax(Baseline):
     """Each image's own smallest and largest grey level, padding excluded, onto 0 and 1."""
 
     name = "min-max"
-
-    def fit(self, reference: Iterable[Radiograph]) -> Self:
-        """Nothing to learn."""
-        return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The image stretched to [0, 1]; padding is clipped to it.
@@ -90,10 +77,6 @@ class Percentile(Baseline):
 
     def __init__(self, low: float = 1.0, high: float = 99.0) -> None:
         self.low, self.high = low, high
-
-    def fit(self, reference: Iterable[Radiograph]) -> Self:
-        """Nothing to learn."""
-        return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
         """The image stretched between its percentiles (its ends, where the percentiles agree) and clipped.
@@ -127,6 +110,7 @@ class ZScore(Baseline):
     """
 
     name = "z-score"
+    fitted = False
 
     def fit(self, reference: Iterable[Radiograph]) -> Self:
         """Learn the mean and standard deviation of all reference pixels, padding excluded.
@@ -137,7 +121,7 @@ class ZScore(Baseline):
             E_DATA: no image.
         """
         pool = GreyLevels.pooled(GreyLevels.of(radiograph) for radiograph in reference)
-        self.mean, self.std = pool.mean, pool.std
+        self.mean, self.std, self.fitted = pool.mean, pool.std, True
         return self
 
     def transform(self, radiograph: Radiograph) -> Radiograph:
@@ -150,23 +134,20 @@ class ZScore(Baseline):
         IsotoneError
             E_USAGE: not fitted.
         """
-        self._refuse_unfitted()
+        self.refuse_unfitted()
         levels = GreyLevels.of(radiograph)
         gain = self.std / levels.std
         return radiograph.map_tone(lambda x: self.mean + gain * (x - levels.mean))
 
     def learned(self) -> dict[str, Any]:
         """Mean and standard deviation of the reference."""
-        self._refuse_unfitted()
+        self.refuse_unfitted()
         return {"mean": self.mean, "std": self.std}
 
     def remember(self, learned: Mapping[str, Any]) -> None:
         """Take them in the place of a fit."""
         self.mean, self.std = finite(learned["mean"]), finite(learned["std"])
-
-    def _refuse_unfitted(self) -> None:
-        if not hasattr(self, "mean"):
-            raise IsotoneError("E_USAGE", "z-score is not fitted", next_step="Call fit(reference) first.")
+        self.fitted = True
 
 
 def _stretched(radiograph: Radiograph, low: float, high: float) -> Radiograph:
