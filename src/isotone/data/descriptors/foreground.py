@@ -8,6 +8,7 @@ pooled over it are comparable.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,8 +108,9 @@ def regions(sample: Sample, slack: float = SLACK) -> Regions:
     Regions
         Background where dark pixels hang together with the border of the picture.
     """
-    smooth, inside = median(sample.pixels), picture(sample.pixels, sample.valid)
-    image = _Image(sample.pixels, smooth, inside, _levels_up_to(smooth, inside))
+    pixels = _coded(sample.pixels)
+    smooth, inside = median(pixels), picture(pixels, sample.valid)
+    image = _Image(pixels, smooth, inside, _levels_up_to(smooth, inside, int(pixels.max()) + 1))
     found = _air(image, inside, slack)
     islands = inside & ~found.background & ~found.foreground
     if islands.any():  # letters, markers: every level set divides them from the air, and none of them is the skin's
@@ -122,7 +124,7 @@ def regions(sample: Sample, slack: float = SLACK) -> Regions:
     if values.size and image.held[values.max()] - image.held[values.min()] < crowded:
         found = replace(beyond, background=found.background | beyond.background)
     # Strokes so thin that the median lost them are no air, and letters no brighter than skin are none either.
-    thin = found.background & (sample.pixels > smooth[found.background].max())
+    thin = found.background & (pixels > smooth[found.background].max())
     written = _written(image, found.background)
     marks = float(np.mean((~(found.background | found.foreground) | written)[inside]))
     return replace(found, background=found.background & ~thin & ~written, picture=inside, marks=marks)
@@ -176,9 +178,16 @@ def _written(image: _Image, background: Mask) -> Mask:
     return np.asarray(within & (levels > np.quantile(levels[within], 0.9) + BRIGHT))
 
 
-def _levels_up_to(smooth: NDArray[np.uint16], inside: Mask) -> NDArray[np.float64]:
-    """Share of the picture's grey levels up to each value, shape (2^16,)."""
+def _coded(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """The numbers, from 0, of the grey levels that occur: only their order counts, and tables of them are short."""
     present = np.zeros(2**16, bool)
+    present[pixels] = True
+    return (np.cumsum(present) - 1).astype(np.uint16)[pixels]
+
+
+def _levels_up_to(smooth: NDArray[np.uint16], inside: Mask, levels: int) -> NDArray[np.float64]:
+    """Share of the picture's grey levels up to each value, shape (levels,)."""
+    present = np.zeros(levels, bool)
     present[smooth[inside]] = True
     return np.asarray(np.cumsum(present) / max(present.sum(), 1))
 
@@ -220,7 +229,8 @@ def _outline(background: Mask, anatomy: Mask) -> int:
 
 def _featureless(pixels: NDArray[np.uint16], background: Mask, inside: Mask, *, noise: bool) -> bool:
     """Whether it holds few of the picture's grey levels or, where that may count, its ranks are noise."""
-    counts, present = (np.bincount(pixels[part], minlength=2**16) for part in (background, inside))
+    levels = int(pixels.max()) + 1
+    counts, present = (np.bincount(pixels[part], minlength=levels) for part in (background, inside))
     up_to = np.cumsum(counts)
     size = int(up_to[-1])
     usual = (up_to > FRAYED * size) & (up_to - counts < (1 - FRAYED) * size)
@@ -249,13 +259,13 @@ def median(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return pixels
 
 
-def boundaries(level: NDArray[np.intp], inside: Mask, count: int) -> Floats:
+def boundaries(level: NDArray[np.integer[Any]], inside: Mask, count: int) -> Floats:
     """How many pairs of neighbouring pixels each level set divides.
 
     Parameters
     ----------
     level : integer array of shape (h, w)
-        0 to `count`; level set k are the pixels of at most k.
+        0 to `count`, which the type must hold; level set k are the pixels of at most k.
     inside : bool array of shape (h, w)
         Pairs with a pixel outside do not count.
     count : int
@@ -275,13 +285,14 @@ def boundaries(level: NDArray[np.intp], inside: Mask, count: int) -> Floats:
 
 def _level_sets(smooth: NDArray[np.uint16], inside: Mask) -> tuple[NDArray[np.uint16], Floats, Floats]:
     """Thresholds, and the share of the area and the boundary's length of each of their level sets."""
-    up_to = np.cumsum(np.bincount(smooth[inside], minlength=2**16))
+    levels = int(smooth.max()) + 1
+    up_to = np.cumsum(np.bincount(smooth[inside], minlength=levels))
     size = int(up_to[-1])
     if not size:
         return np.empty(0, np.uint16), np.empty(0), np.empty(0)
     cuts = np.unique(np.searchsorted(up_to, np.arange(1, LEVELS) * size // LEVELS, side="right"))
     # How many cuts lie below each value: at most k exactly where it is at most cuts[k].
-    below = np.cumsum(np.bincount(cuts + 1, minlength=2**16 + 1))
+    below = np.cumsum(np.bincount(cuts + 1, minlength=levels + 1)).astype(np.int16)
     boundary = boundaries(below[smooth], inside, len(cuts))
     area = up_to[cuts] / size
     usable = (area > 0.02) & (area < 0.98)

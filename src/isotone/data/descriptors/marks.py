@@ -64,8 +64,7 @@ def picture(pixels: NDArray[np.uint16], valid: Mask) -> Mask:
 def plateaus(pixels: NDArray[np.uint16], valid: Mask) -> Mask:
     """Pieces of exactly one value whose neighbours are far away in rank, and what they enclose."""
     marks = np.zeros(pixels.shape, bool)
-    alike = ndimage.minimum_filter(pixels, 3, mode="nearest") == ndimage.maximum_filter(pixels, 3, mode="nearest")
-    cores, count = ndimage.label(alike & valid)
+    cores, count = ndimage.label(_alike(pixels) & valid)
     sizes = np.bincount(cores.ravel(), minlength=count + 1)
     sizes[0] = 0
     large = np.flatnonzero(sizes >= max(FEWEST, SMALLEST * pixels.size))
@@ -124,13 +123,21 @@ def _filled(marks: Mask) -> Mask:
     return np.asarray(marks | small[holes])
 
 
+def _alike(pixels: NDArray[np.uint16]) -> Mask:
+    """Whether a pixel and its eight neighbours have one value; beyond the border lies the border's own."""
+    around = np.pad(pixels, 1, mode="edge")
+    columns = (around[:-2] == around[1:-1]) & (around[1:-1] == around[2:])
+    rows = (around[1:-1, :-2] == pixels) & (pixels == around[1:-1, 2:])
+    return np.asarray(columns[:, :-2] & columns[:, 1:-1] & columns[:, 2:] & rows)
+
+
 def within_strips(pixels: NDArray[np.uint16], inside: Mask) -> Mask:
     """True between the widest strips, on any of the four sides, darker or brighter than (nearly) all the rest."""
     kept = np.ones(pixels.shape, bool)
     if not inside.any():
         return kept
     cuts = np.unique(np.quantile(pixels[inside], np.arange(1, LEVELS) / LEVELS, method="lower"))
-    level = np.searchsorted(cuts, pixels)
+    level = np.searchsorted(cuts, pixels).astype(np.int16)  # at most `LEVELS`; small numbers are sorted faster
     boxes = [_clear_of_strips(side, inside) for side in (level, len(cuts) - level)]
     box = min(boxes, key=lambda box: pixels[box].size)
     kept[:] = False
@@ -138,38 +145,42 @@ def within_strips(pixels: NDArray[np.uint16], inside: Mask) -> Mask:
     return kept
 
 
-def _clear_of_strips(level: NDArray[np.intp], inside: Mask) -> tuple[slice, slice]:
+def _clear_of_strips(level: NDArray[np.int16], inside: Mask) -> tuple[slice, slice]:
     """The smallest box between strips of low levels that are nowhere in it."""
     height, width = level.shape
     low = np.where(inside, level, -1)
-    rows = np.sort(low, axis=1)[:, int(FULL * (width - 1))]
-    columns = np.sort(low, axis=0)[int(FULL * (height - 1))]
+    at_row, at_column = int(FULL * (width - 1)), int(FULL * (height - 1))
+    rows = np.partition(low, at_row, axis=1)[:, at_row]
+    columns = np.partition(low, at_column, axis=0)[at_column]
     reached = [np.maximum.accumulate(line) for line in (rows, rows[::-1], columns, columns[::-1])]
     whole = best = (slice(0, height), slice(0, width))
     smallest = level.size
-    for threshold in np.unique(np.concatenate(reached)):
-        top, bottom, left, right = (int(np.searchsorted(line, threshold, "right")) for line in reached)
+    thresholds = np.unique(np.concatenate(reached)).tolist()
+    widths = zip(*(np.searchsorted(line, thresholds, "right").tolist() for line in reached), strict=True)
+    for threshold, (top, bottom, left, right) in zip(thresholds, widths, strict=True):
         if top + bottom > WIDEST * height or left + right > WIDEST * width:
             break
         box = (slice(top, height - bottom), slice(left, width - right))
-        if level[box].size < smallest and _apart(level, inside, box, int(threshold)):
+        if level[box].size < smallest and _apart(level, inside, box, threshold):
             best, smallest = box, level[box].size
     return best if smallest < level.size else whole
 
 
-def _apart(level: NDArray[np.intp], inside: Mask, box: tuple[slice, slice], threshold: int) -> bool:
+def _apart(level: NDArray[np.int16], inside: Mask, box: tuple[slice, slice], threshold: int) -> bool:
     """Whether nearly nothing in the box is as low as the strips, not even where it begins."""
-    own = level[box][inside[box]]
-    if not len(own) or np.mean(own <= threshold) > LEAK:
+    known = inside[box]
+    size = np.count_nonzero(known)
+    if not size or np.count_nonzero(known & (level[box] <= threshold)) / size > LEAK:
         return False
+    own = level[box][known]
     begins = np.ones(level[box].shape, bool)
     sides = zip(box, level.shape, strict=True)
     begins[tuple(slice(int(s.start > 0), s.stop - s.start - int(s.stop < n)) for s, n in sides)] = False
-    edge = level[box][begins & inside[box]]
+    edge = level[box][begins & known]
     return bool(len(edge)) and (float(np.mean(own < np.median(edge))) > ABRUPT or _sharp(level, inside, box))
 
 
-def _sharp(level: NDArray[np.intp], inside: Mask, box: tuple[slice, slice]) -> bool:
+def _sharp(level: NDArray[np.int16], inside: Mask, box: tuple[slice, slice]) -> bool:
     """Whether grey levels jump where each strip ends, and rise no further behind it: air at a collimator's edge.
 
     The outline of a body is not as straight, a ramp does not stop, and what compression leaves rises and falls.
@@ -186,7 +197,7 @@ def _sharp(level: NDArray[np.intp], inside: Mask, box: tuple[slice, slice]) -> b
     return True
 
 
-def _above(these: NDArray[np.intp], those: NDArray[np.intp]) -> float:
+def _above(these: NDArray[np.int16], those: NDArray[np.int16]) -> float:
     """How often a pixel of these is above one of those, ties half; 1 where none is known."""
     these, those = these[these >= 0], np.sort(those[those >= 0])
     if not (len(these) and len(those)):
