@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 
 import pydicom
-import pytest
 
 from dicoms import radiograph, write
 from isotone.serving.audit_trail import AuditTrail
@@ -15,16 +14,6 @@ from isotone.serving.node_settings import Folder, Limits
 from isotone.serving.object_queue import ObjectQueue
 from isotone.serving.spool import AUDIT, Spool
 from isotone.serving.watch_folder import WatchFolder
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    return Spool(tmp_path / "spool")
-
-
-@pytest.fixture
-def queue(spool: Spool) -> ObjectQueue:
-    return ObjectQueue(spool.database)
 
 
 def look(folder: Path, spool: Spool, queue: ObjectQueue, limits: Limits | None = None, settled: float = 0) -> list[str]:

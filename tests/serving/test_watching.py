@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,16 +25,6 @@ from nodes import free_port
 
 SCANNER = 'A "quoted" <b>scanner</b>'
 DAY = 86400.0
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    return Spool(tmp_path / "spool")
-
-
-@pytest.fixture
-def queue(spool: Spool) -> ObjectQueue:
-    return ObjectQueue(spool.database)
 
 
 @pytest.fixture

@@ -172,13 +172,12 @@ class Delivery:
             return self._deliver_one(job, opened.radiograph, opened, target)
 
     def _deliver_one(self, job: Job, radiograph: Radiograph, opened: OpenDicom | None, target: Path) -> Outcome:
-        domain = self.harmonizer.domain_of(radiograph.with_domain(job.domain or radiograph.header.domain).header)
-        radiograph = radiograph.with_domain(domain)
+        radiograph = under_its_domain(self.harmonizer, radiograph, job)
+        domain = radiograph.header.domain
         if domain in self.harmonizer.reference_domains:
             return self._pass_through(job, radiograph.header, target)
         refuse_ours(radiograph.header, self.allow)
-        seen = self.harmonizer.look(radiograph)
-        curve = self.harmonizer.curve(radiograph, allow=self.allow, seen=seen)
+        curve, seen = curve_of(self.harmonizer, radiograph, self.allow)
         table = output_table(radiograph.map_tone(curve), bits := self.encoding.bits_of(radiograph.header))
         record = record_of(self.harmonizer, curve, self.deliver, table, domain, bits=bits)
         if opened is not None:
@@ -224,6 +223,20 @@ def _refuse_other_polarity(job: Job, header: Header) -> None:
             "images of the reference are copied as they are, and its header denies the polarity that was stated",
             next_step="Correct PhotometricInterpretation and PresentationLUTShape in the source.",
         )
+
+
+def under_its_domain(harmonizer: ToneCurveHarmonizer, radiograph: Radiograph, job: Job) -> Radiograph:
+    """An image under the name that the harmonizer has for its scanner: the job's, else that of its header."""
+    named = radiograph.with_domain(job.domain or radiograph.header.domain)
+    return radiograph.with_domain(harmonizer.domain_of(named.header))
+
+
+def curve_of(
+    harmonizer: ToneCurveHarmonizer, radiograph: Radiograph, allow: Collection[str]
+) -> tuple[ToneCurve, NDArray[np.float64] | None]:
+    """The curve of an image, and what it was compared with the fit by; errors as for `ToneCurveHarmonizer.curve`."""
+    seen = harmonizer.look(radiograph)
+    return harmonizer.curve(radiograph, allow=allow, seen=seen), seen
 
 
 def record_of(

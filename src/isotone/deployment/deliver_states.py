@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from isotone.curves.tone_curve import ToneCurve
-from isotone.deployment.deliver import Job, Outcome, instance_of, outcome_of, record_of, refuse_ours, safe_target
+from isotone.deployment.deliver import (
+    Job,
+    Outcome,
+    curve_of,
+    instance_of,
+    outcome_of,
+    record_of,
+    refuse_ours,
+    safe_target,
+    under_its_domain,
+)
 from isotone.deployment.dicom_objects.derived_image import output_table
 from isotone.deployment.dicom_objects.presentation_state import Shown, group_of, write_presentation_state
 from isotone.deployment.reduced_reading import read_for_curve
@@ -55,8 +65,8 @@ class Survey:
             )
         with caught_warnings():
             shown, radiograph = read_shown(job)
-            domain = self.harmonizer.domain_of(radiograph.header)
-            radiograph = radiograph.with_domain(domain)
+            radiograph = under_its_domain(self.harmonizer, radiograph, job)
+            domain = radiograph.header.domain
             if domain in self.harmonizer.reference_domains:
                 header = radiograph.header
                 outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
@@ -67,8 +77,7 @@ class Survey:
                 finer = self.reduced.get(job.domain)
                 image = read_for_curve(self.harmonizer, job, finer=finer)
                 radiograph = image.with_domain(domain)
-            seen = self.harmonizer.look(radiograph)
-            curve = self.harmonizer.curve(radiograph, allow=self.allow, seen=seen)
+            curve, seen = curve_of(self.harmonizer, radiograph, self.allow)
             table = output_table(radiograph.map_tone(curve))
             return Planned(group, outcome_of(self.harmonizer, curve, radiograph, table, seen))
 

@@ -14,7 +14,17 @@ from PIL.PngImagePlugin import PngInfo
 
 from isotone._runtime.files import replace_file
 from isotone.curves.tone_curve import quantize
-from isotone.deployment.deliver import Job, Outcome, instance_of, outcome_of, record_of, refuse_ours, safe_target
+from isotone.deployment.deliver import (
+    Job,
+    Outcome,
+    curve_of,
+    instance_of,
+    outcome_of,
+    record_of,
+    refuse_ours,
+    safe_target,
+    under_its_domain,
+)
 from isotone.deployment.dicom_objects.derived_image import BITS, output_table
 from isotone.deployment.dicom_objects.read_back import confirm_png
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
@@ -80,14 +90,13 @@ class Resizing:
     def _deliver(self, job: Job) -> Outcome | Resized:
         target = safe_target(self.output, job.target) if self.deliver == "png" else None
         radiograph = read_radiograph(job.path, inverted=job.inverted)
-        domain = self.harmonizer.domain_of(radiograph.with_domain(job.domain or radiograph.header.domain).header)
-        radiograph, text = radiograph.with_domain(domain), PngInfo()
+        radiograph, text = under_its_domain(self.harmonizer, radiograph, job), PngInfo()
+        domain = radiograph.header.domain
         if domain in self.harmonizer.reference_domains:
             outcome = Outcome("reference", instance=instance_of(radiograph.header), warnings=radiograph.header.codes)
         else:
             refuse_ours(radiograph.header, self.allow)
-            seen = self.harmonizer.look(radiograph)
-            curve = self.harmonizer.curve(radiograph, allow=self.allow, seen=seen)
+            curve, seen = curve_of(self.harmonizer, radiograph, self.allow)
             harmonized = radiograph.map_tone(curve)
             outcome = outcome_of(self.harmonizer, curve, radiograph, output_table(harmonized), seen)
             text.add_text(NAME, record_of(self.harmonizer, curve, "png", domain=domain).to_json())
