@@ -88,7 +88,8 @@ def directive(thing: object, name: str) -> list[str]:
     if issubclass(thing, importable("torch.nn").Module):
         return [f".. autoclass:: {name}", "   :members: coefficients, forward"]
     special = ["   :special-members: __call__"] if "__call__" in vars(thing) else []
-    bases = [base.__module__ for base in thing.__mro__[1:-1]]  # pydantic's would fill pages
+    # Those of pydantic would fill pages.
+    bases = [base.__module__ for base in thing.__mro__[1:-1] if base.__module__ not in {"abc", "typing"}]
     ours = bool(bases) and all(module.startswith("isotone.") for module in bases)
     inherited = ["   :inherited-members:"] if ours else []
     return [f".. autoclass:: {name}", "   :members:", *inherited, *special]
