@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isotone.estimation.report import PredictedGain
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.headline import headline, hurt, lines, primary_method
 from isotone.evaluation.report import write_report
-from isotone.evaluation.results import FitNote
+from isotone.evaluation.results import FitNote, Results
 from isotone.evaluation.scores import Scores
 from made_scores import HELPS, REFERENCE, SOURCE, results, scores
 
@@ -95,6 +96,15 @@ def test_uncertain_images_are_said_beside_the_gain() -> None:
     found.fits = [FitNote(domain=SOURCE, method="curve", sentences=["."], uncertain_share=0.034)]
     said = "The class of 3\u00a0% of the images that the fit looked at is uncertain: it changes within the curve's"
     assert said in lines(found)[0]
+
+
+def test_the_predicted_gain_is_said_beside_the_measured_one_and_kept() -> None:
+    found = results(HELPS)
+    gains = {"auc": 0.12, "auc_interval": (0.05, 0.2), "worst_recall": 0.3, "worst_recall_interval": (0.1, 0.4)}
+    predicted = PredictedGain(**gains, images=80, patients=40)
+    found.fits = [FitNote(domain=SOURCE, method="curve", sentences=["."], predicted=predicted)]
+    assert "worst-group accuracy +0.30 [+0.10, +0.40], AUC +0.12 [+0.05, +0.20]." in lines(found)[0]
+    assert Results.model_validate_json(found.model_dump_json(by_alias=True), strict=True).fits == found.fits
 
 
 def test_each_scanner_s_line_begins_with_its_verdict() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
-from isotone.estimation.report import Band, FitReport, ModeReport, ScoreInterval
-from isotone.harmonizer.fit_report import fit_sentences, warning_lines
+from isotone.estimation.report import Band, FitReport, ModeReport, PredictedGain, ScoreInterval
+from isotone.harmonizer.fit_report import fit_sentences, gain_lines, warning_lines
 from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.mappers import ScannerMapper
@@ -33,6 +33,14 @@ MODE = ModeReport(
     free=False,
     projection_rmse_levels_8bit=0.5,
     clipped_share=0.0,
+)
+GAIN = PredictedGain(
+    auc=0.12,
+    auc_interval=(0.05, 0.18),
+    worst_recall=-0.02,
+    worst_recall_interval=(-0.1, 0.06),
+    images=80,
+    patients=40,
 )
 
 
@@ -70,6 +78,9 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
         ({"free": True, "projection_rmse_levels_8bit": 0.0}, "as the settings ask"),
         ({"warnings": ("W_FEW fewer than 25 patients",)}, "Warning W_FEW"),
         ({"patients": 1}, "needs at least two patients"),
+        ({"gain": GAIN}, "AUC +0.12 [+0.05, +0.18], recall of the weakest class −0.02 [−0.10, +0.06]"),
+        ({"gain": GAIN, "warnings": ("W_VARIES so",)}, "This means little"),
+        ({"no_gain": "no classifier was given"}, "No gain is predicted: no classifier was given."),
         ({"modes": (MODE, MODE)}, "2 acquisition modes"),
         ({"modes": (MODE, replace(MODE, images=46))}, "Mode 2: 46 images. Patients resampled"),
         ({"modes": (replace(MODE, warnings=("W_FEW few",)),)}, "Warning W_FEW few, for this mode"),
@@ -105,6 +116,9 @@ def test_a_terminal_gets_each_warning_once_those_of_modes_with_their_number():
     mapper = ScannerMapper(ToneCurve())
     scanners = {"Birch": FittedScanner(mapper, report), "Cedar": FittedScanner(mapper)}
     assert warning_lines(scanners) == ["Birch: W_FEW few", "Birch, mode 2: W_AIR air"]
+    assert gain_lines(scanners) == []
+    scanners["Birch"] = FittedScanner(mapper, replace(report, no_gain="of no use"))
+    assert gain_lines(scanners) == ["Birch: No gain is predicted: of no use."]
 
 
 def test_every_fit_can_be_described(tmp_path):

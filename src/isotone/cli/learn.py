@@ -147,7 +147,7 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fit a harmonizer: a curve for each source scanner."""
-    from isotone.harmonizer.fit_report import warning_lines
+    from isotone.harmonizer.fit_report import gain_lines, warning_lines
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
     from isotone.harmonizer.pipeline import settings_of
 
@@ -174,7 +174,7 @@ def fit(
             folder=output,
             tensorboard=tensorboard,
         )
-    for line in warning_lines(harmonizer.scanners):
+    for line in (*gain_lines(harmonizer.scanners), *warning_lines(harmonizer.scanners)):
         print(printable(line), file=sys.stderr)
     say(output)
     raise left_out.end()

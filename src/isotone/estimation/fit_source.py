@@ -11,12 +11,14 @@ from isotone.data.sample import Sample
 from isotone.estimation.acquisition_modes import find_modes, one_mode
 from isotone.estimation.comparable import comparable
 from isotone.estimation.matching import odd_images
+from isotone.estimation.predicted_gain import predicted_gain
 from isotone.estimation.reference_model import ReferenceModel
-from isotone.estimation.report import FitReport
+from isotone.estimation.report import FitReport, PredictedGain
 from isotone.estimation.scanner_curve import fit_scanner_curve
 from isotone.estimation.settings import FitOptions
 from isotone.estimation.tone_residual import ToneResidual
 
+HARMS = "W_HARMS the classifier is predicted to do worse behind the curve than on untouched images"
 AIRLESS = 0.1
 """Share of a side's images in which no air is told, unlike the others, from which on that is said."""
 
@@ -79,8 +81,22 @@ def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: Fit
     else:
         modes = one_mode(compared, reference, scanner)
     left_out = _left_out(given, images, compared, reference)
-    report = replace(modes.report, warnings=(*modes.report.warnings, *left_out))
+    report = _with_gain(modes.report, modes.curves, reference, options)
+    report = replace(report, warnings=(*report.warnings, *left_out))
     return SourceFit(modes.curves, modes.residual, report, images, reference)
+
+
+def _with_gain(
+    report: FitReport, curves: Sequence[ToneCurve], reference: ReferenceModel, options: FitOptions
+) -> FitReport:
+    """The report with what the curves are expected to do to the classifier."""
+    shares = [mode.images for mode in report.modes] or [1]
+    found = predicted_gain(reference.given, curves, shares, options.classifier, reference.seed)
+    if not isinstance(found, PredictedGain):
+        return replace(report, no_gain=found)
+    # Where settings vary from image to image, one curve simulates no image of the source.
+    harms = [HARMS] if found.harms and not report.varies else []
+    return replace(report, gain=found, warnings=(*report.warnings, *harms))
 
 
 def _left_out(given: ImageSet, images: ImageSet, compared: ImageSet, reference: ReferenceModel) -> list[str]:

@@ -120,6 +120,45 @@ class TrainingOverlap:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictedGain:
+    """What the curve is expected to do to the classifier's scores on the source (`isotone.estimation.predicted_gain`).
+
+    Attributes
+    ----------
+    auc, worst_recall : float
+        Gain of the mean one-versus-rest AUC, and of the lowest recall over the classes, in [-1, 1].
+    auc_interval, worst_recall_interval : pair of float
+        90 %, patients resampled.
+    images, patients : int
+        Of the reference, that were looked at.
+    """
+
+    auc: float
+    auc_interval: tuple[float, float]
+    worst_recall: float
+    worst_recall_interval: tuple[float, float]
+    images: Count
+    patients: Count
+
+    @property
+    def harms(self) -> bool:
+        """Whether a loss of AUC is certain: the interval lies below zero."""
+        return self.auc_interval[1] < 0
+
+    @property
+    def sentence(self) -> str:
+        """Both gains with their intervals."""
+        auc, recall = (
+            f"{_signed(gain)} [{', '.join(map(_signed, ends))}]"
+            for gain, ends in ((self.auc, self.auc_interval), (self.worst_recall, self.worst_recall_interval))
+        )
+        return (
+            f"Predicted gain (90 %), by {self.images} labelled images of the reference as this scanner would have made "
+            f"them: AUC {auc}, recall of the weakest class {recall}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitReport(CurveReport):
     """What is known of the fit of one scanner; the fields of the curve are those of all its images.
 
@@ -148,6 +187,10 @@ class FitReport(CurveReport):
         None: no classifier was given.
     weak : str or None
         A sentence, where the classifier does not tell its own classes on the reference.
+    gain : PredictedGain or None
+        None: nothing could be predicted.
+    no_gain : str or None
+        Why not, in a clause.
     """
 
     images: Count
@@ -165,8 +208,19 @@ class FitReport(CurveReport):
     refused: Count = 0
     training: TrainingOverlap | None = None
     weak: str | None = None
+    gain: PredictedGain | None = None
+    no_gain: str | None = None
+
+    @property
+    def varies(self) -> bool:
+        """Whether the images vary by their settings."""
+        return any(warning.startswith("W_VARIES") for warning in self.warnings)
 
     @property
     def curves(self) -> tuple[CurveReport, ...]:
         """One for each curve: of the modes, or its own."""
         return self.modes or (self,)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -31,6 +31,7 @@ def fit_notes(harmonizers: Mapping[str, Any]) -> list[FitNote]:
             sentences=sentences,
             warnings=_warnings(scanner.report),
             uncertain_share=_uncertain_share(scanner.report),
+            predicted=scanner.report.gain if isinstance(scanner.report, FitReport) else None,
         )
         for name, harmonizer in harmonizers.items()
         if isinstance(harmonizer, ToneCurveHarmonizer)

@@ -27,6 +27,8 @@ here, as what no class may lose on average (docs/results.md)."""
 JUDGED = PAIRED[::-1]
 """The metrics in the order of sentences: worst-group accuracy first."""
 NAMES = {m.field: m.title for m in PAIRED}
+PREDICTED = ((NAMES["worst_group_accuracy"], "worst_recall"), (NAMES["auc"], "auc"))
+"""What a fit predicts, as `JUDGED` has it."""
 FEW = " without an interval"
 """Of fewer than five patients, or where a metric is undefined in many resamples."""
 Interval = tuple[float, float] | None
@@ -116,7 +118,7 @@ def lines(results: Results) -> list[str]:
             f"({_gained(row.gain(m.field))})"
             for m in JUDGED
         )
-        said = f"{each[0].upper()}{each[1:]}.{_recalls(row)}{_uncertain(results, row)}"
+        said = f"{each[0].upper()}{each[1:]}.{_recalls(row)}{_fitted(results, row)}"
         found.append(f"{row.domain}: {outcome(row)}. {said}")
     return found
 
@@ -144,13 +146,21 @@ def _recalls(row: ResultRow) -> str:
     return said
 
 
-def _uncertain(results: Results, row: ResultRow) -> str:
+def _fitted(results: Results, row: ResultRow) -> str:
+    """What the fit knew without labels: the gain that it predicts, and whose class its curve leaves open."""
+    said = ""
     for fit in results.fits:
-        if (fit.domain, fit.method) == (row.domain, row.method) and fit.uncertain_share is not None:
+        if (fit.domain, fit.method) != (row.domain, row.method):
+            continue
+        if fit.predicted is not None:
+            gains = {m: (getattr(fit.predicted, f), getattr(fit.predicted, f"{f}_interval")) for m, f in PREDICTED}
+            each = ", ".join(f"{m} {_signed(value)}{_interval(ci)}" for m, (value, ci) in gains.items())
+            said += f" Predicted by the fit, without labels of this scanner (90\u00a0%): {each}."
+        if fit.uncertain_share is not None:
             share = f"{100 * fit.uncertain_share:.0f}\u00a0%"
-            said = f"The class of {share} of the images that the fit looked at is uncertain"
-            return f" {said}: it changes within the curve's 95\u00a0% band."
-    return ""
+            said += f" The class of {share} of the images that the fit looked at is uncertain: it changes within the"
+            said += " curve's 95\u00a0% band."
+    return said
 
 
 def _falls(results: Results, method: str, joined: str) -> str:

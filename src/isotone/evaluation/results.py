@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from isotone._runtime.files import write_text
 from isotone.errors import UsageError
+from isotone.estimation.report import PredictedGain
 from isotone.evaluation.bootstrap import Verdict
 from isotone.evaluation.metric_table import PAIRED, PairedField
 from isotone.evaluation.training_overlap import Training
@@ -191,6 +192,8 @@ class FitNote(Documented):
     """Each with its code, ``W_…``, first."""
     uncertain_share: Number = None
     """Share of the images looked at whose class is not the same behind all curves of the 95 % band."""
+    predicted: PredictedGain | None = None
+    """Gains that the fit predicts without the scanner's labels; null where it could predict none."""
 
 
 class Refused(Documented):

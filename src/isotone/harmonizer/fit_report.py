@@ -36,15 +36,27 @@ def fit_sentences(report: FitReport | NetworkReport | None, labels: str) -> list
     if isinstance(report, NetworkReport):
         return [
             *_network(report.epochs),
+            *gain_sentences(report),
             *classifier_sentences(report),
             *(f"Warning {warning}." for warning in report.warnings),
         ]
     return [
         *_images(report, labels),
         *(_modes(report.modes) if report.modes else [*_uncertainty(report, report.patients), *_projection(report)]),
+        *gain_sentences(report),
         *classifier_sentences(report),
         *(f"Warning {warning}." for warning in report.warnings),
     ]
+
+
+def gain_sentences(report: FitReport | NetworkReport) -> list[str]:
+    """What the curves are expected to do to the classifier, or why nobody knows; none of a model that never asked."""
+    if isinstance(report, NetworkReport):
+        return ["No gain is predicted: a network's curves differ from image to image."]
+    if report.gain is None:
+        return [] if report.no_gain is None else [f"No gain is predicted: {report.no_gain}."]
+    vary = " This means little: its images vary by their settings." if report.varies else ""
+    return [f"{report.gain.sentence}.{vary}"]
 
 
 def classifier_sentences(report: FitReport | NetworkReport, domain: str = "this scanner") -> list[str]:
@@ -67,6 +79,12 @@ def training_sentences(training: TrainingOverlap | None, domain: str = "this sca
         )
         if side.left_out
     ]
+
+
+def gain_lines(scanners: Mapping[str, FittedScanner]) -> list[str]:
+    """What a fit predicts for each scanner, for a terminal."""
+    reports = {domain: scanner.report for domain, scanner in scanners.items() if scanner.report is not None}
+    return [f"{domain}: {line}" for domain, report in reports.items() for line in gain_sentences(report)]
 
 
 def warning_lines(scanners: Mapping[str, FittedScanner]) -> list[str]:
