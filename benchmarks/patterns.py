@@ -23,12 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.responses import HERE, Bench, samples, set_up
+from isotone._runtime.run_options import RunOptions
 from isotone.networks.enhancer import PixelEnhancer
 from isotone.networks.gdce import GDCE
 from isotone.networks.prepare import Prepare
 from isotone.networks.training.fit_gdce import GDCESettings, fit_by_task
 from isotone.networks.training.loop import seeded
-from isotone.networks.training.run_files import NO_FILES
 
 SETTINGS = GDCESettings.quick(loss="sum", perceptual="none", epochs=15, learning_rate=1e-3, batch_size=8)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -61,9 +61,7 @@ def turned(bench: Bench, target: str, limit: float, make: Callable[[], nn.Module
     images = np.stack([np.asarray(s.prepared) for s in test if s.label != target])
     with seeded(0, 0):
         network = Within(make(), limit)
-    fit_by_task(
-        network, fitted, fitted, held, bench.classifier, SETTINGS, seed=0, device="cpu", quiet=True, files=NO_FILES
-    )
+    fit_by_task(network, (fitted, fitted, held), bench.classifier, SETTINGS, run=RunOptions(quiet=True))
     with torch.no_grad():
         mapped = torch.cat([network.eval()(part) for part in torch.from_numpy(images)[:, None].split(64)])[:, 0].numpy()
     said = (bench.classifier.predict(each).argmax(1) == classes.index(target) for each in (images, mapped))

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 from isotone._runtime.files import MARKER
+from isotone._runtime.run_options import RunOptions
 from isotone.cli import app
 from isotone.errors import IsotoneError
 from isotone.networks.training import checkpoint as module
 from isotone.networks.training.checkpoint import Checkpoint, fingerprint
 from isotone.networks.training.fit_gdce import GDCESettings, fit_gdce
 from isotone.networks.training.loop import Row, Schedule, run_epochs
+from isotone.networks.training.precision import Steps
 from isotone.networks.training.run_files import RunFiles
 from isotone.networks.training.task import Labelled
 from isotone.networks.training.train import TrainSettings, fit_classifier
@@ -95,16 +98,13 @@ def planned(files: RunFiles) -> tuple[nn.Module, list[Row]]:
     scores = iter(SCORES[done:])
     rows = run_epochs(
         net,
-        optimizer,
+        Steps(optimizer, torch.device("cpu")),
         Schedule(len(SCORES), reduce_after=1, stop_after=5),
         train,
-        lambda: {"worst_group_accuracy": next(scores)},
-        lambda row: row["worst_group_accuracy"],
-        seed=0,
+        lambda: {"worst_group_accuracy": next(scores), "val_loss": 0.0},
+        run=RunOptions(quiet=True),
         label="testing",
-        quiet=True,
-        files=files,
-        identity="planned",
+        files=replace(files, identity="planned"),
     )
     return net, rows
 

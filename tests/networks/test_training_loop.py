@@ -1,14 +1,16 @@
 """Which epoch is kept, when the learning rate falls, and when training ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from isotone._runtime.run_options import RunOptions
 from isotone.errors import IsotoneError
 from isotone.networks.training.loop import Row, Schedule, epochs_without_better, run_epochs, seeded
+from isotone.networks.training.precision import Steps
 from isotone.networks.training.score import LEAST, WORST_GROUP, Criterion, worst_group_accuracy
 
 
@@ -20,9 +22,7 @@ class Counter(nn.Module):
         self.epochs = nn.Parameter(torch.zeros(()))
 
 
-def run(
-    scores: list[float], rank: Callable[[Row], object], *, loss: float = 1.0, **schedule: int
-) -> tuple[Counter, list[Row]]:
+def run(scores: list[float], *, loss: float = 1.0, **schedule: object) -> tuple[Counter, list[Row]]:
     module = Counter()
     planned: Iterator[float] = iter(scores)
 
@@ -33,45 +33,35 @@ def run(
 
     rows = run_epochs(
         module,
-        torch.optim.Adam(module.parameters(), 1.0),
+        Steps(torch.optim.Adam(module.parameters(), 1.0), torch.device("cpu")),
         Schedule(**{"epochs": len(scores)} | schedule),
         train,
-        lambda: {"worst_group_accuracy": next(planned)},
-        rank,
-        seed=0,
+        lambda: {"worst_group_accuracy": next(planned), "val_loss": 0.0},
+        run=RunOptions(quiet=True),
         label="testing",
-        quiet=True,
     )
     return module, rows
 
 
-def by_score(row: Row) -> float:
-    return row["worst_group_accuracy"]
-
-
-def by_score_then_epoch(row: Row) -> tuple[float, float]:
-    return row["worst_group_accuracy"], row["epoch"]
-
-
 def test_the_best_epoch_is_kept_with_its_weights() -> None:
-    module, rows = run([0.1, 0.7, 0.3], by_score)
+    module, rows = run([0.1, 0.7, 0.3])
     assert module.epochs.item() == 2
     assert [row["kept"] for row in rows] == [0, 1, 0]
 
 
-def test_of_equal_epochs_the_rank_decides_and_else_the_earlier_is_kept() -> None:
-    assert run([0.5, 0.5, 0.2], by_score)[0].epochs.item() == 1
-    assert run([0.5, 0.5, 0.2], by_score_then_epoch)[0].epochs.item() == 2
+def test_of_equal_epochs_the_later_is_kept_if_asked_and_else_the_earlier_is_kept() -> None:
+    assert run([0.5, 0.5, 0.2])[0].epochs.item() == 1
+    assert run([0.5, 0.5, 0.2], of_equals="later")[0].epochs.item() == 2
 
 
 def test_the_learning_rate_falls_and_training_stops_after_as_many_epochs_without_better() -> None:
-    _, rows = run([0.1, 0.5] + [0.5] * 10, by_score_then_epoch, reduce_after=2, stop_after=5)
+    _, rows = run([0.1, 0.5] + [0.5] * 10, of_equals="later", reduce_after=2, stop_after=5)
     assert len(rows) == 2 + 5
     assert [row["learning_rate"] for row in rows] == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01])
 
 
 def test_a_better_epoch_starts_the_count_again() -> None:
-    _, rows = run([0.1, 0.1, 0.2, 0.2, 0.2, 0.9], by_score, stop_after=2)
+    _, rows = run([0.1, 0.1, 0.2, 0.2, 0.2, 0.9], stop_after=2)
     assert len(rows) == 5
     assert epochs_without_better(rows, WORST_GROUP) == 2
 
@@ -92,14 +82,14 @@ def test_gains_too_small_to_matter_do_not_keep_training_alive() -> None:
 
 
 def test_without_a_limit_all_epochs_are_run_at_one_rate() -> None:
-    _, rows = run([0.5] * 30, by_score)
+    _, rows = run([0.5] * 30)
     assert len(rows) == 30
     assert {row["learning_rate"] for row in rows} == {1.0}
 
 
 def test_a_loss_that_is_not_finite_ends_training_with_an_error() -> None:
     with pytest.raises(IsotoneError, match="not finite") as caught:
-        run([0.5], by_score, loss=float("nan"))
+        run([0.5], loss=float("nan"))
     assert caught.value.code == "E_DATA"
 
 

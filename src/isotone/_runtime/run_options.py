@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -25,6 +26,8 @@ class RunOptions:
         Gets the error of each image that could not be read; results have its code alone.
     device : str
         Where networks are trained, e.g. "cuda".
+    executor : concurrent.futures.Executor, optional
+        Does the work of `isotone.apply` in the place of processes here; it needs the same file system.
     """
 
     seed: int = 0
@@ -32,6 +35,7 @@ class RunOptions:
     quiet: bool = False
     on_refusal: Callable[[IsotoneError], None] | None = None
     device: str = "cpu"
+    executor: Executor | None = None
 
     def refuse(self, errors: Iterable[IsotoneError]) -> None:
         """Report images that could not be read."""
@@ -47,6 +51,14 @@ class RunKeywords(TypedDict, total=False):
     workers: int
     quiet: bool
     on_refusal: Callable[[IsotoneError], None] | None
+
+
+class WorkKeywords(TypedDict, total=False):
+    """How many processes do the work of a public function, and whether it shows progress."""
+
+    workers: int
+    executor: Executor | None
+    quiet: bool
 
 
 class FitKeywords(RunKeywords, total=False):

@@ -5,23 +5,23 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
 import numpy as np
 from rich.console import Console
 
 from isotone._runtime.files import replace_file
 from isotone._runtime.journal import Entry, Journal, open_journal
+from isotone._runtime.run_options import RunOptions, WorkKeywords
 from isotone._runtime.workers import map_isolated
 from isotone.data.images import progress
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.check import Watch
 from isotone.deployment.curves_table import COLUMNS, CURVES, inputs_by_output, refuse_foreign_table
-from isotone.deployment.deliver import Delivery, Job, Outcome
+from isotone.deployment.deliver import Delivery, Outcome
 from isotone.deployment.deliver_states import StateDelivery
 from isotone.deployment.encoding import USUAL, Encoding
 from isotone.deployment.plan import Inputs, plan
@@ -97,12 +97,10 @@ def apply(
     *,
     deliver: Deliver = "pixels",
     encoding: Encoding = USUAL,
-    workers: int = 1,
-    executor: Executor | None = None,
     allow: Collection[str] = (),
     force: bool = False,
-    quiet: bool = False,
     on_result: Callable[[Result], None] | None = None,
+    **options: Unpack[WorkKeywords],
 ) -> ApplyReport:
     """Harmonize the images of a manifest into a folder that mirrors theirs.
 
@@ -122,19 +120,17 @@ def apply(
         images of 16 bits as PNG, or as one array (`isotone.deployment.row_file`) of which ``index.csv`` lists the rows.
     encoding : Encoding, optional
         Compression and bits of pixels, size of resized images.
-    workers : int
-        Number of processes; 0: in this one.
-    executor : concurrent.futures.Executor, optional
-        Runs the work in place of the pool of processes; it needs the same file system.
     allow : collection of str
         Guards to overrule, so that curves are applied to data that they were not fitted on
         (`isotone.monitoring.guards`).
     force : bool
         Use the output folder whatever is in it.
-    quiet : bool
-        No progress bar, nor a line for each file where standard error is no terminal.
     on_result : callable, optional
-        Gets what became of each image as it is known, in the place of that line (`isotone.deployment.resume.Result`).
+        Gets what became of each image as it is known (`isotone.deployment.resume.Result`). Default: a line for each
+        file where standard error is no terminal.
+    **options
+        The fields of `isotone._runtime.run_options.RunOptions`: `workers`, `executor`, and `quiet`, with which there is
+        no progress bar either.
 
     Raises
     ------
@@ -156,72 +152,77 @@ def apply(
         raise UsageError(f"unknown delivery {deliver!r}", next_step=f"Use one of {', '.join(get_args(Deliver))}.")
     encoding.check(deliver)
     check_guards(allow)
-    manifest = manifest.called(harmonizer.known, workers=workers)
+    run = RunOptions(**options)
+    manifest = manifest.called(harmonizer.known, workers=run.workers)
     output = Path(output)
     inputs = Inputs(manifest, output)
     model = {"harmonizer": harmonizer.digest, "deliver": deliver, **encoding.said()}
 
-    def run(
+    def work(
         function: Callable[[Any], Any], items: Sequence[Any], label: str, seconds: Any
     ) -> Generator[Any, None, None]:
-        results = map_isolated(function, items, workers=workers, executor=executor, seconds=seconds)
-        return progress(results, len(items), label=label, quiet=quiet)
+        results = map_isolated(function, items, workers=run.workers, executor=run.executor, seconds=seconds)
+        return progress(results, len(items), label=label, quiet=run.quiet)
 
     with open_journal(output, model, force=force, named=lambda: inputs_by_output(output)) as journal:
         refuse_foreign_table(output)
         jobs = plan(inputs, harmonizer.reference_domains, deliver, journal)
         array = RowFile(output, encoding.size) if deliver == "npy" and encoding.size else None
         if deliver == "gsps":
-            results = deliver_states(StateDelivery(harmonizer, output), allow, jobs, journal, run)
+            results = deliver_states(StateDelivery(harmonizer, output), allow, jobs, journal, work)
         else:
             how: Delivery | Resizing = Delivery(harmonizer, output, deliver, frozenset(allow), encoding)
             if deliver in ("png", "npy"):
                 how = Resizing(harmonizer, output, deliver, encoding.size or 0, frozenset(allow))
-            results = deliver_one_by_one(how, array or Files(output, how.writes), jobs, journal, run)
-        watch = Watch(harmonizer)
-        unseen: list[Job] = []
-        fewer: list[int] = []
+            results = deliver_one_by_one(how, array or Files(output, how.writes), jobs, journal, work)
+        cautions = _Cautions(harmonizer)
+        tell = on_result or (_print if not run.quiet and not Console(stderr=True).is_terminal else _keep_quiet)
         with closing(results):
-            report = _tabulate(
-                _watched(results, watch, unseen, fewer),
-                journal,
-                output,
-                on_result or (_print if not quiet and not Console(stderr=True).is_terminal else _keep_quiet),
-            )
+            report = _tabulate(cautions.watched(results), journal, output, tell)
         if array is not None:
             array.finish()
-        report.warnings += [f"W_BATCH: {v.line}" for v in watch.verdicts() if v.differences]
-        if fewer:
-            report.warnings.append(
-                f"W_LEVELS: in {len(fewer)} images --bits same made levels meet; the fewest left are {min(fewer)}; "
-                "restore cannot give back the source exactly"
-            )
-        compared = {domain for domain, scanner in harmonizer.scanners.items() if scanner.novelty is not None}
-        unseen = [job for job in unseen if job.domain in compared]
-        if unseen and "look" not in allow:
-            report.warnings.append(
-                f"W_NO_LOOK: {len(unseen)} images were not decoded, or not in full, and so not compared with those of "
-                "the fit; isotone check does that"
-            )
+        report.warnings += cautions.lines(looked="look" not in allow)
         return report
 
 
-def _watched(results: Results, watch: Watch, unseen: list[Job], fewer: list[int]) -> Results:
-    """Show the results as they come to whoever compares them with the fit as a whole.
+class _Cautions:
+    """What a run as a whole warns of."""
 
-    What has no look is listed, and how many levels are left where fewer bits made levels meet.
-    """
-    for result in results:
-        outcome = result.outcome
-        if not isinstance(outcome, IsotoneError) and "W_LEVELS" in outcome.warnings:
-            fewer.append(outcome.levels_kept or 0)
-        if isinstance(outcome, IsotoneError):
-            watch.refuse(result.job.domain, outcome)
-        elif outcome.look is not None:
-            watch.add(result.job.domain, np.array(outcome.look))
-        elif outcome.status == "harmonized":
-            unseen.append(result.job)
-        yield result
+    def __init__(self, harmonizer: ToneCurveHarmonizer) -> None:
+        self._watch = Watch(harmonizer)
+        self._compared = {domain for domain, scanner in harmonizer.scanners.items() if scanner.novelty is not None}
+        self._unseen, self._levels_left = 0, list[int]()
+
+    def watched(self, results: Results) -> Results:
+        """The results as they come; each is looked at first."""
+        for result in results:
+            outcome, domain = result.outcome, result.job.domain
+            if isinstance(outcome, IsotoneError):
+                self._watch.refuse(domain, outcome)
+                yield result
+                continue
+            if "W_LEVELS" in outcome.warnings:
+                self._levels_left.append(outcome.levels_kept or 0)
+            if outcome.look is not None:
+                self._watch.add(domain, np.array(outcome.look))
+            elif outcome.status == "harmonized" and domain in self._compared:
+                self._unseen += 1
+            yield result
+
+    def lines(self, *, looked: bool) -> list[str]:
+        """A line for each; `looked`: whether images that could be compared with the fit were."""
+        lines = [f"W_BATCH: {v.line}" for v in self._watch.verdicts() if v.differences]
+        if self._levels_left:
+            lines.append(
+                f"W_LEVELS: in {len(self._levels_left)} images --bits same made levels meet; the fewest left are "
+                f"{min(self._levels_left)}; restore cannot give back the source exactly"
+            )
+        if self._unseen and looked:
+            lines.append(
+                f"W_NO_LOOK: {self._unseen} images were not decoded, or not in full, and so not compared with those of "
+                "the fit; isotone check does that"
+            )
+        return lines
 
 
 def _print(result: Result) -> None:

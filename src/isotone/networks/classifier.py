@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from isotone.data.manifests.manifest import Manifest
 from isotone.data.trained_on import FILE, TrainingRecord
 from isotone.errors import IsotoneError, ModelError, UsageError
 from isotone.networks.backbones import BACKBONES, build, refuse_code
-from isotone.networks.config import CONFIG, ClassifierConfig, first_of, read_config
+from isotone.networks.config import CONFIG, ClassifierConfig, NetworkFacts, first_of, read_config
 from isotone.networks.forward import PLAIN, logits_of, said
 from isotone.networks.prepare import Prepare
 from isotone.networks.probe import probe
@@ -72,21 +72,11 @@ class Classifier:
         cls,
         module: nn.Module,
         *,
-        classes: Sequence[str],
-        image_size: int,
-        reference_domains: Sequence[str] = (),
-        channels: int = 3,
-        mean: float | Sequence[float] = 0.0,
-        std: float | Sequence[float] = 1.0,
-        output: Literal["logits", "probabilities"] = "logits",
-        exclusive: bool = True,
-        inverted: bool = False,
-        first_stage: str = "",
-        backbone: str = "",
         trained_on: Manifest | TrainingRecord | str | Path | None = None,
         device: str | torch.device = "cpu",
+        **facts: Unpack[NetworkFacts],
     ) -> Self:
-        """Any network as a classifier; the parameters are those of `ClassifierConfig`.
+        """Any network as a classifier.
 
         With `backbone` as ``module:function`` it can be saved, which is the way from a ``.pt`` file to a
         folder:
@@ -104,6 +94,10 @@ class Classifier:
             The images that the network was trained on, so that they are never counted as test: rows of split train or
             without a split, and those of val, by which an epoch was chosen; rows of test are passed over. Each image
             is read once. `TrainingRecord.add_manifest` does the same in several processes.
+        **facts
+            The fields of `ClassifierConfig`: `classes` and `image_size` always, and of the others those that differ:
+            `channels` (3), `mean` (0) and `std` (1), each one number or one per channel, `output` ("logits"),
+            `exclusive` (True), `inverted` (False), `reference_domains`, `first_stage` and `backbone` (none).
 
         Raises
         ------
@@ -115,19 +109,7 @@ class Classifier:
             E_DATA: none of the images of `trained_on` could be read.
         """
         try:
-            config = ClassifierConfig(
-                backbone=backbone,
-                classes=tuple(classes),
-                reference_domains=tuple(reference_domains),
-                image_size=image_size,
-                channels=channels,
-                mean=_per_channel(mean, channels),
-                std=_per_channel(std, channels),
-                output=output,
-                exclusive=exclusive,
-                inverted=inverted,
-                first_stage=first_stage,
-            )
+            config = ClassifierConfig.of_network(facts)
         except ValidationError as error:
             raise UsageError(f"the classifier's description is wrong: {first_of(error)}") from error
         classifier = cls(module, config, device=device)
@@ -349,10 +331,6 @@ def _output_of(layer: nn.Module, module: nn.Module, images: Tensor) -> Tensor:
         except _ReachedError:
             return taken[0]
     raise ModelError("E_MODEL", "the network never runs the layer named as its first stage")
-
-
-def _per_channel(value: float | Sequence[float], channels: int) -> tuple[float, ...]:
-    return tuple(value) if isinstance(value, Sequence) else (value,) * channels
 
 
 def _frozen(module: nn.Module, device: str | torch.device) -> nn.Module:

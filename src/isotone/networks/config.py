@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Required, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
@@ -18,6 +19,22 @@ RECIPE = (
     "https://isotone.readthedocs.io, Recipes, Bring your own classifier."
 )
 """Next step where something else is given in the place of a classifier's folder."""
+
+
+class NetworkFacts(TypedDict, total=False):
+    """What a user tells of a network: fields of `ClassifierConfig`; `mean` and `std` may be one number."""
+
+    backbone: str
+    classes: Required[Sequence[str]]
+    exclusive: bool
+    reference_domains: Sequence[str]
+    image_size: Required[int]
+    channels: int
+    mean: float | Sequence[float]
+    std: float | Sequence[float]
+    output: Literal["logits", "probabilities"]
+    inverted: bool
+    first_stage: str
 
 
 class ClassifierConfig(BaseModel):
@@ -62,6 +79,22 @@ class ClassifierConfig(BaseModel):
     """How it was trained, for the record."""
     sha256: str = ""
     """SHA-256 of ``model.safetensors``."""
+
+    @classmethod
+    def of_network(cls, facts: NetworkFacts) -> Self:
+        """Of a user's own network, with 3 channels of mean 0 and deviation 1 where nothing else is told.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            The facts contradict each other, or one is missing.
+        """
+        told: dict[str, Any] = {"backbone": "", "channels": 3, "mean": 0.0, "std": 1.0} | dict(facts)
+        told |= {name: tuple(told[name]) for name in ("classes", "reference_domains") if name in told}
+        for name in ("mean", "std"):
+            if isinstance(told[name], (int, float)) and isinstance(told["channels"], int):
+                told[name] = (told[name],) * told["channels"]
+        return cls.model_validate(told)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from isotone._runtime.run_options import RunOptions
 from isotone.curves.stages import Affine, InverseStep, Stage, Step
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.sample import Sample
@@ -17,6 +18,7 @@ from isotone.data.sampling import balanced_batches
 from isotone.networks.classifier import Classifier
 from isotone.networks.losses import task_loss
 from isotone.networks.training.loop import Row, Schedule, run_epochs
+from isotone.networks.training.precision import Steps
 from isotone.networks.training.score import Criterion
 from isotone.networks.training.task import Labelled, validation
 
@@ -110,30 +112,25 @@ def fit_curve_by_task(
     groups = [{"params": [network.steps], "lr": STEP_RATE}]
     if network.affine is not None:
         groups.append({"params": [network.affine], "lr": AFFINE_RATE})
-    optimizer = torch.optim.Adam(groups)
+    steps = Steps(torch.optim.Adam(groups), classifier.device)
 
     def train(rng: np.random.Generator) -> Row:
         total = []
         for batch in balanced_batches(ours.names, BATCH_SIZE, rng):
             images, numbers = ours.batch(batch, classifier.device)
             loss = task_loss(classifier.logits(network(images)), numbers)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            steps(loss)
             total.append(loss.item())
         return {"task_loss": float(np.mean(total))}
 
-    criterion = Criterion.of(unseen.names)
     run_epochs(
         network,
-        optimizer,
-        Schedule(epochs, criterion=criterion),
+        steps,
+        Schedule(epochs, criterion=Criterion.of(unseen.names)),
         train,
         lambda: validation(network, classifier, unseen),
-        lambda row: (criterion(row), -row["val_loss"]),
-        seed=seed,
+        run=RunOptions(seed, quiet=True),
         label="fitting a curve",
-        quiet=True,
     )
     return network.curve()
 

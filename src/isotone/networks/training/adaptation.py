@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from isotone._runtime.run_options import RunOptions
 from isotone.data.sample import Sample
 from isotone.data.sampling import balanced_batches
 from isotone.errors import IsotoneError
 from isotone.networks.classifier import Classifier
 from isotone.networks.losses import task_loss
 from isotone.networks.training.loop import Row, Schedule, run_epochs
+from isotone.networks.training.precision import Steps
 from isotone.networks.training.score import Criterion
 from isotone.networks.training.task import Labelled, validation
 
@@ -83,28 +85,23 @@ def fine_tune(classifier: Classifier, train: Sequence[Sample], val: Sequence[Sam
     seen, unseen = Labelled.of(train, classes, "the source's train split"), Labelled.of(val, classes, "its val split")
     tuned = Classifier(copy.deepcopy(classifier.module), classifier.config, device=classifier.device)
     module = tuned.module.requires_grad_(True)
-    optimizer = torch.optim.Adam(module.parameters(), LEARNING_RATE)
+    steps = Steps(torch.optim.Adam(module.parameters(), LEARNING_RATE), tuned.device)
 
     def train_epoch(rng: np.random.Generator) -> Row:
         total = []
         for batch in balanced_batches(seen.names, BATCH, rng):
             loss = task_loss(tuned.logits((images := seen.batch(batch, tuned.device))[0]), images[1])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            steps(loss)
             total.append(loss.item())
         return {"train_loss": float(np.mean(total))}
 
-    criterion = Criterion.of(unseen.names)
     run_epochs(
         module,
-        optimizer,
-        Schedule(EPOCHS, criterion=criterion),
+        steps,
+        Schedule(EPOCHS, criterion=Criterion.of(unseen.names)),
         train_epoch,
         lambda: validation(nn.Identity(), tuned, unseen),
-        lambda row: (criterion(row), -row["val_loss"]),
-        seed=seed,
+        run=RunOptions(seed, quiet=True),
         label="fine-tuning",
-        quiet=True,
     )
     return Classifier(module, classifier.config, device=classifier.device)

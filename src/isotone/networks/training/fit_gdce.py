@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from isotone._runtime.run_options import FitKeywords, RunOptions
 from isotone.data.sample import Sample
 from isotone.data.sampling import paired_batches
 from isotone.networks.classifier import Classifier
@@ -98,10 +99,8 @@ def fit_gdce(
     classifier: Classifier,
     settings: GDCESettings | None = None,
     *,
-    seed: int = 0,
-    device: str = "cpu",
-    quiet: bool = False,
     files: RunFiles = NO_FILES,
+    **options: Unpack[FitKeywords],
 ) -> tuple[GDCE, list[Row]]:
     """Fit the paper's network.
 
@@ -115,12 +114,10 @@ def fit_gdce(
         Frozen; on `device`.
     settings : GDCESettings, optional
         Default: the paper's.
-    seed : int
-    device : str
-    quiet : bool
-        No progress bar.
     files : RunFiles
         Where the checkpoint and the log are kept.
+    **options
+        `seed`, `device` and `quiet` of `RunOptions`.
 
     Returns
     -------
@@ -136,22 +133,20 @@ def fit_gdce(
         E_DATA: a domain without labelled images, or a label that the classifier does not know; E_WEIGHTS: no
         perceptual network.
     """
-    settings = settings or GDCESettings()
+    settings, run = settings or GDCESettings(), RunOptions(**options)
 
-    def run(settings: GDCESettings, files: RunFiles) -> tuple[GDCE, list[Row]]:
-        with seeded(seed, 0):
-            network = GDCE(settings.num_layers, settings.num_iterations, settings.input_size).to(device)
-        rows = fit_by_task(
-            network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet, files=files
-        )
+    def attempt(settings: GDCESettings, files: RunFiles) -> tuple[GDCE, list[Row]]:
+        with seeded(run.seed, 0):
+            network = GDCE(settings.num_layers, settings.num_iterations, settings.input_size).to(run.device)
+        rows = fit_by_task(network, (source, reference, val), classifier, settings, run=run, files=files)
         return network.eval(), rows
 
-    network, rows = run(settings, files)
+    network, rows = attempt(settings, files)
     labels = [s.label for s in val if s.label is not None]
     if settings.second_learning_rate is None or learned(rows, labels):
         return network, rows
     slower = settings.model_copy(update={"learning_rate": settings.second_learning_rate})
-    other, more = run(slower, replace(files, name=f"{files.name}-second"))
+    other, more = attempt(slower, replace(files, name=f"{files.name}-second"))
     criterion = Criterion.of(labels)
     better = criterion(kept_of(more)) > criterion(kept_of(rows))
     for row in rows if better else more:
@@ -166,56 +161,47 @@ def fit_enhancer(
     classifier: Classifier,
     settings: GDCESettings | None = None,
     *,
-    seed: int = 0,
-    device: str = "cpu",
-    quiet: bool = False,
     files: RunFiles = NO_FILES,
+    **options: Unpack[FitKeywords],
 ) -> tuple[PixelEnhancer, list[Row]]:
     """Fit the pixel-wise control by the same loss and schedule; parameters and errors as in `fit_gdce`.
 
     What `settings` say of the network itself (`num_layers`, `num_iterations`, `input_size`) and of a second try is not
     read.
     """
-    settings = settings or GDCESettings()
-    with seeded(seed, 0):
-        network = PixelEnhancer().to(device)
-    rows = fit_by_task(
-        network, source, reference, val, classifier, settings, seed=seed, device=device, quiet=quiet, files=files
-    )
+    settings, run = settings or GDCESettings(), RunOptions(**options)
+    with seeded(run.seed, 0):
+        network = PixelEnhancer().to(run.device)
+    rows = fit_by_task(network, (source, reference, val), classifier, settings, run=run, files=files)
     return network.eval(), rows
 
 
 def fit_by_task(
     network: nn.Module,
-    source: Sequence[Sample],
-    reference: Sequence[Sample],
-    val: Sequence[Sample],
+    images: tuple[Sequence[Sample], Sequence[Sample], Sequence[Sample]],
     classifier: Classifier,
     settings: GDCESettings,
     *,
-    seed: int,
-    device: str,
-    quiet: bool,
-    files: RunFiles,
+    run: RunOptions,
+    files: RunFiles = NO_FILES,
 ) -> list[Row]:
-    """Fit any network that maps images to images as `fit_gdce` fits GDCE."""
+    """Fit any network that maps images to images as `fit_gdce` fits GDCE; `images`: its source, reference and val."""
+    source, reference, val = images
     classes = classifier.config.classes
     ours = Labelled.of(source, classes, "the source domain's train split")
     theirs = Labelled.of(reference, classes, "the reference domain's train split")
     unseen = Labelled.of(val, classes, "the source domain's val split")
-    criterion = Criterion.of(unseen.names)
-    features = _features(settings, classifier, device)
-    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    step = Steps(optimizer, classifier.device, settings.precision)
-    first = paired_batches(ours.names, theirs.names, settings.batch_size, np.random.default_rng(seed))
+    features = _features(settings, classifier, run.device)
+    step = Steps(torch.optim.Adam(network.parameters(), settings.learning_rate), classifier.device, settings.precision)
+    first = paired_batches(ours.names, theirs.names, settings.batch_size, np.random.default_rng(run.seed))
 
     def train(rng: np.random.Generator) -> Row:
         batches = paired_batches(ours.names, theirs.names, settings.batch_size, rng) if settings.reshuffle else first
         log = []
         for s, r in batches:
-            images = ours.batch(s, classifier.device), theirs.batch(r, classifier.device)
+            pair = ours.batch(s, classifier.device), theirs.batch(r, classifier.device)
             with step.autocast():
-                perceptual, task = losses(network, classifier, features, *images)
+                perceptual, task = losses(network, classifier, features, *pair)
                 loss = total_loss(perceptual, task, settings.loss, settings.weight)
             step(loss)
             log.append((perceptual.item(), task.item()))
@@ -226,23 +212,19 @@ def fit_by_task(
         share = saturated_share(network, unseen, classifier.device)
         return validation(network, classifier, unseen) | {"saturated": share}
 
-    identity = ""
     if files.folder is not None:
         frozen = [classifier.module, *([features] if isinstance(features, nn.Module) else [])]
-        identity = fingerprint(network, *frozen, classifier.config, settings, seed, ours, theirs, unseen)
+        identity = fingerprint(network, *frozen, classifier.config, settings, run.seed, ours, theirs, unseen)
+        files = replace(files, identity=identity)
     return run_epochs(
         network,
-        optimizer,
-        Schedule(settings.epochs, stop_after=settings.stop_after, criterion=criterion),
+        step,
+        Schedule(settings.epochs, None, settings.stop_after, Criterion.of(unseen.names), of_equals="later"),
         train,
         validate,
-        lambda row: (criterion(row), row["epoch"]),
-        seed=seed,
+        run=run,
         label="fitting by the classifier",
-        quiet=quiet,
         files=files,
-        identity=identity,
-        scaler=step.scaler,
     )
 
 

@@ -10,16 +10,18 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from isotone._runtime.run_options import RunOptions
 from isotone.data.images import progress
 from isotone.errors import IsotoneError
 from isotone.networks.training.checkpoint import Checkpoint, Weights
 from isotone.networks.training.log import open_log
+from isotone.networks.training.precision import Steps
 from isotone.networks.training.run_files import NO_FILES, RunFiles
 from isotone.networks.training.score import WORST_GROUP, Criterion
 
@@ -38,57 +40,54 @@ class Schedule:
         Epochs without a better value of the criterion after which the learning rate is divided by 10, and after which
         training stops; None: never.
     criterion : Criterion
-        What must become better.
+        What must become better; the epoch that is best by it is kept.
+    of_equals : {"lower loss", "later"}
+        Which one of several best epochs is kept: that with the lowest cross-entropy on validation images (of equal
+        ones the earliest), or the latest.
     """
 
     epochs: int
     reduce_after: int | None = None
     stop_after: int | None = None
     criterion: Criterion = WORST_GROUP
+    of_equals: Literal["lower loss", "later"] = "lower loss"
+
+    def rank(self, row: Row) -> tuple[float, float]:
+        """What is compared to choose an epoch."""
+        return self.criterion(row), row["epoch"] if self.of_equals == "later" else -row["val_loss"]
 
 
 def run_epochs(
     module: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    steps: Steps,
     schedule: Schedule,
     train: Callable[[np.random.Generator], Row],
     validate: Callable[[], Row],
-    rank: Callable[[Row], Any],
     *,
-    seed: int,
+    run: RunOptions,
     label: str,
-    quiet: bool = False,
     files: RunFiles = NO_FILES,
-    identity: str = "",
-    scaler: torch.amp.GradScaler | None = None,
 ) -> list[Row]:
     """Train, and leave `module` with the weights of the epoch that ranks highest.
 
     Parameters
     ----------
     module : nn.Module
-    optimizer : torch.optim.Optimizer
-        Of its weights.
+    steps : Steps
+        Of an optimizer of its weights.
     schedule : Schedule
     train : callable
         One epoch, `module` being in training mode; random choices by the generator given. Returns numbers to
         log.
     validate : callable
         `module` being in evaluation mode and without gradients; returns numbers to log, among them
-        what the schedule's criterion asks for.
-    rank : callable
-        The logged numbers of an epoch → what is compared; of two equal ones the earlier epoch is kept.
-    seed : int
+        ``val_loss`` and what the schedule's criterion asks for.
+    run : RunOptions
+        Its seed, and whether there is a progress bar.
     label : str
         For the progress bar.
-    quiet : bool
-        No progress bar.
     files : RunFiles
         Where the log is written, and the checkpoint from which an interrupted run goes on.
-    identity : str
-        `fingerprint` of what the run depends on.
-    scaler : torch.amp.GradScaler, optional
-        Belongs to the state of a run in mixed precision.
 
     Returns
     -------
@@ -101,22 +100,22 @@ def run_epochs(
     IsotoneError
         E_DATA: the loss is not finite.
     """
-    checkpoint = Checkpoint(files.checkpoint, identity, module, optimizer, scaler)
+    checkpoint = Checkpoint(files.checkpoint, files.identity, module, steps.optimizer, steps.scaler)
     rows, best = checkpoint.load()
     with open_log(files, len(rows)) as log:
         todo = range(len(rows), schedule.epochs)
-        for epoch in progress(todo, len(todo), label=label, quiet=quiet):
+        for epoch in progress(todo, len(todo), label=label, quiet=run.quiet):
             if schedule.stop_after and rows and epochs_without_better(rows, schedule.criterion) >= schedule.stop_after:
                 break
-            row: Row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
-            rows.append(row | _one_epoch(module, train, validate, seed, epoch))
-            best = _after(rows, best, module, optimizer, schedule, rank)
+            row: Row = {"epoch": epoch, "learning_rate": steps.optimizer.param_groups[0]["lr"]}
+            rows.append(row | _one_epoch(module, train, validate, run.seed, epoch))
+            best = _after(rows, best, module, steps.optimizer, schedule)
             checkpoint.save(rows, best)
             log(rows)
         module.load_state_dict(best)
         for row in rows:
             row["kept"] = 0.0
-        max(rows, key=rank)["kept"] = 1.0
+        max(rows, key=schedule.rank)["kept"] = 1.0
         log(rows)
     return rows
 
@@ -145,14 +144,13 @@ def _after(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: Schedule,
-    rank: Callable[[Row], Any],
 ) -> Weights:
     """Slow down where it is time, and return the weights of the best epoch so far."""
     waited = epochs_without_better(rows, schedule.criterion)
     if waited and schedule.reduce_after and waited % schedule.reduce_after == 0:
         for group in optimizer.param_groups:
             group["lr"] /= 10
-    better = all(rank(rows[-1]) > rank(row) for row in rows[:-1])
+    better = all(schedule.rank(rows[-1]) > schedule.rank(row) for row in rows[:-1])
     return copy.deepcopy(module.state_dict()) if better else best
 
 

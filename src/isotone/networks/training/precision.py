@@ -27,7 +27,9 @@ class Steps:
         Disabled, and the identity, but for float16.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, precision: Precision) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, device: torch.device, precision: Precision = "float32"
+    ) -> None:
         self.optimizer, self.device, self.mixed = optimizer, device, precision == "mixed"
         half = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
         self.dtype = torch.float16 if half else torch.bfloat16

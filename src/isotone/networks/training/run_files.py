@@ -27,6 +27,8 @@ class RunFiles:
         Tells the networks of one run apart: ``log<name>.csv``.
     tensorboard : bool
         Whether the log is also written for TensorBoard, into ``tensorboard/`` of the folder.
+    identity : str
+        `checkpoint.fingerprint` of what the run depends on; a checkpoint of another run is not taken up.
 
     Raises
     ------
@@ -39,6 +41,7 @@ class RunFiles:
     folder: Path | None = None
     name: str = ""
     tensorboard: bool = False
+    identity: str = ""
 
     def __post_init__(self) -> None:
         if self.tensorboard:  # refused here, before the first image is read

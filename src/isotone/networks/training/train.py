@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from isotone._runtime.run_options import FitKeywords, RunOptions
 from isotone.data.class_order import class_order
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
@@ -93,13 +95,9 @@ def train_classifier(
     reference_domains: Sequence[str],
     settings: TrainSettings | None = None,
     *,
-    seed: int = 0,
-    device: str = "cpu",
-    workers: int = 1,
-    quiet: bool = False,
-    on_refusal: Callable[[IsotoneError], None] | None = None,
     folder: str | Path | None = None,
     tensorboard: bool = False,
+    **options: Unpack[FitKeywords],
 ) -> Classifier:
     """Train a classifier on the labelled train and val images of the reference domains, and record which they were.
 
@@ -110,20 +108,15 @@ def train_classifier(
     reference_domains : sequence of str
     settings : TrainSettings, optional
         Default: the paper's.
-    seed : int
-    device : str
-    workers : int
-        Processes that read images.
-    quiet : bool
-        No progress bars.
-    on_refusal : callable, optional
-        Gets each image's error; default: a warning for each.
     folder : path, optional
         Where the classifier is saved, with ``log.csv``. Until then the folder keeps the decoded images, which may
         then be more than fit into memory, and a checkpoint after each epoch: the same call again goes on from
         there, on a CPU to the same bits.
     tensorboard : bool
         Write the log for TensorBoard, too, into ``tensorboard/`` of `folder`.
+    **options
+        The fields of `isotone._runtime.run_options.RunOptions`: `seed`, `workers`, `quiet`, `device`, and `on_refusal`,
+        without which there is a warning for each image that could not be read.
 
     Raises
     ------
@@ -142,7 +135,8 @@ def train_classifier(
     >>> classifier.config.classes
     ('A', 'B', 'C', 'D')
     """
-    settings = settings or TrainSettings()
+    options.setdefault("on_refusal", _warn)
+    settings, run = settings or TrainSettings(), RunOptions(**options)
     files = RunFiles(None if folder is None else Path(folder), tensorboard=tensorboard)
     manifest = with_splits(manifest)
     prepare = Prepare(settings.image_size)
@@ -151,10 +145,9 @@ def train_classifier(
         for split in ("train", "val"):
             rows = manifest.select(domains=reference_domains, splits=(split,), labelled=True)
             splits[split], refused = load_samples(
-                list(rows), prepare, workers=workers, quiet=quiet, cache=files.images, identify=True
+                list(rows), prepare, workers=run.workers, quiet=run.quiet, cache=files.images, identify=True
             )
-            for error in refused:
-                (on_refusal or _warn)(error)
+            run.refuse(refused)
             if refused and not splits[split]:
                 raise IsotoneError("E_DATA", f"no {split} image of the reference domain could be read")
         classifier = fit_classifier(
@@ -162,10 +155,10 @@ def train_classifier(
             splits["val"],
             settings,
             reference_domains=reference_domains,
-            seed=seed,
-            device=device,
-            quiet=quiet,
             files=files,
+            seed=run.seed,
+            device=run.device,
+            quiet=run.quiet,
         )
         classifier.trained_on = _trained_on(manifest, splits)
         if files.folder is not None:
@@ -179,10 +172,8 @@ def fit_classifier(
     settings: TrainSettings,
     *,
     reference_domains: Sequence[str] = (),
-    seed: int = 0,
-    device: str = "cpu",
-    quiet: bool = False,
     files: RunFiles = NO_FILES,
+    **options: Unpack[FitKeywords],
 ) -> Classifier:
     """Train a classifier on samples.
 
@@ -195,20 +186,20 @@ def fit_classifier(
     settings : TrainSettings
     reference_domains : sequence of str
         For the record.
-    seed : int
-    device : str
-    quiet : bool
     files : RunFiles
         Where the checkpoint and the log are kept.
+    **options
+        `seed`, `device` and `quiet` of `RunOptions`.
 
     Raises
     ------
     IsotoneError
         E_DATA, as `train_classifier` says; E_WEIGHTS: the pretrained weights are not usable.
     """
-    with seeded(seed, 0):
-        classifier = Classifier(*_start(settings, _classes(train), reference_domains), device=device)
-    return fit_network(classifier, train, val, settings, seed=seed, quiet=quiet, files=files)
+    run = RunOptions(**options)
+    with seeded(run.seed, 0):
+        classifier = Classifier(*_start(settings, _classes(train), reference_domains), device=run.device)
+    return fit_network(classifier, train, val, settings, seed=run.seed, quiet=run.quiet, files=files)
 
 
 def fit_network(
@@ -242,8 +233,7 @@ def fit_network(
         The same network, frozen again, with a record of the training.
     """
     module = classifier.module.requires_grad_(True)
-    optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate)
-    step = Steps(optimizer, classifier.device, settings.precision)
+    step = Steps(torch.optim.Adam(module.parameters(), settings.learning_rate), classifier.device, settings.precision)
     seen = Labelled.of(train, classifier.config.classes, "the train split")
     unseen = Labelled.of(val, classifier.config.classes, "the val split")
     per_class = -(-len(seen.names) // len(classifier.config.classes))  # an epoch is as long as the training set
@@ -261,23 +251,17 @@ def fit_network(
             losses.append(loss.item())
         return {"train_loss": float(np.mean(losses))}
 
-    identity = ""
     if files.folder is not None:
-        identity = fingerprint(module, classifier.config, settings, seed, seen, unseen)
-    criterion = Criterion.of(unseen.names)
+        files = replace(files, identity=fingerprint(module, classifier.config, settings, seed, seen, unseen))
     rows = run_epochs(
         module,
-        optimizer,
-        Schedule(settings.epochs, settings.reduce_after, settings.stop_after, criterion),
+        step,
+        Schedule(settings.epochs, settings.reduce_after, settings.stop_after, Criterion.of(unseen.names)),
         train_epoch,
         lambda: validation(nn.Identity(), classifier, unseen),
-        lambda row: (criterion(row), -row["val_loss"]),
-        seed=seed,
+        run=RunOptions(seed, quiet=quiet),
         label="training",
-        quiet=quiet,
         files=files,
-        identity=identity,
-        scaler=step.scaler,
     )
     trained = Classifier(module, _record(classifier.config, settings, seed, rows), device=classifier.device)
     trained.config = trained.config.model_copy(update={"training": trained.config.training | _ability(trained, val)})
