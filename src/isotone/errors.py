@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from isotone.safe_text import printable
 
@@ -31,8 +31,31 @@ An error's raiser may name a better next step than the remedy. The cause of a wa
 
 
 def installing(extra: str) -> str:
-    """What to do where an optional package is missing; isotone is on no package index."""
-    return CODES["E_EXTRA"].remedy.replace("[train]", f"[{extra}]")
+    """What to do where an optional package is missing: a command that adds the extra to this installation.
+
+    pip keeps in ``direct_url.json`` (PEP 610) where it took isotone from: a clone, a wheel, a repository.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        origin = json.loads(distribution("isotone").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:  # a checkout that is on the path and not installed
+        return CODES["E_EXTRA"].remedy.replace("[train]", f"[{extra}]")
+    return f"Install it: pip install {_requirement(extra, origin)}"
+
+
+def _requirement(extra: str, origin: dict[str, Any]) -> str:
+    """What pip is given; `origin` is the contents of ``direct_url.json``, empty where an index had it."""
+    from urllib.parse import unquote
+
+    url = str(origin.get("url", ""))
+    if not url:
+        return f'"isotone[{extra}]"'
+    if origin.get("dir_info", {}).get("editable"):
+        return f'-e "{unquote(url.removeprefix("file://"))}[{extra}]"'
+    version = origin.get("vcs_info", {})
+    where = f"{version['vcs']}+{url}@{version['commit_id']}" if version else url
+    return f'"isotone[{extra}] @ {where}"'
 
 
 _at_command_line: ContextVar[bool] = ContextVar("at_command_line", default=False)

@@ -349,7 +349,8 @@ def test_a_plot_of_another_kind_needs_matplotlib(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     refused = run("curve", harmonizer, "--plot", tmp_path / "d.png")
     assert refused.exit_code == 1
-    assert '[E_EXTRA]. Name a .svg. Install it: pip install -e ".[plot]"' in refused.stderr
+    assert "[E_EXTRA]. Name a .svg. Install it: pip install " in refused.stderr
+    assert "[plot]" in refused.stderr
     assert not (tmp_path / "d.png").exists()
 
 

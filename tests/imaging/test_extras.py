@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import re
 import subprocess
 import tomllib
@@ -14,6 +16,7 @@ from PIL import Image
 
 from harmonizers import scanner_harmonizer
 from isotone.cli.app import EXTRAS
+from isotone.errors import installing
 from make_images import write_cohort
 from processes import COMMAND, environment
 
@@ -110,8 +113,32 @@ def test_a_command_without_its_extra_says_how_to_install_it(
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert "[E_EXTRA]" in line
-    assert 'pip install -e ".[train]"' in line
+    assert re.search(r'Install it: pip install (-e )?".*\[train\]', line)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("origin", "wanted"),
+    [
+        ({"url": "file:///a%20b/isotone", "dir_info": {"editable": True}}, '-e "/a b/isotone[plot]"'),
+        ({"url": "file:///tmp/isotone-1-py3-none-any.whl"}, '"isotone[plot] @ file:///tmp/isotone-1-py3-none-any.whl"'),
+        (
+            {"url": "https://a.org/isotone.git", "vcs_info": {"vcs": "git", "commit_id": "12ab"}},
+            '"isotone[plot] @ git+https://a.org/isotone.git@12ab"',
+        ),
+        ({}, '"isotone[plot]"'),
+    ],
+    ids=["clone", "wheel", "repository", "index"],
+)
+def test_the_advice_names_where_isotone_came_from(
+    origin: dict[str, object], wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Installed:
+        def read_text(self, name: str) -> str:
+            return json.dumps(origin) if name == "direct_url.json" else ""
+
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Installed())
+    assert installing("plot") == f"Install it: pip install {wanted}"
 
 
 def test_the_packages_that_the_commands_miss_are_those_of_the_extras() -> None:

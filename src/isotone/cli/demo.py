@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 REFERENCE = ALDER.domain
 SHOWN = {
-    DOGWOOD.domain: "a low range from black, after the paper's Senograph: its network, GDCE, is made for it",
+    DOGWOOD.domain: "a low range from black: the paper's GDCE is made for it",
     CEDAR.domain: "a lifted black: GDCE's curve (Eq. 1) keeps black where it is, so GDCE cannot mend it",
 }
-"""The source scanners of the demo, and what each is there for."""
+"""The source scanners of the demo, and what each is there for. Dogwood is like the paper's Senograph."""
+FITS: dict[str, tuple[Method, Labels]] = {
+    "scanner": ("scanner", "all"),
+    "scanner-without-labels": ("scanner", "none"),
+    "gdce": ("gdce", "all"),
+}
+"""The harmonizers of the demo: isotone's default first, for the report is about the first."""
+SAID = {"none": "untouched", "gdce": "by the paper's GDCE", "scanner": "by isotone's curve"}
 PATIENTS = 360
 SIZE = 256
 BASELINES = ("full-range", "display-window", "z-score", "histogram-matching-all-pixels", "constant-curve")
@@ -51,23 +58,25 @@ def run_demo(
     """
     from isotone.evaluation.evaluate import evaluate
 
+    def stage(number: int, what: str) -> None:
+        if not quiet:
+            print(f"[{number}/{3 + len(FITS)}] {what}", flush=True)
+
     with run_folder(output, {"command": "demo", "seed": seed, "version": __version__}, force=force) as folder:
+        stage(1, f"simulating mammograms of {PATIENTS} patients")
         manifest = make_phantom(
             folder / "cohort", patients=PATIENTS, size=SIZE, seed=seed, workers=workers, force=force, quiet=quiet
         )
         manifest = manifest.select(domains=[REFERENCE, *SHOWN])
+        stage(2, f"training a classifier on {REFERENCE}")
         classifier = _classifier(folder / "classifier", manifest, seed, device, workers, quiet)
-        fits: dict[str, tuple[Method, Labels]] = {
-            "scanner": ("scanner", "all"),
-            "scanner-without-labels": ("scanner", "none"),
-            "gdce": ("gdce", "all"),
-        }
-        harmonizers = {
-            name: _harmonizer(
+        harmonizers = {}
+        for number, (name, (method, labels)) in enumerate(FITS.items(), 3):
+            stage(number, f"fitting {name} for {' and '.join(SHOWN)}")
+            harmonizers[name] = _harmonizer(
                 folder / "harmonizers" / name, manifest, classifier, method, labels, seed, device, workers, quiet
             )
-            for name, (method, labels) in fits.items()
-        }
+        stage(3 + len(FITS), "classifying the test images before and after")
         return evaluate(
             manifest,
             classifier,
@@ -79,6 +88,39 @@ def run_demo(
             workers=workers,
             quiet=quiet,
         )
+
+
+def ending(results: Results, report: Path) -> list[str]:
+    """The five lines that the demo ends in: each scanner, the best plain alternative, the verdict, the report."""
+    from isotone.evaluation.headline import headline
+
+    return [
+        *(_scanner(results, domain, why) for domain, why in SHOWN.items()),
+        "The best of the plain methods, chosen by the same figures: "
+        + "; ".join(_best_plain(results, domain) for domain in SHOWN)
+        + ".",
+        headline(results),
+        str(report),
+    ]
+
+
+def _scanner(results: Results, domain: str, why: str) -> str:
+    rows = {name: row for name in SAID if (row := results.row(domain, name)) is not None}
+    auc = ", ".join(f"{_two(row.auc)} {SAID[name]}" for name, row in rows.items())
+    weakest = " → ".join(_two(row.worst_group_accuracy) for row in rows.values())
+    return f"{domain} ({why}): AUC {auc}; recall of the weakest class, in that order: {weakest}."
+
+
+def _best_plain(results: Results, domain: str) -> str:
+    rows = [row for name in BASELINES if (row := results.row(domain, name)) is not None and row.auc is not None]
+    if not rows:
+        return f"none on {domain}"
+    best = max(rows, key=lambda row: row.auc or 0.0)
+    return f"{best.method} on {domain}, AUC {_two(best.auc)}, weakest class {_two(best.worst_group_accuracy)}"
+
+
+def _two(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
 
 
 def _classifier(folder: Path, manifest: Manifest, seed: int, device: str, workers: int, quiet: bool) -> Classifier:

@@ -45,13 +45,10 @@ def demo(
 ) -> None:
     """The whole story on simulated mammograms of four vendors, ending with the path of the report."""
     need("torch", "safetensors", "sklearn", "skimage", "jinja2")
-    from isotone.cli.demo import SHOWN, run_demo
+    from isotone.cli.demo import ending, run_demo
 
     results = run_demo(output, seed=seed, device=device, workers=workers, force=force, quiet=quiet)
-    print_results(results)
-    for domain, what in SHOWN.items():
-        say(f"{domain} has {what}.")
-    say(output / "report.html")
+    say(*ending(results, output / "report.html"))
 
 
 @app.command()
