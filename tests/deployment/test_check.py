@@ -13,7 +13,7 @@ from harmonizers import change
 from isotone.cli import app
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.apply import apply
-from isotone.deployment.check import CheckReport, Verdict, check, judge
+from isotone.deployment.check import Batch, CheckReport, Verdict, check, judge
 from isotone.errors import RadiographError, UsageError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.radiograph import Radiograph
@@ -38,6 +38,13 @@ def harmonizer(folder: Path) -> ToneCurveHarmonizer:
 def monitors(harmonizer: ToneCurveHarmonizer) -> tuple[Novelty, ResponseDrift]:
     scanner = harmonizer.scanners["src"]
     return scanner.novelty, scanner.drift  # type: ignore[return-value]
+
+
+def batch(harmonizer: ToneCurveHarmonizer, looks: list[np.ndarray]) -> Batch:
+    found = Batch(monitors(harmonizer)[0])
+    for look in looks:
+        found.add(look)
+    return found
 
 
 def today(folder: Path, *, n: int = 24, response: float = 2.0, domain: str = "src", dark: float = 0.5) -> Manifest:
@@ -94,7 +101,7 @@ def test_images_that_all_look_unlike_the_fit_differ_however_few_they_are(
     harmonizer: ToneCurveHarmonizer, tmp_path: Path
 ) -> None:
     looks = [x + 100 for x in map(harmonizer.look, _radiographs(today(tmp_path, n=10))) if x is not None]
-    verdict = judge("src", *monitors(harmonizer), looks)
+    verdict = judge("src", *monitors(harmonizer), batch(harmonizer, looks))
     assert verdict.outside == 10
     assert "unlike those of the fit" in verdict.differences[0]
 
@@ -130,7 +137,7 @@ def test_a_new_fact_of_the_headers_is_a_difference(harmonizer: ToneCurveHarmoniz
     verdict = judge(
         "src",
         *monitors(harmonizer),
-        looks,
+        batch(harmonizer, looks),
         facts=["3 images with W_SEEN_SOFTWARE"],
     )
     assert verdict.differences == ("3 images with W_SEEN_SOFTWARE",)
@@ -138,7 +145,7 @@ def test_a_new_fact_of_the_headers_is_a_difference(harmonizer: ToneCurveHarmoniz
 
 def test_many_refused_images_make_a_batch_differ(harmonizer: ToneCurveHarmonizer, tmp_path: Path) -> None:
     looks = [x for x in (harmonizer.look(image) for image in _radiographs(today(tmp_path))) if x is not None]
-    verdict = judge("src", *monitors(harmonizer), looks, refused=12)
+    verdict = judge("src", *monitors(harmonizer), batch(harmonizer, looks), refused=12)
     assert "unlike those of the fit" in verdict.differences[0]
 
 

@@ -189,7 +189,7 @@ def test_images_that_were_read_reduced_are_not_compared_with_the_fit_and_that_is
 
 def jobs_for(paths, output):
     with open_journal(output, {}) as journal:
-        return plan(Inputs(Manifest.from_paths(paths), output), (REFERENCE,), "gsps", journal)
+        return list(plan(Inputs(Manifest.from_paths(paths), output), (REFERENCE,), "gsps", journal))
 
 
 def test_few_images_are_decoded_whole_without_a_trial(harmonizer, tmp_path):

@@ -15,6 +15,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -353,8 +354,15 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     key, folder, name, target_folder, target, shared, body = row
     path = os.path.join(os.fsdecode(folder or b""), os.fsdecode(name))
     written = None if target_folder is None else os.path.join(os.fsdecode(target_folder), os.fsdecode(target or name))
-    result = json.loads(shared or "{}") | json.loads(body)
+    result = _read_shared(shared or "{}") | json.loads(body)
     return Entry(None if key is None else key.hex(), path, written, result)
+
+
+@lru_cache(maxsize=64)
+def _read_shared(text: str | bytes) -> dict[str, Any]:
+    """Read once what many inputs have alike; nobody changes it."""
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _compact(value: Mapping[str, Any]) -> str:

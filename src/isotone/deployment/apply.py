@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -191,7 +192,7 @@ class _Cautions:
     def __init__(self, harmonizer: ToneCurveHarmonizer) -> None:
         self._watch = Watch(harmonizer)
         self._compared = {domain for domain, scanner in harmonizer.scanners.items() if scanner.novelty is not None}
-        self._unseen, self._levels_left = 0, list[int]()
+        self._unseen, self._levels_left = 0, Counter[int]()
 
     def watched(self, results: Results) -> Results:
         """The results as they come; each is looked at first."""
@@ -202,7 +203,7 @@ class _Cautions:
                 yield result
                 continue
             if "W_LEVELS" in outcome.warnings:
-                self._levels_left.append(outcome.levels_kept or 0)
+                self._levels_left[outcome.levels_kept or 0] += 1
             if outcome.look is not None:
                 self._watch.add(domain, np.array(outcome.look))
             elif outcome.status == "harmonized" and domain in self._compared:
@@ -214,7 +215,7 @@ class _Cautions:
         lines = [f"W_BATCH: {v.line}" for v in self._watch.verdicts() if v.differences]
         if self._levels_left:
             lines.append(
-                f"W_LEVELS: in {len(self._levels_left)} images --bits same made levels meet; the fewest left are "
+                f"W_LEVELS: in {self._levels_left.total()} images --bits same made levels meet; the fewest left are "
                 f"{min(self._levels_left)}; restore cannot give back the source exactly"
             )
         if self._unseen and looked:

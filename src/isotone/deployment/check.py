@@ -194,18 +194,58 @@ def check(harmonizer: ToneCurveHarmonizer, manifest: Manifest, *, workers: int =
     return CheckReport(watch.verdicts(), refused, len(rows), len(manifest) - len(rows))
 
 
+class Batch:
+    """What the looks of one domain's images add up to; the looks themselves are not kept.
+
+    Parameters
+    ----------
+    gate : Novelty or None
+        None: every image is as in the fit.
+
+    Attributes
+    ----------
+    images, outside : int
+        How many came, and how many of these are unlike the fit.
+    """
+
+    def __init__(self, gate: Novelty | None) -> None:
+        self._gate = gate
+        self._total: Floats | None = None
+        self.images = self.outside = 0
+
+    def add(self, look: Floats) -> None:
+        """Count an image."""
+        self.images += 1
+        if self._gate is not None and self._gate.complaint(look) is not None:
+            self.outside += 1
+        else:
+            self._total = look if self._total is None else self._total + look
+
+    @property
+    def inside(self) -> int:
+        """How many are not unlike the fit."""
+        return self.images - self.outside
+
+    @property
+    def mean(self) -> Floats:
+        """The mean look of these, of which there must be one."""
+        return np.asarray(self._total) / self.inside
+
+
 class Watch:
-    """Collects what is seen of each source domain, one image after the other."""
+    """Counts what is seen of each source domain, one image after the other, in constant memory."""
 
     def __init__(self, harmonizer: ToneCurveHarmonizer) -> None:
         self._harmonizer = harmonizer
-        self._looks: dict[str | None, list[Floats]] = {}
+        self._looks: dict[str | None, Batch] = {}
         self._facts: dict[str | None, Counter[str]] = {}
         self._outside: Counter[str | None] = Counter()
 
     def add(self, domain: str | None, look: Floats | None, warnings: Sequence[str] = ()) -> None:
         """Note an image: its look, and the codes of what its header has new."""
-        self._looks.setdefault(domain, []).extend([] if look is None else [look])
+        batch = self._batch(domain)
+        if look is not None:
+            batch.add(look)
         self._facts.setdefault(domain, Counter()).update(warnings)
 
     def refuse(self, domain: str | None, error: IsotoneError) -> None:
@@ -220,7 +260,7 @@ class Watch:
                 domain,
                 None if (scanner := self._harmonizer.scanners.get(domain)) is None else scanner.novelty,
                 None if scanner is None else scanner.drift,
-                self._looks.get(domain, []),
+                self._batch(domain),
                 refused=self._outside[domain],
                 facts=[f"{n} images with {code}" for code, n in sorted(self._facts.get(domain, Counter()).items())],
             )
@@ -228,12 +268,18 @@ class Watch:
             if domain in self._looks or self._outside[domain]
         ]
 
+    def _batch(self, domain: str | None) -> Batch:
+        if domain not in self._looks:
+            scanner = None if domain is None else self._harmonizer.scanners.get(domain)
+            self._looks[domain] = Batch(None if scanner is None else scanner.novelty)
+        return self._looks[domain]
+
 
 def judge(
     domain: str,
     gate: Novelty | None,
     drift: ResponseDrift | None,
-    looks: Sequence[Floats],
+    batch: Batch,
     *,
     refused: int = 0,
     facts: Sequence[str] = (),
@@ -247,28 +293,26 @@ def judge(
         None: the facts alone are judged.
     drift : ResponseDrift or None
         None: tone is not compared.
-    looks : sequence of float64 arrays
-        As `ToneCurveHarmonizer.look` gives them.
+    batch : Batch
+        Looks as `ToneCurveHarmonizer.look` gives them, by the same gate.
     refused : int
-        Images known to be unlike the fit, whose looks are not among `looks`.
+        Images known to be unlike the fit, whose looks are not in the batch.
     facts : sequence of str
         Further differences.
     """
     if gate is None:
-        return Verdict(domain, len(looks), refused, differences=tuple(facts))
-    inside = [look for look in looks if gate.complaint(look) is None]
-    images = len(looks) + refused
-    outside = images - len(inside)
+        return Verdict(domain, batch.images, refused, differences=tuple(facts))
+    images, outside = batch.images + refused, batch.outside + refused
     differences = list(facts)
     if special.bdtrc(outside - 1, images, OUTSIDE) < CHANCE:
         differences.insert(0, f"{outside} of {images} images look unlike those of the fit")
-    if images < BATCH or len(inside) < BATCH // 2:
+    if images < BATCH or batch.inside < BATCH // 2:
         return Verdict(domain, images, outside, differences=tuple(differences))
-    batch = np.stack(inside)
-    layout = gate.layout(batch)
+    mean = batch.mean
+    layout = gate.layout_of(mean, batch.inside)
     if layout > LAYOUT_LIMIT:
         differences.insert(0, "another anatomy, view, field of view or processing")
-    chance = None if drift is None else drift.chance(batch[:, SIZE + 1 :])
+    chance = None if drift is None else drift.chance_of(mean[SIZE + 1 :], batch.inside)
     if chance is not None and chance < TONE_CHANCE:
         differences.insert(0, "another response")
     return Verdict(domain, images, outside, layout, chance, tuple(differences))

@@ -109,7 +109,7 @@ class Outcome:
         """
         curve, look = entry.get("curve"), entry.get("look")
         read = {
-            "curve": None if curve is None else ToneCurve.from_json(curve),
+            "curve": None if curve is None else _curve_in(curve),
             "warnings": tuple(entry.get("warnings", ())),
             "look": None if look is None else tuple(look),
             "instance": (entry.get("instance") or "")[:32] or None,  # an older journal has the whole hash
@@ -315,6 +315,10 @@ def safe_target(output: Path, relative: str) -> Path:
             "E_WRITE", "a folder stands in the place of its output", next_step="Remove it, or name another -o."
         )
     return path
+
+
+_curve_in = lru_cache(maxsize=64)(ToneCurve.from_json)
+"""The curve of a text: the entries of a scanner's images have the same."""
 
 
 @lru_cache(maxsize=64)

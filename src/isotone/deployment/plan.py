@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from isotone._runtime.disk_set import DiskSet
 from isotone._runtime.files import TEMPORARY
 from isotone._runtime.journal import NAMES, Entry, Journal
 from isotone.data.manifests.manifest import Manifest, Row
 from isotone.deployment.curves_table import CURVES
 from isotone.deployment.deliver import Job
+from isotone.deployment.job_table import JobTable
 from isotone.deployment.record import Deliver
 from isotone.errors import UsageError
 from isotone.imaging.raster.read_raster import SUFFIXES
@@ -36,23 +38,27 @@ class Inputs:
     """
 
     def __init__(self, manifest: Manifest, output: Path) -> None:
-        inside = _Inside(output)
-        rows = [(row, os.path.abspath(row.path)) for row in manifest]
-        self.rows = [(row, path) for row, path in rows if os.path.dirname(path) not in inside]
+        self._manifest, self._inside = manifest, _Inside(output)
         self.output = output
-        if not self.rows:
+        folders = {os.path.dirname(path) for _, path in self}
+        if not folders:
             raise UsageError(
                 "every image lies in the output folder", file=output, next_step="Name an output folder of its own."
             )
-        folders = {os.path.dirname(path) for _, path in self.rows}
         folders |= {os.path.abspath(root) for root in set(manifest.columns.get("root", ()))}
         try:
             self.common = os.path.commonpath(folders)
         except ValueError:  # drives of Windows
             raise UsageError("the images have no folder in common", next_step="Apply to one drive at a time.") from None
 
+    def __iter__(self) -> Iterator[tuple[Row, str]]:
+        for row in self._manifest:
+            path = os.path.abspath(row.path)
+            if os.path.dirname(path) not in self._inside:
+                yield row, path
 
-def plan(inputs: Inputs, reference_domains: Collection[str], deliver: Deliver, journal: Journal) -> list[Job]:
+
+def plan(inputs: Inputs, reference_domains: Container[str | None], deliver: Deliver, journal: Journal) -> JobTable:
     """One job for each image, in the order of the manifest.
 
     The output mirrors the input tree from the deepest folder that holds every image and every folder that the user
@@ -63,10 +69,9 @@ def plan(inputs: Inputs, reference_domains: Collection[str], deliver: Deliver, j
     UsageError
         An output would take the place of an input.
     """
-    taken = {CURVES, *NAMES}
-    sources: set[tuple[int, int]] = set()
-    jobs = []
-    for row, path in inputs.rows:
+    taken, sources = DiskSet((CURVES, *NAMES)), DiskSet()
+    jobs = JobTable()
+    for row, path in inputs:
         version, identity = _state(path)
         if identity is not None:
             sources.add(identity)
@@ -78,7 +83,7 @@ def plan(inputs: Inputs, reference_domains: Collection[str], deliver: Deliver, j
             target = _free(target, before, taken, partial(journal.holder, but=source))
         taken.add(target)
         key = _key(path, version, target, row)
-        jobs.append(Job(row.path, row.domain, target, key, row.inverted, source))
+        jobs.add(Job(row.path, row.domain, target, key, row.inverted, source))
     _refuse_overwriting(jobs, sources, inputs.output)
     return jobs
 
@@ -96,20 +101,22 @@ def _named(relative: str, as_png: bool) -> str:
     return str(target.with_suffix(".png") if as_png else target)
 
 
-def _free(target: str, before: Entry | None, taken: Collection[str], held: Callable[[str], bool]) -> str:
+def _free(target: str, before: Entry | None, taken: Container[str], held: Callable[[str], bool]) -> str:
     """The file that the image has already, or one that no other image has: a.jpg may lie beside a.png."""
     suffix = Path(target).suffix
-    if before is not None and before.target not in (None, *taken) and Path(str(before.target)).suffix == suffix:
-        return str(before.target)
+    own = None if before is None else before.target
+    if own is not None and own not in taken and Path(own).suffix == suffix:
+        return own
     while target in taken or held(target):
         target += suffix or "_"
     return target
 
 
-def _refuse_overwriting(jobs: Collection[Job], sources: Collection[tuple[int, int]], output: Path) -> None:
+def _refuse_overwriting(jobs: JobTable, sources: Container[str], output: Path) -> None:
     """By what the files are, not by their names: a folder may have several, through links, mounts and letter case."""
     for job in jobs:
-        if _state(output / job.target)[1] in sources:
+        identity = _state(os.path.join(output, job.target))[1]
+        if identity is not None and identity in sources:
             raise UsageError(
                 "the output would take the place of an input",
                 file=output / job.target,
@@ -134,13 +141,13 @@ class _Inside:
         return self._known[folder]
 
 
-def _state(path: str | Path) -> tuple[str, tuple[int, int] | None]:
+def _state(path: str | Path) -> tuple[str, str | None]:
     """Size and time of a file, in words; and device and inode, None where there is none."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # a NUL in the path
         return "gone", None
-    return f"{status.st_size}|{status.st_mtime_ns}", (status.st_dev, status.st_ino)
+    return f"{status.st_size}|{status.st_mtime_ns}", f"{status.st_dev}|{status.st_ino}"
 
 
 def _digest(name: str) -> str:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from isotone._runtime.disk_set import DiskSet
 from isotone._runtime.journal import Entry, Journal
 from isotone.data.images import time_limit
 from isotone.deployment.deliver import Job, Outcome, safe_target
+from isotone.deployment.job_table import Chosen, JobTable
 from isotone.errors import IsotoneError, RadiographError
 from isotone.imaging.inspect import duplicate
 
@@ -93,11 +95,11 @@ class Files:
 
 
 def deliver_one_by_one(
-    delivery: Callable[[Job], Any], place: Place, jobs: list[Job], journal: Journal, run: Run
+    delivery: Callable[[Job], Any], place: Place, jobs: JobTable, journal: Journal, run: Run
 ) -> Results:
     """Each image to its own place, in the order of the jobs."""
     known, owned = _done_before(jobs, journal, place)
-    todo = [job for job, state in zip(jobs, known, strict=True) if state == FRESH]
+    todo = Chosen(jobs, bytearray(state == FRESH for state in known))
     with closing(run(delivery, todo, "harmonizing", time_limit)) as fresh:
         for job, state in zip(jobs, known, strict=True):
             if state == FRESH:
@@ -151,9 +153,9 @@ def note_refusal(job: Job, error: IsotoneError, journal: Journal, *, instance: s
     return None if entry is None else entry.target
 
 
-def _done_before(jobs: list[Job], journal: Journal, place: Place) -> tuple[bytearray, set[str]]:
+def _done_before(jobs: JobTable, journal: Journal, place: Place) -> tuple[bytearray, DiskSet]:
     """What is known of each image, and the instances (`Outcome.instance`) that have a file."""
-    known, owned = bytearray(len(jobs)), set[str]()
+    known, owned = bytearray(len(jobs)), DiskSet()
     twice: dict[int, str] = {}
     for number, job in enumerate(jobs):
         entry = journal.find(job.source)
@@ -164,13 +166,14 @@ def _done_before(jobs: list[Job], journal: Journal, place: Place) -> tuple[bytea
             twice[number] = outcome.instance
         elif outcome.status != "refused" and (entry.target is None or place.has(entry.target)):
             known[number] = DELIVERED
-            owned |= {outcome.instance} - {None}  # type: ignore[arg-type]
+            if outcome.instance is not None:
+                owned.add(outcome.instance)
     for number, instance in twice.items():
         known[number] = TWICE if instance in owned else FRESH
     return known, owned
 
 
-def _noted(job: Job, result: Any, owned: set[str], place: Place, journal: Journal) -> Result:
+def _noted(job: Job, result: Any, owned: DiskSet, place: Place, journal: Journal) -> Result:
     """Note what was done now, after what an earlier run did in its place was taken away."""
     if isinstance(result, IsotoneError):
         place.drop(note_refusal(job, result, journal))

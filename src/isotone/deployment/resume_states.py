@@ -10,6 +10,7 @@ from isotone.curves.tone_curve import ToneCurve
 from isotone.data.images import SECONDS, time_limit
 from isotone.deployment.deliver import Job, Outcome
 from isotone.deployment.deliver_states import Group, Planned, StateDelivery, Survey
+from isotone.deployment.job_table import JobTable
 from isotone.deployment.reduced_reading import Trial, agreed, to_try
 from isotone.deployment.resume import PASSING, Result, Results, Run, is_written, note_refusal, take_away
 from isotone.errors import IsotoneError, RadiographError
@@ -19,7 +20,7 @@ Found = list[tuple[Job, Planned | IsotoneError]]
 
 
 def deliver_states(
-    delivery: StateDelivery, allow: Collection[str], jobs: list[Job], journal: Journal, run: Run
+    delivery: StateDelivery, allow: Collection[str], jobs: JobTable, journal: Journal, run: Run
 ) -> Results:
     """A curve for each image, then a file for each group of images that are new or changed.
 
@@ -70,7 +71,7 @@ def _note(job: Job, outcome: Outcome, target: str | None, journal: Journal) -> N
     journal.note(job.source, job.key, job.path, said, target=target, shared=alike)
 
 
-def _surveyed(delivery: StateDelivery, allow: Collection[str], jobs: list[Job], run: Run) -> Found:
+def _surveyed(delivery: StateDelivery, allow: Collection[str], jobs: JobTable, run: Run) -> Found:
     trials = to_try(delivery.harmonizer, jobs)
     reduced: dict[str | None, int] = {}
     if trials:

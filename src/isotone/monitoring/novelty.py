@@ -177,8 +177,12 @@ class Novelty(StoredArrays):
         ----------
         looks : float64 array of shape (n, `SIZE` + 1)
         """
-        spread = self.own * (self.per_patient / len(looks) + 1 / self.patients) + MARGIN * self.within
-        beyond = self._beyond(looks[:, :SIZE].mean(0))[:LAYOUT]
+        return self.layout_of(looks.mean(0), len(looks))
+
+    def layout_of(self, mean: Floats, images: int) -> float:
+        """`layout` of a batch of so many images, by their mean look."""
+        spread = self.own * (self.per_patient / images + 1 / self.patients) + MARGIN * self.within
+        beyond = self._beyond(mean[:SIZE])[:LAYOUT]
         z = np.linalg.solve(np.linalg.cholesky(spread[:LAYOUT, :LAYOUT]), beyond)
         return float(np.sqrt((z**2).mean()))
 

@@ -108,9 +108,12 @@ class ResponseDrift(StoredArrays):
         ----------
         deviations : float64 array of shape (n, k)
         """
-        patients = len(deviations) / self.per_patient
+        return self.chance_of(deviations.mean(0), len(deviations))
+
+    def chance_of(self, mean: Floats, images: int) -> float:
+        """`chance` of so many images, by their mean deviation of shape (k,)."""
+        patients = images / self.per_patient
         spread = self.spread * (1 / patients + 1 / self.patients)
-        mean: Floats = deviations.mean(0)
         expectation = self.residual.regression
         k, q = expectation.axes.shape
         grey = expectation.mean
