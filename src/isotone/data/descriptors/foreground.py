@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from isotone.data.descriptors.marks import SQUARE, picture
+from isotone.data.descriptors.marks import dilated, picture
 from isotone.data.sample import Sample
 
 Mask = NDArray[np.bool_]
@@ -114,7 +114,7 @@ def regions(sample: Sample, slack: float = SLACK) -> Regions:
     found = _air(image, inside, slack)
     islands = inside & ~found.background & ~found.foreground
     if islands.any():  # letters, markers: every level set divides them from the air, and none of them is the skin's
-        found = _air(image, inside & ~ndimage.binary_dilation(islands, SQUARE), slack, marked=True)
+        found = _air(image, inside & ~dilated(islands), slack, marked=True)
     if not found.background.any():
         return replace(found, foreground=inside, picture=inside)
     # Noisy collimation that is darker than air would be taken for it: there is air beside it.
@@ -158,9 +158,9 @@ def _air(image: _Image, inside: Mask, slack: float, *, marked: bool = False) -> 
     rough = boundary[near] ** 2 / (1 - area[near])
     if marked:
         found = [_pieces(image.smooth <= cuts[k], inside, border) for k in near]
-        rough = np.array([_outline(*each) ** 2 / max(each[1].sum(), 1) for each in found])
-    taken = int(near[np.argmax(rough <= SMOOTH * rough.min())])
-    background, anatomy = _pieces(image.smooth <= cuts[taken], inside, border)
+        rough = np.array([_outline(*each) ** 2 / max(int(np.count_nonzero(each[1])), 1) for each in found])
+    smoothest = int(np.argmax(rough <= SMOOTH * rough.min()))
+    background, anatomy = found[smoothest] if marked else _pieces(image.smooth <= cuts[near[smoothest]], inside, border)
     clearness = _clearness(background, anatomy)
     if clearness < CLEAR:
         return replace(nothing, clearness=clearness)
@@ -171,7 +171,7 @@ def _air(image: _Image, inside: Mask, slack: float, *, marked: bool = False) -> 
 
 def _written(image: _Image, background: Mask) -> Mask:
     """Pixels well within the air that many of the picture's grey levels lie below, and below air's own hardly any."""
-    within = background & ~ndimage.binary_dilation(image.picture & ~background, SQUARE, 2)
+    within = background & ~dilated(image.picture & ~background, 2)
     levels = image.held[image.pixels]
     if not within.any():
         return within
@@ -196,7 +196,9 @@ def _border(inside: Mask) -> Mask:
     """Pixels of the picture on the image's border, or beside what of the image's border is no picture."""
     beyond = np.pad(~inside, 1, constant_values=True)
     pieces = ndimage.label(beyond)[0]
-    return np.asarray(ndimage.binary_dilation(pieces == pieces[0, 0])[1:-1, 1:-1] & inside)
+    outside = pieces == pieces[0, 0]
+    beside = outside[:-2, 1:-1] | outside[2:, 1:-1] | outside[1:-1, :-2] | outside[1:-1, 2:]
+    return np.asarray(beside & inside)
 
 
 def _pieces(dark: Mask, inside: Mask, border: Mask) -> tuple[Mask, Mask]:
@@ -205,16 +207,16 @@ def _pieces(dark: Mask, inside: Mask, border: Mask) -> tuple[Mask, Mask]:
     outer = np.zeros(count + 1, bool)
     outer[pieces[border]] = True
     outer[0] = False  # what is brighter
-    background = outer[pieces]
+    background = outer.take(pieces)
     pieces, count = ndimage.label(inside & ~background)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     sizes[0] = 0
-    return background, (sizes >= max(1, PIECE * sizes.max()))[pieces]
+    return background, (sizes >= max(1, PIECE * sizes.max())).take(pieces)
 
 
 def _clearness(background: Mask, anatomy: Mask) -> float:
     """How short their common boundary is for the smaller of them, beside half a disc's."""
-    shares = background.sum(), anatomy.sum()
+    shares = int(np.count_nonzero(background)), int(np.count_nonzero(anatomy))
     if min(shares) < LEAST * sum(shares) or not sum(shares):
         return 0.0
     return float(HALF_DISC * min(shares) / max(_outline(background, anatomy), 1) ** 2)
@@ -224,7 +226,7 @@ def _outline(background: Mask, anatomy: Mask) -> int:
     """Pairs of neighbours of which one is air and one anatomy."""
     pairs = ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1]))
     divided = [(background[a] & anatomy[b]) | (anatomy[a] & background[b]) for a, b in pairs]
-    return int(sum(each.sum() for each in divided))
+    return sum(int(np.count_nonzero(each)) for each in divided)
 
 
 def _featureless(pixels: NDArray[np.uint16], background: Mask, inside: Mask, *, noise: bool) -> bool:
