@@ -10,7 +10,8 @@ JPEG 2000, with coefficients within 1e-3 of its; two processes on two cores at l
 beyond the imports for 13.6 Mpx. HARMONIZER is a folder that `isotone fit --method gdce` wrote; without one, networks
 with random weights that are made sensitive to the image stand in. CHECKOUT is another commit's worktree, with which
 deliveries are compared one by one, in turn and by processor time: since 01b34ed every file is read back before it is
-done, for which at most 1.15 times the time of that commit is wanted at 8.5 Mpx native.
+done, for which at most 1.15 times the time of that commit is wanted at 8.5 Mpx native. Beside that ratio stand those
+without the gate on either side, and of deliveries here to the same ones that are not read back.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def by_syntax(folder: Path, rounds: int, names: list[str]) -> None:
 def against(folder: Path, rounds: int, names: list[str], checkout: Path) -> None:
     """The same deliveries by this checkout and another one, in turn: what else the machine does hits both."""
     print(f"\n{ROWS} × {COLUMNS}, {rounds} rounds, processor time against {checkout}; ms\n")
-    print(f"{'source':20}{'delivery':10}{'there':>8}{'here':>8}{'ratio':>7}")
+    print(f"{'source':20}{'delivery':10}{'there':>8}{'here':>8}{'ratio':>7}{'no gate':>9}{'read-back':>11}")
     ways = [(name, deliver) for name in names for deliver in ("pixels", "voi-lut")]
     for name, deliver in [*ways, ("png", "pixels")]:
         stored = pixels(rows=ROWS, columns=COLUMNS)
@@ -94,14 +95,19 @@ def against(folder: Path, rounds: int, names: list[str], checkout: Path) -> None
             Image.fromarray(stored).save(path)
         else:
             write(encoded(radiograph(stored), LOSSLESS[name]), path)
-        both = [_server(root, path, folder / f"out-{i}", deliver) for i, root in enumerate((checkout, HERE))]
-        seconds = np.array([[_next(server) for server in both] for _ in range(rounds + 1)])[1:]
-        for server in both:
+        runs = [(checkout, ""), (HERE, ""), (checkout, "gate"), (HERE, "gate"), (HERE, "read-back")]
+        servers = [_server(root, path, folder / f"out-{i}", deliver, without) for i, (root, without) in enumerate(runs)]
+        seconds = np.array([[_next(server) for server in servers] for _ in range(rounds + 1)])[1:]
+        for server in servers:
             server.communicate()
-        there, here = np.median(seconds, axis=0) * 1e3
-        ratio = float(np.median(seconds[:, 1] / seconds[:, 0]))
-        above = "   above 1.15" if ratio > 1.15 and name in NATIVE else ""
-        print(f"{name:20}{deliver:10}{there:8.0f}{here:8.0f}{ratio:7.2f}{above}", flush=True)
+        there, here = np.median(seconds[:, :2], axis=0) * 1e3
+        pairs = ((1, 0), (3, 2), (1, 4))
+        whole, no_gate, read_back = (float(np.median(seconds[:, a] / seconds[:, b])) for a, b in pairs)
+        above = "   above 1.15" if whole > 1.15 and name in NATIVE else ""
+        print(
+            f"{name:20}{deliver:10}{there:8.0f}{here:8.0f}{whole:7.2f}{no_gate:9.2f}{read_back:11.2f}{above}",
+            flush=True,
+        )
 
 
 def _server(root: Path, *arguments: object) -> subprocess.Popen[str]:

@@ -1,5 +1,7 @@
 """Deliver one image whenever a line comes in, and say what processor time it took; for `dicom.py --against`.
 
+    python one_delivery.py IMAGE OUTPUT pixels|voi-lut gate|read-back|""     # the last one is left out
+
 It runs with the source and the tests of whatever checkout stands on PYTHONPATH, so each name is looked up where that
 checkout has it.
 """
@@ -52,9 +54,14 @@ def with_gate(harmonizer: Any, domain: str, path: Path) -> Any:
 def main() -> None:
     path, output = Path(sys.argv[1]), Path(sys.argv[2])
     deliver: Any = sys.argv[3]
+    without = sys.argv[4]
     output.mkdir(exist_ok=True)
     (output / JOURNAL).touch()
-    delivery = Delivery(with_gate(scanner_harmonizer("any", curve=CURVE), "any", path), output, deliver)
+    harmonizer = scanner_harmonizer("any", curve=CURVE)
+    delivery = Delivery(harmonizer if without == "gate" else with_gate(harmonizer, "any", path), output, deliver)
+    if without == "read-back":
+        for home, confirm in (("write", "confirm_dicom"), ("derived_image", "confirm_png")):
+            setattr(import_module(f"isotone.deployment.dicom_objects.{home}"), confirm, lambda *_: None)
     job = Job(path, "any", f"harmonized{path.suffix}", "key")
     for _ in sys.stdin:
         start = time.process_time()
