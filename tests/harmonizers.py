@@ -9,6 +9,8 @@ from pathlib import Path
 from isotone.curves.stages import Affine
 from isotone.curves.tone_curve import ToneCurve
 from isotone.deployment.deliver import Delivery, Job, Outcome
+from isotone.estimation.fit_source import HARMS
+from isotone.estimation.report import FitReport, PredictedGain
 from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.mappers import ScannerMapper
@@ -23,6 +25,35 @@ def scanner_harmonizer(*domains: str, curve: ToneCurve = CURVE) -> ToneCurveHarm
     """One curve for every image of these domains."""
     harmonizer = ToneCurveHarmonizer(REFERENCE, domains)
     harmonizer.scanners = {domain: FittedScanner(ScannerMapper(curve)) for domain in domains}
+    return harmonizer
+
+
+def kept_harmonizer(*domains: str) -> ToneCurveHarmonizer:
+    """One whose fits predict that the curve harms."""
+    harmonizer = scanner_harmonizer(*domains)
+    for domain in domains:
+        report = FitReport(
+            images=2,
+            patients=2,
+            reference_images=2,
+            mix=None,
+            mix_from="none",
+            window=1.0,
+            free=False,
+            projection_rmse_levels_8bit=0.1,
+            clipped_share=0.0,
+            gain=PredictedGain(
+                auc=-0.1,
+                auc_interval=(-0.2, -0.05),
+                worst_recall=0.0,
+                worst_recall_interval=(-0.1, 0.1),
+                images=60,
+                patients=40,
+            ),
+            kept=True,
+            warnings=(HARMS,),
+        )
+        change(harmonizer, domain, report=report)
     return harmonizer
 
 

@@ -35,7 +35,7 @@ def test_restore_refuses_what_isotone_did_not_deliver_or_what_was_tampered_with(
         files.append(write(ds, tmp_path / f"tampered-{number}.dcm"))
     report = restore(files, tmp_path / "back", workers=0, quiet=True)
     assert [error.code for error in report.refused] == ["E_RESTORE"] * 5
-    assert report.summary() == "0 restored exactly, 0 in part, 0 reference, 5 refused"
+    assert report.summary() == "0 restored exactly, 0 in part, 0 copied, 5 refused"
 
 
 def test_restore_mirrors_the_tree_and_says_how_many_pixels_it_could_not_bring_back(tmp_path):
@@ -47,7 +47,7 @@ def test_restore_mirrors_the_tree_and_says_how_many_pixels_it_could_not_bring_ba
     report = restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
     assert report.restored == 2
     assert [path.name for path in report.inexact] == ["coarse.dcm"]
-    assert report.summary().endswith("1 restored exactly, 1 in part, 0 reference, 0 refused")
+    assert report.summary().endswith("1 restored exactly, 1 in part, 0 copied, 0 refused")
     for name in ("a/fine.dcm", "b/c/coarse.dcm"):
         wrong = read_radiograph(tmp_path / "back" / name).stored != read_radiograph(tmp_path / "source" / name).stored
         said = report.inexact.get(tmp_path / "out" / name, "0 pixels")
@@ -172,7 +172,7 @@ def test_what_is_not_the_source_again_is_a_new_object_and_counted_as_such(tmp_pa
     source = write(build(), tmp_path / "source.dcm")
     path, _ = deliver_one(source, tmp_path / "out")
     report = restore([path], tmp_path / "back", workers=0, quiet=True)
-    assert report.summary() == f"{path}: {why}\n0 restored exactly, 1 in part, 0 reference, 0 refused"
+    assert report.summary() == f"{path}: {why}\n0 restored exactly, 1 in part, 0 copied, 0 refused"
     before, after = pydicom.dcmread(source), pydicom.dcmread(tmp_path / "back" / "source.dcm")
     assert after.SOPInstanceUID != before.SOPInstanceUID
     assert after.SeriesInstanceUID != before.SeriesInstanceUID

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harmonizers import CURVE, NARROW, REFERENCE, change, scanner_harmonizer
+from harmonizers import CURVE, NARROW, REFERENCE, change, kept_harmonizer, scanner_harmonizer
 from processes import COMMAND
 
 pytest.importorskip("onnx")
@@ -52,6 +52,11 @@ def test_the_folder_lists_a_graph_for_each_scanner(tmp_path: Path) -> None:
     said = {prop.key: prop.value for prop in onnx.load(tmp_path / graphs[0].file).metadata_props}
     assert ToneCurve.from_json(said["isotone.curve"]) == CURVE
     assert said["isotone.harmonizer"] == listed["harmonizer"] == harmonizer.digest
+
+
+def test_images_that_stay_as_they_are_get_the_identity() -> None:
+    assert export.scanner_curves(kept_harmonizer("A")) == {"A": ToneCurve()}
+    assert export.scanner_curves(kept_harmonizer("A").overruling(["harm"])) == {"A": CURVE}
 
 
 def test_curves_that_depend_on_the_image_are_refused_and_nothing_is_written(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from isotone.cli.app import (
     CPUS,
+    Allow,
     AllowCode,
     Device,
     Finding,
@@ -108,6 +109,7 @@ def evaluate(
     with_paths: Annotated[
         bool, typer.Option("--with-paths", help="Write paths.csv: which image of the report lies where.")
     ] = False,
+    allow: Allow = None,
     refit: Annotated[
         bool, typer.Option("--refit", help="Leakage tests and learning curve, which need new fits.")
     ] = False,
@@ -134,7 +136,7 @@ def evaluate(
     rows = labelled(images_of(paths, domain_map, domain_by, workers=workers), label, finding)
     left_out = LeftOut()
     names = (domain_map, domain_by, reference, label, finding)
-    inputs = (paths, names, classifier, predictions, harmonizer, baseline, with_images, with_paths, refit, seed)
+    inputs = (paths, names, classifier, predictions, harmonizer, baseline, with_images, with_paths, allow, refit, seed)
     if predictions is not None:
         with run_in(output, force, "evaluate", *inputs):
             results = evaluate_predictions(
@@ -142,7 +144,7 @@ def evaluate(
             )
     else:
         loaded, frozen = (
-            _harmonizers(harmonizer or ()),
+            _harmonizers(harmonizer or (), allow or ()),
             load_classifier(classifier or Path(), device, allow_code, finding),
         )
         with run_in(output, force, "evaluate", *inputs):
@@ -180,10 +182,10 @@ def compare(
         say(name)
 
 
-def _harmonizers(folders: Sequence[Path]) -> "dict[str, ToneCurveHarmonizer]":
+def _harmonizers(folders: Sequence[Path], allow: Sequence[str]) -> "dict[str, ToneCurveHarmonizer]":
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
-    loaded = [ToneCurveHarmonizer.load(folder) for folder in folders]
+    loaded = [ToneCurveHarmonizer.load(folder).overruling(allow) for folder in folders]
     named = {harmonizer.name: harmonizer for harmonizer in loaded}
     if len(named) < len(loaded):
         raise UsageError("two harmonizer folders have the same name", next_step="Rename one of them.")

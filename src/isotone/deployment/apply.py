@@ -46,8 +46,9 @@ class ApplyReport:
 
     Attributes
     ----------
-    harmonized, reference, resumed : int
-        Images harmonized and reference images passed through by this run; images that an earlier run had done.
+    harmonized, reference, kept, resumed : int
+        Images harmonized, reference images passed through and images kept as they are (W_HARMS) by this run; images
+        that an earlier run had done.
     gone : int
         Images of earlier runs that are not among those of this one: their files and their lines in the table stay.
     refused : list of IsotoneError
@@ -63,6 +64,7 @@ class ApplyReport:
     curves: Path
     harmonized: int = 0
     reference: int = 0
+    kept: int = 0
     resumed: int = 0
     gone: int = 0
     refused: list[IsotoneError] = field(default_factory=list)
@@ -70,7 +72,7 @@ class ApplyReport:
 
     def to_json(self) -> dict[str, object]:
         """The counts in the output for programs (``docs/json.md``)."""
-        counts = {name: getattr(self, name) for name in ("harmonized", "reference", "resumed")}
+        counts = {name: getattr(self, name) for name in ("harmonized", "reference", "kept", "resumed")}
         refused = len(self.refused)
         return {
             "images": sum(counts.values()) + refused,
@@ -84,9 +86,10 @@ class ApplyReport:
 
     def summary(self) -> str:
         """One line."""
+        kept = f"{self.kept} kept, " if self.kept else ""
         gone = f", {self.gone} gone" if self.gone else ""
         return (
-            f"{self.harmonized} harmonized, {self.reference} reference, {self.resumed} resumed, "
+            f"{self.harmonized} harmonized, {self.reference} reference, {kept}{self.resumed} resumed, "
             f"{len(self.refused)} refused{gone}: {printable(self.curves)}"
         )
 
@@ -105,9 +108,10 @@ def apply(
 ) -> ApplyReport:
     """Harmonize the images of a manifest into a folder that mirrors theirs.
 
-    Reference images are copied as they are (`deliver` "pixels") or left where they are. What is refused is named and
-    the rest done. The same model and delivery into the same folder again, with whatever images, do those that are new
-    or changed and keep the rest.
+    Reference images are copied as they are (`deliver` "pixels") or left where they are; so are those of a scanner whose
+    curve is predicted to harm (W_HARMS), of which VOI LUTs have copies, too. What is refused is named and the rest
+    done. The same model and delivery into the same folder again, with whatever images, do those that are new or changed
+    and keep the rest.
 
     Parameters
     ----------
@@ -122,8 +126,8 @@ def apply(
     encoding : Encoding, optional
         Compression and bits of pixels, size of resized images.
     allow : collection of str
-        Guards to overrule, so that curves are applied to data that they were not fitted on
-        (`isotone.monitoring.guards`).
+        Guards to overrule, so that curves are applied to data that they were not fitted on, or that they are predicted
+        to harm (`isotone.monitoring.guards`).
     force : bool
         Use the output folder whatever is in it.
     on_result : callable, optional
@@ -157,7 +161,6 @@ def apply(
     manifest = manifest.called(harmonizer.known, workers=run.workers)
     output = Path(output)
     inputs = Inputs(manifest, output)
-    model = {"harmonizer": harmonizer.digest, "deliver": deliver, **encoding.said()}
 
     def work(
         function: Callable[[Any], Any], items: Sequence[Any], label: str, seconds: Any
@@ -165,9 +168,11 @@ def apply(
         results = map_isolated(function, items, workers=run.workers, executor=run.executor, seconds=seconds)
         return progress(results, len(items), label=label, quiet=run.quiet)
 
+    model = _model(harmonizer, deliver, encoding, allow)
     with open_journal(output, model, force=force, named=lambda: inputs_by_output(output)) as journal:
         refuse_foreign_table(output)
-        jobs = plan(inputs, harmonizer.reference_domains, deliver, journal)
+        passing = {domain for domain in harmonizer.known.names if harmonizer.passing(domain, allow)}
+        jobs = plan(inputs, passing, deliver, journal)
         array = RowFile(output, encoding.size) if deliver == "npy" and encoding.size else None
         if deliver == "gsps":
             results = deliver_states(StateDelivery(harmonizer, output), allow, jobs, journal, work)
@@ -184,6 +189,16 @@ def apply(
             array.finish()
         report.warnings += cautions.lines(looked="look" not in allow)
         return report
+
+
+def _model(
+    harmonizer: ToneCurveHarmonizer, deliver: Deliver, encoding: Encoding, allow: Collection[str]
+) -> dict[str, str]:
+    """What an output folder belongs to: whether images that would be kept get a curve is part of it."""
+    kept = [domain for domain, scanner in harmonizer.scanners.items() if scanner.kept]
+    overruled = any(harmonizer.passing(domain, allow) is None for domain in kept)
+    said = {"harmonizer": harmonizer.digest, "deliver": deliver, **encoding.said()}
+    return said | ({"allow": "harm"} if overruled else {})
 
 
 class _Cautions:
@@ -250,6 +265,8 @@ def _tabulate(results: Iterable[Result], journal: Journal, output: Path, tell: C
                 report.resumed += 1
             elif result.outcome.status == "reference":
                 report.reference += 1
+            elif result.outcome.status == "kept":
+                report.kept += 1
             else:
                 report.harmonized += 1
             tell(result)

@@ -56,7 +56,7 @@ def rows_of(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def passed_through(paths: Iterable[Path]) -> set[Path]:
-    """Which images are copies of reference images, by the tables of the runs that put them there."""
+    """Which images are copies of images that stay as they are, by the tables of the runs that put them there."""
     tables: dict[Path, set[str]] = {}
     found = set()
     for path in paths:
@@ -65,15 +65,16 @@ def passed_through(paths: Iterable[Path]) -> set[Path]:
         if folder is None:
             continue
         if folder not in tables:
-            tables[folder] = {row["output"] for row in _rows(folder / CURVES) if _is_reference(row)}
+            tables[folder] = {row["output"] for row in _rows(folder / CURVES) if _is_copy(row)}
         if inert(whole.relative_to(folder)) in tables[folder]:
             found.add(path)
     return found
 
 
-def _is_reference(row: dict[str, str]) -> bool:
+def _is_copy(row: dict[str, str]) -> bool:
     """Those that are gone by now have no curve either."""
-    return row["status"] == "reference" or (row["status"] == "gone" and not row["coefficients"] and row["output"] != "")
+    gone = row["status"] == "gone" and not row["coefficients"] and row["output"] != ""
+    return gone or row["status"] in ("reference", "kept")
 
 
 def _is_ours(table: Path) -> bool:

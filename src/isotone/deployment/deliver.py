@@ -68,7 +68,7 @@ class Outcome:
     Attributes
     ----------
     status : str
-        "harmonized"; "reference": passed through as it is; or "refused".
+        "harmonized"; "reference" or "kept": passed through as it is (`ToneCurveHarmonizer.passing`); or "refused".
     curve : ToneCurve or None
     min_slope, max_slope : float
         Bounds over the full range.
@@ -164,7 +164,7 @@ class Delivery:
 
     def _deliver(self, job: Job) -> Outcome:
         target = safe_target(self.output, job.target)
-        if job.domain in self.harmonizer.reference_domains:
+        if self.harmonizer.passing(job.domain, self.allow):
             return self._pass_through(job, read_header(job.path, inverted=job.inverted), target)
         if job.path.suffix.lower() in SUFFIXES:
             return self._deliver_one(job, read_raster(job.path, inverted=job.inverted), None, target)
@@ -174,8 +174,8 @@ class Delivery:
     def _deliver_one(self, job: Job, radiograph: Radiograph, opened: OpenDicom | None, target: Path) -> Outcome:
         radiograph = under_its_domain(self.harmonizer, radiograph, job)
         domain = radiograph.header.domain
-        if domain in self.harmonizer.reference_domains:
-            return self._pass_through(job, radiograph.header, target)
+        if self.harmonizer.passing(domain, self.allow):
+            return self._pass_through(replace(job, domain=domain), radiograph.header, target)
         refuse_ours(radiograph.header, self.allow)
         curve, seen = curve_of(self.harmonizer, radiograph, self.allow)
         table = output_table(radiograph.map_tone(curve), bits := self.encoding.bits_of(radiograph.header))
@@ -208,7 +208,7 @@ class Delivery:
         return radiograph
 
     def _pass_through(self, job: Job, header: Header, target: Path) -> Outcome:
-        outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
+        outcome = passed_through(self.harmonizer, job.domain, header, self.allow)
         if self.writes(outcome):
             _refuse_other_polarity(job, header)
             copy_file(job.path, target)
@@ -220,7 +220,7 @@ def _refuse_other_polarity(job: Job, header: Header) -> None:
     if job.inverted is not None and header.format == "dicom" and read_header(job.path).inverted != job.inverted:
         raise RadiographError(
             "E_UNSUPPORTED",
-            "images of the reference are copied as they are, and its header denies the polarity that was stated",
+            "it is copied as it is, and its header denies the polarity that was stated",
             next_step="Correct PhotometricInterpretation and PresentationLUTShape in the source.",
         )
 
@@ -229,6 +229,22 @@ def under_its_domain(harmonizer: ToneCurveHarmonizer, radiograph: Radiograph, jo
     """An image under the name that the harmonizer has for its scanner: the job's, else that of its header."""
     named = radiograph.with_domain(job.domain or radiograph.header.domain)
     return radiograph.with_domain(harmonizer.domain_of(named.header))
+
+
+def passed_through(
+    harmonizer: ToneCurveHarmonizer, domain: str | None, header: Header, allow: Collection[str]
+) -> Outcome:
+    """The outcome of an image that stays as it is.
+
+    Raises
+    ------
+    RadiographError
+        E_ALREADY: it is kept, and isotone made it.
+    """
+    status = harmonizer.passing(domain, allow) or ""
+    if status == "kept":
+        refuse_ours(header, allow)
+    return Outcome(status, instance=instance_of(header), warnings=header.codes)
 
 
 def curve_of(

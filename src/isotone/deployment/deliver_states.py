@@ -13,8 +13,8 @@ from isotone.deployment.deliver import (
     Job,
     Outcome,
     curve_of,
-    instance_of,
     outcome_of,
+    passed_through,
     record_of,
     refuse_ours,
     safe_target,
@@ -32,7 +32,7 @@ from isotone.imaging.raster.read_raster import SUFFIXES
 
 
 class Planned(NamedTuple):
-    """An image's group (None: a reference image, which needs no presentation state) and its line of the table."""
+    """An image's group (None: it stays as it is, and needs no presentation state) and its line of the table."""
 
     group: str | None
     outcome: Outcome
@@ -67,10 +67,8 @@ class Survey:
             shown, radiograph = read_shown(job)
             radiograph = under_its_domain(self.harmonizer, radiograph, job)
             domain = radiograph.header.domain
-            if domain in self.harmonizer.reference_domains:
-                header = radiograph.header
-                outcome = Outcome("reference", instance=instance_of(header), warnings=header.codes)
-                return Planned(None, outcome)
+            if self.harmonizer.passing(domain, self.allow):
+                return Planned(None, passed_through(self.harmonizer, domain, radiograph.header, self.allow))
             refuse_ours(shown.header, self.allow)
             group = group_of(shown.dataset, shown.header)
             if self.harmonizer.needs_pixels(domain):

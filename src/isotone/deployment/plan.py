@@ -58,7 +58,7 @@ class Inputs:
                 yield row, path
 
 
-def plan(inputs: Inputs, reference_domains: Container[str | None], deliver: Deliver, journal: Journal) -> JobTable:
+def plan(inputs: Inputs, passing: Container[str | None], deliver: Deliver, journal: Journal) -> JobTable:
     """One job for each image, in the order of the manifest.
 
     The output mirrors the input tree from the deepest folder that holds every image and every folder that the user
@@ -75,7 +75,7 @@ def plan(inputs: Inputs, reference_domains: Container[str | None], deliver: Deli
         version, identity = _state(path)
         if identity is not None:
             sources.add(identity)
-        mapped = deliver == "pixels" and row.domain not in reference_domains and Path(path).suffix.lower() in SUFFIXES
+        mapped = deliver == "pixels" and row.domain not in passing and Path(path).suffix.lower() in SUFFIXES
         target = _named(os.path.relpath(path, inputs.common), mapped or deliver == "png")
         source = _digest(path)
         before = journal.find(source) or _adopted(source, path, version, target, row, journal)

@@ -18,8 +18,8 @@ from isotone.deployment.deliver import (
     Job,
     Outcome,
     curve_of,
-    instance_of,
     outcome_of,
+    passed_through,
     record_of,
     refuse_ours,
     safe_target,
@@ -52,7 +52,7 @@ class Resized(NamedTuple):
 class Resizing:
     """Resizes one image, of several frames the middle one, exactly as `isotone.networks.prepare` does for a network.
 
-    Reference images are resized too, and not harmonized.
+    Images that stay as they are get resized too, and not harmonized.
 
     Attributes
     ----------
@@ -92,8 +92,8 @@ class Resizing:
         radiograph = read_radiograph(job.path, inverted=job.inverted)
         radiograph, text = under_its_domain(self.harmonizer, radiograph, job), PngInfo()
         domain = radiograph.header.domain
-        if domain in self.harmonizer.reference_domains:
-            outcome = Outcome("reference", instance=instance_of(radiograph.header), warnings=radiograph.header.codes)
+        if self.harmonizer.passing(domain, self.allow):
+            outcome = passed_through(self.harmonizer, domain, radiograph.header, self.allow)
         else:
             refuse_ours(radiograph.header, self.allow)
             curve, seen = curve_of(self.harmonizer, radiograph, self.allow)

@@ -63,7 +63,7 @@ class Restored(NamedTuple):
     Attributes
     ----------
     status : str
-        "restored", or "reference": copied as it is.
+        "restored", or "reference": `apply` had passed it through, and it is copied as it is.
     lost : int
         Pixels that could not be restored: the delivered value stands for several stored values, of which the middle
         one was taken, or for none.
@@ -93,7 +93,7 @@ class RestoreReport:
     inexact : dict of path to str
         What could not be restored, in words, of the images that are not their source again.
     copied : list of Path
-        Reference images, which `apply` passed through: copied byte for byte.
+        Images that `apply` passed through, of the reference or kept: copied byte for byte.
     refused : list of IsotoneError
     """
 
@@ -105,11 +105,11 @@ class RestoreReport:
     def summary(self) -> str:
         """One line, after one for each image that is not exact or was copied."""
         lines = [f"{printable(path)}: {shortfall}" for path, shortfall in self.inexact.items()]
-        lines += [f"{printable(path)}: a reference image, copied as it is" for path in self.copied]
+        lines += [f"{printable(path)}: passed through by apply, copied as it is" for path in self.copied]
         counts = {
             "restored exactly": self.restored - len(self.inexact),
             "in part": len(self.inexact),
-            "reference": len(self.copied),
+            "copied": len(self.copied),
             "refused": len(self.refused),
         }
         return "\n".join([*lines, ", ".join(f"{count} {what}" for what, count in counts.items())])
@@ -121,7 +121,7 @@ def restore(
     """Give back the stored values, and the header, of the images that `apply` delivered as pixels or VOI LUT.
 
     An image that is its source again, up to the transfer syntax, gets its own UIDs back; another stays a derived one.
-    Reference images, which `apply` had passed through as ``curves.csv`` says, are copied. The same call again resumes
+    Images that `apply` had passed through, as ``curves.csv`` says, are copied. The same call again resumes
     after the last finished image.
 
     Parameters
@@ -151,7 +151,7 @@ def restore(
     >>> harmonizer = isotone.ToneCurveHarmonizer.load("harmonizer")
     >>> report = isotone.apply(harmonizer, manifest, "delivered", quiet=True)
     >>> print(isotone.restore(["delivered"], "restored", quiet=True).summary())
-    4 restored exactly, 0 in part, 0 reference, 0 refused
+    4 restored exactly, 0 in part, 0 copied, 0 refused
     """
     output = Path(output)
     manifest = Manifest.from_paths(paths)
@@ -184,12 +184,12 @@ class Restoring:
     """Restores one image."""
 
     output: Path
-    references: frozenset[Path]
+    copies: frozenset[Path]
 
     def __call__(self, job: Job) -> Restored:
-        """As `restore_file`, or a copy of a reference image."""
+        """As `restore_file`, or a copy of what `apply` passed through."""
         target = safe_target(self.output, job.target)
-        if job.path in self.references:
+        if job.path in self.copies:
             copy_file(job.path, target)
             return Restored("reference")
         return restore_file(Task(job.path, target))

@@ -39,7 +39,7 @@ def deliver_states(
             continue
         if job.key in current:
             journal.see(job.source)
-        elif job.key not in written:  # a reference image
+        elif job.key not in written:  # it stays as it is
             _note(job, outcomes[job.key], None, journal)
         target = written.get(job.key) or current.get(job.key, "")
         yield Result(job, outcomes[job.key], target, job.key in current)

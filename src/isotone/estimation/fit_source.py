@@ -18,7 +18,10 @@ from isotone.estimation.scanner_curve import fit_scanner_curve
 from isotone.estimation.settings import FitOptions
 from isotone.estimation.tone_residual import ToneResidual
 
-HARMS = "W_HARMS the classifier is predicted to do worse behind the curve than on untouched images"
+HARMS = (
+    "W_HARMS the classifier is predicted to do worse behind the curve than on untouched images: they stay as they are; "
+    "--allow harm applies the curve all the same"
+)
 AIRLESS = 0.1
 """Share of a side's images in which no air is told, unlike the others, from which on that is said."""
 
@@ -95,8 +98,8 @@ def _with_gain(
     if not isinstance(found, PredictedGain):
         return replace(report, no_gain=found)
     # Where settings vary from image to image, one curve simulates no image of the source.
-    harms = [HARMS] if found.harms and not report.varies else []
-    return replace(report, gain=found, warnings=(*report.warnings, *harms))
+    harms = found.harms and not report.varies
+    return replace(report, gain=found, kept=harms, warnings=(*report.warnings, *([HARMS] if harms else ())))
 
 
 def _left_out(given: ImageSet, images: ImageSet, compared: ImageSet, reference: ReferenceModel) -> list[str]:

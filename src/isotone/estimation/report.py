@@ -191,6 +191,8 @@ class FitReport(CurveReport):
         None: nothing could be predicted.
     no_gain : str or None
         Why not, in a clause.
+    kept : bool
+        Whether the images stay as they are.
     """
 
     images: Count
@@ -210,6 +212,7 @@ class FitReport(CurveReport):
     weak: str | None = None
     gain: PredictedGain | None = None
     no_gain: str | None = None
+    kept: bool = False
 
     @property
     def varies(self) -> bool:

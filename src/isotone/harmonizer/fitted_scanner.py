@@ -71,6 +71,11 @@ class FittedScanner:
     novelty: Novelty | None = None
     drift: ResponseDrift | None = None
 
+    @property
+    def kept(self) -> bool:
+        """Whether its images stay as they are, since a curve is predicted to harm."""
+        return isinstance(self.report, FitReport) and self.report.kept
+
 
 def bands_of(scanner: FittedScanner | None, curves: int) -> Sequence[Band | None]:
     """The 95 % band of each of the curves; None where it is not known."""

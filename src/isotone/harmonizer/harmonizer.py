@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,8 @@ class ToneCurveHarmonizer(Transformer):
     ----------
     scanners : dict of str to FittedScanner
         By source domain: curves, report of the fit, and what the images of the fit are like.
+    overruled : frozenset of str
+        Guards that are overruled for every image (`overruling`).
     """
 
     kept_as: ClassVar = {"reference_domain": "reference_domains", "source_domain": "source_domains"}
@@ -99,6 +102,7 @@ class ToneCurveHarmonizer(Transformer):
         self.labels: Labels = "all"
         self.seed = 0
         self.rule = RULE
+        self.overruled: frozenset[str] = frozenset()
         self._digest: str | None = None
 
     def fit(
@@ -199,6 +203,30 @@ class ToneCurveHarmonizer(Transformer):
             )
         return found.mapper
 
+    def passing(self, domain: str | None, allow: Collection[str] = ()) -> Literal["reference", "kept"] | None:
+        """Why images of a domain stay as they are; None where they get a curve.
+
+        "reference": they are of the reference domain. "kept": the fit predicts that a curve harms (W_HARMS), and
+        neither `allow` nor `overruled` holds "harm".
+        """
+        if domain in self.reference_domains:
+            return "reference"
+        scanner = self.scanners.get(domain or "")
+        return "kept" if scanner is not None and scanner.kept and "harm" not in {*allow, *self.overruled} else None
+
+    def overruling(self, guards: Collection[str]) -> Self:
+        """A harmonizer of the same scanners that overrules guards for every image: for whoever cannot say `allow`.
+
+        Raises
+        ------
+        UsageError
+            No guard has such a name.
+        """
+        check_guards(guards)
+        other = copy(self)
+        other.overruled = frozenset(guards)
+        return other
+
     def look(self, radiograph: Radiograph) -> NDArray[np.float64] | None:
         """What an image is compared with the fit by; None where its domain has no gate, or without all its pixels.
 
@@ -233,13 +261,13 @@ class ToneCurveHarmonizer(Transformer):
     def curve(
         self, radiograph: Radiograph, *, allow: Collection[str] = (), seen: NDArray[np.float64] | None = None
     ) -> ToneCurve:
-        """The curve of an image, by its own domain; the identity for the reference.
+        """The curve of an image, by its own domain; the identity for the reference, and for what stays as it is.
 
         Parameters
         ----------
         radiograph : Radiograph
         allow : collection of str
-            Guards to overrule: "intent", "modality", "depth", "look" (`isotone.monitoring.guards`).
+            Guards to overrule: "intent", "modality", "depth", "look", "harm" (`isotone.monitoring.guards`).
         seen : float64 array, optional
             What `look` gives for the image, where that is known already.
 
@@ -257,6 +285,9 @@ class ToneCurveHarmonizer(Transformer):
         if mapper is None:
             return ToneCurve()
         check_guards(allow)
+        allow = {*allow, *self.overruled}
+        if self.passing(domain, allow) is not None:
+            return ToneCurve()
         self.refuse_other_rule(domain, allow)
         scanner = self.scanners[domain]
         refuse_other_data(radiograph.header, scanner.headers, allow)

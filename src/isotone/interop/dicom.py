@@ -20,7 +20,7 @@ def transform_dataset(dataset: Dataset, harmonizer: ToneCurveHarmonizer, said: S
     Returns
     -------
     Dataset
-        A new one, in Explicit VR Little Endian; of an image of the reference the data set itself.
+        A new one, in Explicit VR Little Endian; of an image that stays as it is the data set itself.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def transform_dataset(dataset: Dataset, harmonizer: ToneCurveHarmonizer, said: S
         radiograph = opened.radiograph
         domain = harmonizer.domain_of(radiograph.with_domain(said.domain or radiograph.header.domain).header)
         radiograph = radiograph.with_domain(domain)
-        if domain in harmonizer.reference_domains:
+        if harmonizer.passing(domain, said.allow):
             return dataset
         refuse_ours(radiograph.header, said.allow)
         curve = harmonizer.curve(radiograph, allow=said.allow, seen=said.seen)

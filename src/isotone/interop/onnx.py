@@ -103,7 +103,7 @@ def export_onnx(
 
 
 def scanner_curves(harmonizer: ToneCurveHarmonizer) -> dict[str, ToneCurve]:
-    """The one curve of each source scanner.
+    """The one curve of each source scanner; the identity where its images stay as they are.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def scanner_curves(harmonizer: ToneCurveHarmonizer) -> dict[str, ToneCurve]:
     for domain, scanner in harmonizer.scanners.items():
         if not isinstance(scanner.mapper, ScannerMapper):
             raise ModelError("E_EXPORT", f"the curves of {domain!r} depend on the image")
-        found[domain] = scanner.mapper.scanner_curve
+        found[domain] = ToneCurve() if harmonizer.passing(domain) else scanner.mapper.scanner_curve
     if not found:
         raise ModelError("E_EXPORT", "the harmonizer is not fitted", next_step="Call fit first.")
     return found

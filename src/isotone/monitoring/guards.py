@@ -7,11 +7,12 @@ from typing import Literal, get_args
 
 from isotone.errors import UsageError
 
-Guard = Literal["intent", "modality", "depth", "look", "harmonized"]
+Guard = Literal["intent", "modality", "depth", "look", "harmonized", "harm"]
 """What a guard compares.
 
 intent: PresentationIntentType (E_INTENT); modality, depth (BitsStored), look (grey levels and layout): E_OOD;
-harmonized: whether isotone made the image (E_ALREADY).
+harmonized: whether isotone made the image (E_ALREADY); harm: whether the fit predicts that the curve harms (W_HARMS),
+which refuses no image, but keeps it as it is.
 """
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 

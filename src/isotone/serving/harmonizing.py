@@ -129,9 +129,9 @@ class Harmonizer:
             }[rule.refused]
             return decision, outcome.code, path
         derived = f"{DERIVED}/{self._target(queued)}"
-        if outcome is not None and outcome.status == "reference":
+        if outcome is not None and outcome.status in ("reference", "kept"):
             self._spool.remove(derived)  # the copy that `apply` makes; the original is sent
-            return "reference", None, queued.path
+            return outcome.status, None, queued.path
         self._spool.sync(derived)
         return "harmonized", None, derived
 
