@@ -1,10 +1,13 @@
 """False alarms in a year, and images until an alarm, of the sequential test of drift.
 
-    python -m benchmarks.sequential [--folder DIR] [--seed N] [--years N]
+    python -m benchmarks.sequential [--folder DIR] [--real DIR] [--seed N] [--years N]
 
 The fits and the changes of response are those of `gate.py` (phantom, 340 patients, 96 px, drawn into DIR). A year is
 simulated by drawing images of the test patients with replacement, at the given number a day. A row for each number of
-images a day; the delay is counted from the change on.
+images a day; the delay is counted from the change on. `--real` names a folder with the `manifest.csv` of NIH chests
+(`domain` is the pixel spacing): each half of the patients of a spacing is fitted, and the other half tested, three
+times over. A year of a few hundred images drawn again and again is harder than one of new images: what the test half
+differs from the other by chance comes again in every block.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gate import CHANGES, Tone
+from benchmarks.gate import CHANGES, Tone, halves
 from isotone import Manifest, make_phantom
 from isotone.data.descriptors.appearance import through
 from isotone.data.descriptors.image_set import ImageSet, image_set
@@ -60,6 +63,25 @@ def fits_of_phantom(folder: Path, seed: int) -> Iterator[tuple[str, Novelty, Res
             yield f"{scanner.domain}, 25 images", *fitted_on(few, reference), test, reference.air
 
 
+SPACINGS = {
+    "spacing 0.143": ("spacing 0.168", "spacing 0.171"),
+    "spacing 0.168": ("spacing 0.143",),
+}
+"""Source and reference."""
+
+
+def fits_of_chests(folder: Path, seed: int) -> Iterator[tuple[str, Novelty, ResponseDrift, ImageSet, bool]]:
+    """Either half of the patients of a spacing, three times over, each with the images of the other half."""
+    samples, _ = load_samples(list(Manifest.read(folder / "manifest.csv")), workers=1, quiet=True)
+    for source, references in SPACINGS.items():
+        reference = ReferenceModel([s for s in samples if s.domain in references])
+        for halving in range(3 * seed, 3 * seed + 3):
+            parts = halves([s for s in samples if s.domain == source], halving)
+            for fitted, test in (parts, parts[::-1]):
+                name = f"{source}, {len(fitted)} images"
+                yield name, *fitted_on(fitted, reference), image_set(test), reference.air
+
+
 def seen_through(tests: ImageSet, drift: ResponseDrift, air: bool, tone: Tone) -> Floats:
     """Looks and deviations of the test images through a change of response (as in `gate.measure`)."""
     views = tests.descriptors_with(air)
@@ -96,6 +118,7 @@ def alarms(gate: Novelty, drift: ResponseDrift, looks: Floats, per_day: float) -
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--real", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--years", type=int, default=5)
     given = parser.parse_args()
@@ -103,7 +126,8 @@ def main() -> None:
     rng = np.random.default_rng(given.seed)
     false: dict[int, list[int]] = {per_day: [] for per_day in PER_DAY}
     delays: dict[tuple[str, int], list[int]] = {}
-    for name, fitted, drift, tests, air in fits_of_phantom(folder, given.seed):
+    fits = fits_of_chests(given.real, given.seed) if given.real else fits_of_phantom(folder, given.seed)
+    for name, fitted, drift, tests, air in fits:
         gate: Any = Remembering(fitted)
         plain = seen_through(tests, drift, air, lambda x: x)
         for per_day in PER_DAY:

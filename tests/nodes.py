@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -25,8 +26,11 @@ from harmonizers import scanner_harmonizer
 from processes import COMMAND, environment, start
 
 SCANNER = " ".join(VENDORS["hologic"].values())
-CLOCKS = {"InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime", "ContributionDateTime"}
-"""What a derived object says of when it was made."""
+CLOCKS = {
+    *("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime", "ContributionDateTime"),
+    *("PresentationCreationDate", "PresentationCreationTime"),
+}
+"""What an object that isotone made says of when it was made."""
 
 
 def as_dataset(body: bytes) -> Dataset:
@@ -49,10 +53,11 @@ def until(true: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def objects(folder: Path, count: int, **attributes: object) -> list[Path]:
-    """Small images of the scanner that the harmonizer knows, each of a UID of its own."""
+def objects(folder: Path, count: int, *, first: int = 0, **attributes: object) -> list[Path]:
+    """Small images of the scanner that the harmonizer knows, each of a UID of its own (from number `first` on)."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [write(radiograph(seed=number, **attributes), folder / f"{number}.dcm") for number in range(count)]  # type: ignore[arg-type]
+    numbers = range(first, first + count)
+    return [write(radiograph(seed=number, **attributes), folder / f"{number}.dcm") for number in numbers]  # type: ignore[arg-type]
 
 
 def uid_of(path: Path) -> str:
@@ -63,10 +68,12 @@ def timeless(path_or_dataset: Path | Dataset) -> str:
     """Digest of an object without what it says of when it was made."""
     ds = path_or_dataset if isinstance(path_or_dataset, Dataset) else pydicom.dcmread(path_or_dataset)
 
+    makers = f"{ds.get('Manufacturer')} {ds.get('ContributingEquipmentSequence')}"
+
     def strip(part: Dataset) -> None:
         for element in list(part):
             if element.keyword in CLOCKS and element.keyword in part:
-                if part is not ds or "isotone" in str(ds.get("ContributingEquipmentSequence", "")):
+                if part is not ds or "isotone" in makers:
                     delattr(part, element.keyword)
             elif element.VR == "SQ":
                 for item in element.value:
@@ -177,6 +184,15 @@ class RunningNode:
         """As systemd would."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+    def stop_by_another_thread(self) -> int:
+        """As `stop`, where the system gives the signal to another thread than the main one."""
+        assert self.process is not None
+        pid = self.process.pid
+        other = max(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
+        assert other != pid
+        assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
         return self.process.wait(40)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -51,8 +51,8 @@ def _still_serves(node: RunningNode, tmp_path: Path) -> Iterator[None]:
     until(lambda: set(send(node.port, [path]).values()) == {0}, 20)
 
 
-def connect(node: RunningNode) -> socket.socket:
-    peer = socket.create_connection(("127.0.0.1", node.port), 20)
+def connect(node: RunningNode, source: str = "127.0.0.1") -> socket.socket:
+    peer = socket.create_connection(("127.0.0.1", node.port), 20, (source, 0))
     peer.settimeout(20)
     return peer
 
@@ -83,6 +83,28 @@ def test_a_connection_of_garbage_is_closed(node, sent):
     with connect(node) as peer:
         peer.sendall(sent)
         assert ended(peer)
+
+
+def test_a_peer_that_drips_is_closed(node):
+    """A byte now and then keeps no unit open for ever."""
+    with connect(node) as peer:
+        peer.sendall(struct.pack(">BBL", 1, 0, 2000))
+
+        def drip() -> None:
+            for _ in range(200):
+                peer.sendall(b"x")
+                time.sleep(0.1)
+
+        with pytest.raises(ConnectionError):
+            drip()
+
+
+def test_connections_without_an_association_cost_other_addresses_none(node, tmp_path):
+    """Three associations may be open; ten connections wait for theirs."""
+    idle = [connect(node, "127.0.0.2") for _ in range(10)]
+    assert set(send(node.port, objects(tmp_path / "in", 1)).values()) == {0}
+    for peer in idle:
+        peer.close()
 
 
 def test_only_known_titles_from_known_addresses_may_send(node, tmp_path):
@@ -132,7 +154,7 @@ def test_there_are_no_more_associations_than_may_be(node, tmp_path):
     entity.acse_timeout = 10
     entity.add_requested_context("1.2.840.10008.1.1")
     held = [entity.associate("127.0.0.1", node.port, ae_title="ISOTONE") for _ in range(5)]
-    assert sum(one.is_established for one in held) <= 3
+    assert sum(one.is_established for one in held) == 3
     for one in held:
         if one.is_established:
             one.release()

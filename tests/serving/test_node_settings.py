@@ -53,6 +53,11 @@ def test_paths_are_relative_to_the_folder_of_the_file(tmp_path):
         ('ae_title = "PACS"', 'ae_title = "a title that is too long"', "ae_title"),
         ('archive = ["pacs"]', 'archive = ["pacs"]\nhost = "0.0.0.0"', "names its peers"),
         ("[[rule]]", "[[rule", "no TOML"),
+        ('name = "all"', 'name = "all"\nbody_part = ["geheim"]', "rule.0.body_part.0: no such code"),
+        ("[[rule]]", "[watching]\nwebhook = {url = 'geheim'}\n[[rule]]", "watching.webhook.url"),
+        ("[[rule]]", "[watching.webhook]\nurl = {geheim = 'geheim'}\n[[rule]]", "watching.webhook.url"),
+        ('spool = "spool"', "spool = 3", "spool: "),
+        ('spool = "spool"', 'spool = "spool"\nrule = "all"', "no TOML"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_without_the_value(tmp_path, before, after, said):

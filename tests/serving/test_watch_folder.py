@@ -8,6 +8,7 @@ from pathlib import Path
 import pydicom
 
 from dicoms import radiograph, write
+from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.intake import Intake
 from isotone.serving.node_settings import Folder, Limits
@@ -19,7 +20,7 @@ from isotone.serving.watch_folder import WatchFolder
 def look(folder: Path, spool: Spool, queue: ObjectQueue, limits: Limits | None = None, settled: float = 0) -> list[str]:
     """One look into the folder; what is complained of."""
     said: list[str] = []
-    intake = Intake(spool, queue, AuditTrail(spool.root / AUDIT), ["archive"], lambda: None)
+    intake = Intake(spool, queue, AuditTrail(spool.root / AUDIT), ["archive"], lambda: None, Alerts(said.append))
     settings = Folder(path=folder, settled_seconds=settled)
     watch = WatchFolder(settings, intake, limits or Limits(free_bytes=0), spool, said.append)
     stop = threading.Event()

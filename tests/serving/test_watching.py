@@ -13,6 +13,7 @@ from harmonizers import change, scanner_harmonizer
 from isotone.monitoring import sequential_test
 from isotone.monitoring.sequential_test import BlockTest, blocks, level_of
 from isotone.serving import history as history_module
+from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.dashboard import dashboard
 from isotone.serving.exposition import MetricsPage, exposition
@@ -44,7 +45,7 @@ def history(queue: ObjectQueue, said: list[str], monkeypatch: pytest.MonkeyPatch
         return BlockTest(0.0 if differs else 1.0, level, "another response")
 
     monkeypatch.setattr(history_module, "judge_block", judge)
-    return History(queue, [harmonizer], 1.0, said.append)
+    return History(queue, [harmonizer], 1.0, Alerts(said.append))
 
 
 def add_object(queue: ObjectQueue, spool: Spool, number: int, **more: object) -> str:

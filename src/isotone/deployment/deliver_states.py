@@ -44,12 +44,13 @@ class Survey:
 
     A scanner's one curve needs no pixel, so none is decoded, and the images of the domains in `reduced` are read
     reduced (`isotone.deployment.reduced_reading.agreed`). The looks (`isotone.monitoring.novelty`) of these images are
-    not compared; what the header tells is refused all the same.
+    not compared, unless `decode` asks for it; what the header tells is refused all the same.
     """
 
     harmonizer: ToneCurveHarmonizer
     allow: Collection[str] = ()
     reduced: Mapping[str | None, int] = field(default_factory=dict)
+    decode: bool = False
 
     def __call__(self, job: Job) -> Planned:
         """Read the header, and the pixels where the curve depends on them.
@@ -71,7 +72,7 @@ class Survey:
                 return Planned(None, passed_through(self.harmonizer, domain, radiograph.header, self.allow))
             refuse_ours(shown.header, self.allow)
             group = group_of(shown.dataset, shown.header)
-            if self.harmonizer.needs_pixels(domain):
+            if self.decode or self.harmonizer.needs_pixels(domain):
                 finer = self.reduced.get(job.domain)
                 image = read_for_curve(self.harmonizer, job, finer=finer)
                 radiograph = image.with_domain(domain)
@@ -137,6 +138,34 @@ class StateDelivery:
             record = record_of(self.harmonizer, ToneCurve(), "gsps")
             write_presentation_state(shown, record, group.number, safe_target(self.output, group.target))
         return gone
+
+
+@dataclass(frozen=True)
+class LoneStateDelivery:
+    """Writes the presentation state of one image, as `StateDelivery` does of an image that is alone in its group.
+
+    The image is decoded, so that it is compared with those of the fit as in the other deliveries.
+    """
+
+    harmonizer: ToneCurveHarmonizer
+    output: Path
+    allow: Collection[str] = ()
+
+    def __call__(self, job: Job) -> Outcome:
+        """Write the file; none for an image of the reference.
+
+        Raises
+        ------
+        IsotoneError
+            The image is refused, or the file cannot be written.
+        """
+        planned = Survey(self.harmonizer, self.allow, decode=True)(job)
+        if planned.group is not None:
+            curve = planned.outcome.curve or ToneCurve()
+            group = Group(((job, curve),), 1, job.target, job.key)
+            for gone in StateDelivery(self.harmonizer, self.output)(group).values():
+                raise gone
+        return planned.outcome
 
 
 def read_shown(job: Job) -> tuple[Shown, Radiograph]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from contextlib import closing
 
 from isotone._runtime.files import write_text
 from isotone.errors import IsotoneError
+from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.node_settings import Retry
 from isotone.serving.object_queue import Due, ObjectQueue
@@ -17,6 +18,8 @@ from isotone.serving.spool import DEAD, DERIVED, Spool
 
 BATCH = 32
 """Objects of an association; more: fewer associations, and a longer list of presentation contexts (128 at most)."""
+AWAY = 5
+"""Tries in a row that found nobody, after which a person is told: half a minute, with the usual waits."""
 IDLE = 1.0
 """Seconds between two looks into the queue where nobody says that there is something."""
 
@@ -40,10 +43,10 @@ class Forwarder:
         spool: Spool,
         queue: ObjectQueue,
         audit: AuditTrail,
-        complain: Callable[[str], None],
+        alerts: Alerts,
     ) -> None:
         self.name, self._sender, self._retry = name, sender, retry
-        self._spool, self._queue, self._audit, self._complain = spool, queue, audit, complain
+        self._spool, self._queue, self._audit, self._alerts = spool, queue, audit, alerts
         self.reachable = True
         self.awake = threading.Event()
 
@@ -52,28 +55,41 @@ class Forwarder:
         failures = 0
         while not stop.is_set():
             try:
-                sent = self._round()
+                sent = self._round(stop)
+                if failures >= AWAY and not self.reachable:
+                    self._alerts.tell("back", self.name, f"destination {self.name} takes objects again")
                 failures, self.reachable = 0, True
                 if not sent:
                     self.awake.wait(IDLE)
                     self.awake.clear()
             except Unreachable as error:
                 failures, self.reachable = failures + 1, False
+                if failures == AWAY:
+                    self._alerts.tell("away", self.name, f"destination {self.name} takes nothing: {error}")
                 self._wait(stop, failures, f"destination {self.name}: {error}")
             except IsotoneError as error:  # a full disk: what was sent and not noted is sent again
                 failures += 1
                 self._wait(stop, failures, str(error))
 
+    def stop(self) -> None:
+        """End what is under way, from another thread, once `run` is told to stop."""
+        self.awake.set()
+        self._sender.stop()
+
     def _wait(self, stop: threading.Event, failures: int, why: str) -> None:
         seconds = self._retry.wait(failures)
-        self._complain(f"{why}; next try in {seconds:.0f} s")
+        self._alerts.say(f"{why}; next try in {seconds:.0f} s")
         stop.wait(seconds)
 
-    def _round(self) -> int:
+    def _round(self, stop: threading.Event) -> int:
         """Try what is due; how many."""
         due = self._queue.due(self.name, BATCH)
-        for answered in self._sender.send([Letter(one, self._spool.path(one.path)) for one in due]) if due else ():
-            self._note(answered)
+        if due:
+            with closing(self._sender.send([Letter(one, self._spool.path(one.path)) for one in due])) as answers:
+                for answered in answers:
+                    self._note(answered)
+                    if stop.is_set():
+                        break
         return len(due)
 
     def _note(self, answered: Answered) -> None:
@@ -91,11 +107,12 @@ class Forwarder:
             seconds = self._retry.wait(due.failures + 1)
             self._queue.failed(due, seconds, code or "rejected")
             self._audit.write("rejected", due.key, **facts)
-            self._complain(f"destination {self.name} rejects an object ({code}); next try in {seconds:.0f} s")
+            self._alerts.say(f"destination {self.name} rejects an object ({code}); next try in {seconds:.0f} s")
             return
         self._bury(due, code or "rejected", what)
         self._audit.write("dead", due.key, **facts)
-        self._complain(f"destination {self.name} does not take an object ({code}): it is a dead letter now")
+        said = f"destination {self.name} does not take an object ({code}): it is a dead letter now"
+        self._alerts.tell("dead letter", self.name, said)
 
     def _bury(self, due: Due, code: str, what: str) -> None:
         """Keep a file of its own, and say beside it why it is there."""

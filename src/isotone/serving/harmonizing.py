@@ -19,6 +19,7 @@ from isotone.data.descriptors.appearance import LAYOUT, SIZE
 from isotone.deployment.deliver import Outcome
 from isotone.deployment.resume import PASSING
 from isotone.errors import IsotoneError
+from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.labour import Harmonizing, Made
 from isotone.serving.node_settings import Retry, Rule
@@ -49,10 +50,10 @@ class Harmonizer:
         queue: ObjectQueue,
         audit: AuditTrail,
         forward: Callable[[], None],
-        complain: Callable[[str], None],
+        alerts: Alerts,
     ) -> None:
         self._rules, self._spool, self._queue, self._audit = rules, spool, queue, audit
-        self._forward, self._complain = forward, complain
+        self._forward, self._alerts = forward, alerts
         self._start = os.urandom(4).hex()
         self.awake = threading.Event()
 
@@ -73,7 +74,7 @@ class Harmonizer:
                 failures = 0
             except IsotoneError as error:  # the queue's own disk is full: nothing is lost, all is tried again
                 failures += 1
-                self._complain(str(error))
+                self._alerts.say(str(error))
                 stop.wait(AGAIN.wait(failures))
 
     def _fill(self, under_way: dict[Future[Any], tuple[Queued, Harmonizing]], pool: IsolatedPool, many: int) -> None:
@@ -97,43 +98,45 @@ class Harmonizer:
         if isinstance(outcome, IsotoneError) and outcome.code in PASSING:
             seconds = AGAIN.wait(queued.failures + 1)
             self._queue.postpone(queued, seconds, outcome.code)
-            self._complain(f"{outcome}; next try in {seconds:.0f} s")
+            self._alerts.say(f"{outcome}; next try in {seconds:.0f} s")
             return
         rule = None if made.rule is None else self._rules[made.rule]
-        decision, code, path = self._decide(queued, rule, outcome)
+        decision, code, paths = self._decide(queued, rule, outcome)
         self._queue.finish(
             queued,
             state=HELD if decision == "held" else DONE,
             code=code,
             rule=None if rule is None else rule.name,
-            derived=path if decision == "harmonized" else None,
-            deliveries=[] if rule is None or path is None else [(name, path) for name in rule.to],
+            derived=paths[-1] if decision == "harmonized" else None,
+            deliveries=[] if rule is None else [(name, path) for name in rule.to for path in paths],
             image=_line(made, decision, code),
         )
         self._audit.write(
             decision, queued.key, rule=None if rule is None else rule.name, code=code, model=made.model or None
         )
+        if decision == "held" and rule is not None:
+            self._alerts.tell("held", rule.name, f"rule {rule.name}: an image is held ({code}); it waits for a person")
         self._forward()
 
     def _decide(
         self, queued: Queued, rule: Rule | None, outcome: Outcome | IsotoneError | None
-    ) -> tuple[str, str | None, str | None]:
-        """What is done with an object, the code that says why, and the file that goes to the rule's destinations."""
+    ) -> tuple[str, str | None, tuple[str, ...]]:
+        """What is done with an object, the code that says why, and the files that go to the rule's destinations."""
         if rule is None:
-            return "no rule", outcome.code if isinstance(outcome, IsotoneError) else None, None
+            return "no rule", outcome.code if isinstance(outcome, IsotoneError) else None, ()
         if isinstance(outcome, IsotoneError):
-            decision, path = {
-                "forward": ("forwarded unchanged", queued.path),
-                "hold": ("held", None),
-                "drop": ("dropped", None),
+            decision, paths = {
+                "forward": ("forwarded unchanged", (queued.path,)),
+                "hold": ("held", ()),
+                "drop": ("dropped", ()),
             }[rule.refused]
-            return decision, outcome.code, path
+            return decision, outcome.code, paths
         derived = f"{DERIVED}/{self._target(queued)}"
-        if outcome is not None and outcome.status in ("reference", "kept"):
+        if outcome is not None and outcome.status != "harmonized":  # an image that stays as it is
             self._spool.remove(derived)  # the copy that `apply` makes; the original is sent
-            return outcome.status, None, queued.path
+            return outcome.status, None, (queued.path,)
         self._spool.sync(derived)
-        return "harmonized", None, derived
+        return "harmonized", None, (queued.path, derived) if rule.deliver == "gsps" else (derived,)
 
     def _target(self, queued: Queued) -> str:
         """Under a name of this start of the node: what a worker of a killed one still writes takes nobody's place."""

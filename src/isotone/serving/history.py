@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.monitoring.novelty import Novelty
 from isotone.monitoring.response_drift import ResponseDrift
 from isotone.monitoring.sequential_test import LENGTHS, blocks, judge_block, level_of
+from isotone.serving.alerts import Alerts
 from isotone.serving.object_queue import ObjectQueue
 
 DAY = 86400.0
@@ -64,8 +65,8 @@ class History:
     harmonizers : iterable of ToneCurveHarmonizer
     alarms_per_year : float
         False ones, of each scanner, at most.
-    complain : callable
-        Gets a line for each alarm, and for each change of a scanner's software.
+    alerts : Alerts
+        Are told of each alarm, and of each change of a scanner's software.
     """
 
     def __init__(
@@ -73,9 +74,9 @@ class History:
         queue: ObjectQueue,
         harmonizers: Iterable[ToneCurveHarmonizer],
         alarms_per_year: float,
-        complain: Callable[[str], None],
+        alerts: Alerts,
     ) -> None:
-        self._queue, self._per_year, self._complain = queue, alarms_per_year, complain
+        self._queue, self._per_year, self._alerts = queue, alarms_per_year, alerts
         self._models = {harmonizer.digest[:12]: harmonizer for harmonizer in harmonizers}
         self._software = set(self._versions())
 
@@ -98,7 +99,7 @@ class History:
         for scanner, software in self._versions():
             if (scanner, software) not in self._software:
                 if any(known == scanner for known, _ in self._software):
-                    self._complain(f"{scanner}: its software has changed (now {software})")
+                    self._alerts.tell("software", scanner, f"{scanner}: its software has changed (now {software})")
                 self._software.add((scanner, software))
 
     def days(self) -> list[Day]:
@@ -139,5 +140,6 @@ class History:
                     (time.time(), scanner, model, length, last, *numbers),
                 )
             if found.alarm:
-                self._complain(f"W_BATCH: {scanner}: {found.cause} ({length} images, chance {found.chance:.2g})")
+                said = f"W_BATCH: {scanner}: {found.cause} ({length} images, chance {found.chance:.2g})"
+                self._alerts.tell("drift", scanner, said)
         return last

@@ -14,6 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from isotone.errors import RadiographError
 from isotone.imaging.opening.bounded_file import inflated_start
+from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.object_queue import HELD, Arrived, ObjectQueue
 from isotone.serving.spool import HELD as HELD_FOLDER
@@ -57,13 +58,21 @@ class Intake:
         Destinations of every original.
     awake : callable
         Is called when there is something to do.
+    alerts : Alerts
+        Are told of an object that is held.
     """
 
     def __init__(
-        self, spool: Spool, queue: ObjectQueue, audit: AuditTrail, archive: Sequence[str], awake: Callable[[], None]
+        self,
+        spool: Spool,
+        queue: ObjectQueue,
+        audit: AuditTrail,
+        archive: Sequence[str],
+        awake: Callable[[], None],
+        alerts: Alerts,
     ) -> None:
         self._spool, self._queue, self._audit = spool, queue, audit
-        self._archive, self._awake = archive, awake
+        self._archive, self._awake, self._alerts = archive, awake, alerts
         self._lock = threading.Lock()
 
     def take(self, incoming: Incoming) -> Taken:
@@ -110,6 +119,9 @@ class Intake:
             held = self._spool.place(HELD_FOLDER, other)
             self._spool.settle(part, held)
             self._queue.add(arrived._replace(key=other, path=held), (), state=HELD, code="E_DUPLICATE")
+            self._alerts.tell(
+                "held", "E_DUPLICATE", "another object came under the UID of one that is here: it is held"
+            )
         return "held", arrived
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from isotone.data.images import time_limit
 from isotone.deployment.deliver import Delivery, Job, Outcome
+from isotone.deployment.deliver_states import LoneStateDelivery
 from isotone.deployment.encoding import Encoding
 from isotone.errors import IsotoneError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
@@ -75,12 +76,12 @@ class Labour:
     Attributes
     ----------
     rules : sequence of Rule
-    deliveries : sequence of Delivery
+    deliveries : sequence of Delivery or LoneStateDelivery
         One for each rule.
     """
 
     rules: Sequence[Rule]
-    deliveries: Sequence[Delivery]
+    deliveries: Sequence[Delivery | LoneStateDelivery]
 
     @classmethod
     def of(cls, rules: Sequence[Rule], output: Path) -> Labour:
@@ -92,8 +93,7 @@ class Labour:
             A folder is missing or damaged.
         """
         models = {folder: ToneCurveHarmonizer.load(folder) for folder in {rule.harmonizer for rule in rules}}
-        plain = Encoding(compress="none")  # which any receiver takes
-        return cls(rules, [Delivery(models[r.harmonizer], output, r.deliver, frozenset(r.allow), plain) for r in rules])
+        return cls(rules, [_delivery(rule, models[rule.harmonizer], output) for rule in rules])
 
     def __call__(self, work: Harmonizing | Transcoding) -> Made | None:
         """Do it.
@@ -134,6 +134,13 @@ class Labour:
         except IsotoneError as error:
             outcome = error
         return Made(facts.rule, facts.scanner, facts.software, facts.model, outcome)
+
+
+def _delivery(rule: Rule, harmonizer: ToneCurveHarmonizer, output: Path) -> Delivery | LoneStateDelivery:
+    if rule.deliver == "gsps":
+        return LoneStateDelivery(harmonizer, output, frozenset(rule.allow))
+    plain = Encoding(compress="none")  # which any receiver takes
+    return Delivery(harmonizer, output, rule.deliver, frozenset(rule.allow), plain)
 
 
 def seconds(work: Harmonizing | Transcoding) -> float:

@@ -15,6 +15,7 @@ from isotone._runtime.files import PART, write_text
 from isotone._runtime.workers import IsolatedPool, isolated_pool
 from isotone.errors import IsotoneError
 from isotone.safe_text import printable
+from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.dashboard import dashboard
 from isotone.serving.exposition import MetricsPage, exposition
@@ -28,7 +29,7 @@ from isotone.serving.object_queue import ObjectQueue
 from isotone.serving.retention import expire, sweep_unknown
 from isotone.serving.senders import Sender
 from isotone.serving.spool import AUDIT, DERIVED, Spool
-from isotone.serving.storage_scp import StorageScp
+from isotone.serving.storage_scp import StorageScp, wait_for
 from isotone.serving.store_scu import StoreScu
 from isotone.serving.stow_rs import StowRs
 from isotone.serving.transcode import Transcoding
@@ -36,8 +37,12 @@ from isotone.serving.watch_folder import WatchFolder
 
 HOUSEKEEPING = 60.0
 """Seconds between two rounds of retention."""
-ENDING = 20.0
-"""Seconds that threads get to end in; what they had under way is done again."""
+LOOK = 1.0
+"""Seconds between two looks for a signal: one that the system gives to another thread does not wake the main one, which
+waited for ever."""
+ENDING = 12.0
+"""Seconds that all threads together get to end in, a little more than a connection gets (`store_scu.CONNECT`); what
+they had under way is done again. More: whoever stops the node waits longer."""
 
 
 def say(line: str) -> None:
@@ -90,23 +95,25 @@ class Node:
             sweep_unknown(self.spool, self.queue)
             if retry:
                 say(f"taken up again: {self.queue.retry()}")
+            self.alerts = Alerts(self._complain, settings.watching.webhook, settings.ae_title)
             labour = Labour.of(settings.rule, self.spool.root / DERIVED)
             pool = stack.enter_context(isolated_pool(labour, workers=settings.workers, seconds=seconds))
-            stack.callback(self._end)
             warm_up(pool)
             models = [delivery.harmonizer for delivery in labour.deliveries]
-            self.history = History(self.queue, models, settings.watching.alarms_per_year, self._complain)
+            self.history = History(self.queue, models, settings.watching.alarms_per_year, self.alerts)
             self._start(pool)
+            stack.callback(self._end)
             if settings.watching.metrics_port is not None:
                 page = MetricsPage(settings.watching.metrics_host, settings.watching.metrics_port, self.metrics)
                 page.start()
                 stack.callback(page.stop)
-            intake = Intake(self.spool, self.queue, self.audit, settings.archive, self._wake)
+            intake = Intake(self.spool, self.queue, self.audit, settings.archive, self._wake, self.alerts)
             for folder in settings.folder:
                 watch = WatchFolder(folder, intake, settings.limits, self.spool, self._complain)
                 self._thread(lambda watch=watch: watch.run(self.stop))  # type: ignore[misc]
             scp = StorageScp(settings, self.spool, intake)
             scp.start()
+            self._thread(scp.run)
             stack.callback(scp.stop)
             yield
 
@@ -122,7 +129,8 @@ class Node:
         IsotoneError
             E_NODE: a part of it failed for a reason that nobody foresaw. Everything is in the spool: start it again.
         """
-        self.stop.wait()
+        while not self.stop.wait(LOOK):
+            pass
         if self._broken:
             kind = type(self._broken[0]).__name__
             raise IsotoneError("E_NODE", f"a part of the node failed ({kind})") from self._broken[0]
@@ -138,14 +146,16 @@ class Node:
             return work.target
 
         self.forwarders = [
-            Forwarder(to.name, self._sender(to, transcode), to.retry, spool, queue, audit, self._complain)
+            Forwarder(to.name, self._sender(to, transcode), to.retry, spool, queue, audit, self.alerts)
             for to in settings.destination
         ]
-        self.harmonizer = Harmonizer(settings.rule, spool, queue, audit, self._wake, self._complain)
+        self.harmonizer = Harmonizer(settings.rule, spool, queue, audit, self._wake, self.alerts)
         for forwarder in self.forwarders:
             self._thread(lambda forwarder=forwarder: forwarder.run(self.stop))  # type: ignore[misc]
         self._thread(lambda: self.harmonizer.run(self.stop, pool, settings.workers))
         self._thread(self._keep_house)
+        if settings.watching.webhook is not None:
+            self._thread(lambda: self.alerts.run(self.stop))
 
     def _sender(self, to: Destination, transcode: Callable[[Path, str], Path]) -> Sender:
         if isinstance(to, DicomDestination):
@@ -158,8 +168,12 @@ class Node:
             forwarder.awake.set()
 
     def _keep_house(self) -> None:
+        room = True
         while not self.stop.is_set():
             try:
+                before, room = room, self.spool.free() >= self.settings.limits.free_bytes
+                if before and not room:
+                    self.alerts.tell("disk", "spool", "the spool's disk is full: nothing is received")
                 self.history.test()
                 if self.settings.watching.textfile is not None:
                     write_text(self.settings.watching.textfile, self.metrics())
@@ -186,9 +200,11 @@ class Node:
 
     def _end(self) -> None:
         self.stop.set()
-        self._wake()
-        for thread in self._threads:
-            thread.join(ENDING)
+        self.harmonizer.awake.set()
+        for forwarder in self.forwarders:
+            forwarder.stop()
+        self.alerts.stop()
+        wait_for(self._threads, ENDING)
 
 
 def warm_up(pool: IsolatedPool) -> None:

@@ -6,21 +6,34 @@ Secrets are never in the file: it names a file or a variable of the environment 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from isotone.errors import UsageError
+from isotone.imaging.dicom.header_values import BODY_PARTS
 from isotone.monitoring.guards import Guard
 
 T = TypeVar("T", bound=BaseModel)
 AeTitle = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]
 """At most 16 characters of the default repertoire, no backslash (PS3.5 6.2)."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+URL = re.compile(r"https?://[^\s@]+")
+Address = Annotated[str, StringConstraints(pattern=rf"^{URL.pattern}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _known(body_part: str) -> str:
+    if body_part.upper() not in BODY_PARTS:
+        raise ValueError("no such code of BodyPartExamined (PS3.16 annex L): no image would fit")
+    return body_part
+
+
+BodyPart = Annotated[str, AfterValidator(_known)]
 Refused = Literal["forward", "hold", "drop"]
 """What becomes, at the destinations of its rule, of an image that is refused: it goes there unchanged; it is kept for a
 person; or it does not go there. The original goes to the archive in each case."""
@@ -119,7 +132,7 @@ class WebDestination(Table):
 
     kind: Literal["dicomweb"]
     name: Name
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$")]
+    url: Address
     user: str | None = None
     password: Secret | None = None
     token: Secret | None = None
@@ -145,8 +158,10 @@ class Rule(Table):
     to: tuple[Name, ...] = Field(min_length=1)
     scanner: tuple[str, ...] = Field((), description="patterns (*, ?) of Manufacturer and model; none: any")
     sop_class: tuple[str, ...] = Field((), description="UIDs; none: any")
-    body_part: tuple[str, ...] = Field((), description="BodyPartExamined; none: any")
-    deliver: Literal["pixels", "voi-lut"] = "pixels"
+    body_part: tuple[BodyPart, ...] = Field((), description="BodyPartExamined; none: any")
+    deliver: Literal["pixels", "voi-lut", "gsps"] = Field(
+        "pixels", description="gsps: the original, and a presentation state beside it"
+    )
     allow: tuple[Guard, ...] = Field((), description="guards to overrule (docs/errors.md)")
     refused: Refused = Field("hold", description="what becomes of an image that is refused")
 
@@ -167,6 +182,14 @@ class Retention(Table):
     audit_days: float = Field(365.0, gt=0)
 
 
+class Webhook(Table):
+    """Where alerts are posted to, as JSON (docs/serving.md)."""
+
+    url: Address | Secret = Field(description="an address that is a secret itself stands in a file or the environment")
+    token: Secret | None = Field(None, description="sent as Bearer")
+    tls: Tls | None = None
+
+
 class Watching(Table):
     """What is said of the images, and where."""
 
@@ -174,6 +197,7 @@ class Watching(Table):
     metrics_port: Port | None = Field(None, description="of /metrics for Prometheus; none: there is no such page")
     textfile: Path | None = Field(None, description="the same for the textfile collector; its name ends in .prom")
     dashboard: Path | None = Field(None, description="one HTML page, written every minute")
+    webhook: Webhook | None = None
     alarms_per_year: float = Field(1.0, gt=0, le=52, description="false alarms of drift, of each scanner, at most")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -48,7 +48,7 @@ class Unreachable(Exception):
 class Sender(Protocol):
     """A way to reach a destination."""
 
-    def send(self, letters: Sequence[Letter]) -> Iterator[Answered]:
+    def send(self, letters: Sequence[Letter]) -> Generator[Answered, None, None]:
         """Send objects, and say of each what became of it; of the rest, nothing, where the destination ends.
 
         Raises
@@ -56,6 +56,10 @@ class Sender(Protocol):
         Unreachable
             With the reason as its text.
         """
+        ...
+
+    def stop(self) -> None:
+        """End what is under way, from another thread; it is sent again."""
         ...
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import threading
+import time
+from socketserver import BaseServer
 from typing import Any
 
 from isotone._version import __version__
 from isotone.deployment.dicom_objects.write import IMPLEMENTATION
 from isotone.errors import IsotoneError, UsageError
-from isotone.serving.guarded_socket import GuardedSocket
+from isotone.serving.guarded_socket import GuardedSocket, hang_up
 from isotone.serving.intake import Incoming, Intake
 from isotone.serving.node_settings import NodeSettings
 from isotone.serving.spool import Spool
@@ -19,14 +21,22 @@ OUT_OF_RESOURCES = 0xA700
 MISMATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 """Status of C-STORE (PS3.4 B.2.3)."""
-WAITING = 2
-"""Connections that may be without an association, for each association that may be open."""
+WAITING = 8
+"""Connections that may be without an association, for each association that may be open: as many of one address as
+associations, in all `WAITING` times as many. Those of one address cost no other address its association."""
+TOO_MANY = (0x02, 0x03, 0x02)
+UNKNOWN_CALLER = (0x01, 0x01, 0x03)
+"""Result, source and reason of a rejection (PS3.8 9.3.4)."""
+GOODBYE = 1.0
+"""Seconds that peers get to take an A-ABORT in, before their connections end."""
+ENDING = 5.0
+"""Seconds that threads of ended connections get."""
 VERIFICATION = "1.2.840.10008.1.1"
 GUARD = "isotone_guard"
 
 
 class StorageScp:
-    """Listens from `start` to `stop`.
+    """Binds with `start`; `run` is the thread that listens until `stop`.
 
     Parameters
     ----------
@@ -38,9 +48,11 @@ class StorageScp:
     def __init__(self, settings: NodeSettings, spool: Spool, intake: Intake) -> None:
         self._settings, self._spool, self._intake = settings, spool, intake
         self._server: Any = None
+        self._lock = threading.Lock()
+        self._open: list[Any] = []
 
     def start(self) -> None:
-        """Bind and listen.
+        """Bind.
 
         Raises
         ------
@@ -55,7 +67,7 @@ class StorageScp:
         entity = AE(settings.ae_title)
         entity.implementation_class_uid, entity.implementation_version_name = implementation()
         entity.maximum_pdu_size = limits.pdu_bytes
-        entity.maximum_associations = limits.associations
+        entity.maximum_associations = 2 * WAITING * limits.associations  # it counts connections; `_requested` counts
         entity.network_timeout = entity.acse_timeout = entity.dimse_timeout = limits.idle_seconds
         entity.require_called_aet = True
         entity.require_calling_aet = sorted({peer.ae_title for peer in settings.peer})
@@ -64,41 +76,63 @@ class StorageScp:
         entity.supported_contexts = [build_context(VERIFICATION), *storage]
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, self._connected),
-            (evt.EVT_ESTABLISHED, self._established),
+            (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_STORE, self._stored),
         ]
         tls = None if settings.tls is None else server_context(settings.tls)
         try:
-            self._server = entity.start_server(
-                (settings.host, settings.port), block=False, ssl_context=tls, evt_handlers=handlers
-            )
+            # One thread accepts, so that connections are counted as they come.
+            self._server = entity.make_server((settings.host, settings.port), ssl_context=tls, evt_handlers=handlers)
         except OSError as error:
             where = f"{settings.host}:{settings.port}"
             raise UsageError(f"cannot listen on {where}: {error.strerror}", code="E_CONFIG") from None
+        self._server.verify_request = self._welcome
+
+    def run(self) -> None:
+        """Listen until it is stopped."""
+        self._server.serve_forever()
 
     def stop(self) -> None:
-        """End every association; what was acknowledged is safe."""
-        if self._server is not None:
-            self._server.shutdown()
-            for association in self._server.active_associations:
-                association.abort()
+        """End every association, within seconds whatever its peer does; what was acknowledged is safe."""
+        if self._server is None:
+            return
+        BaseServer.shutdown(self._server)
+        self._server.server_close()
+        ending = [threading.Thread(target=one.abort, daemon=True) for one in self._server.active_associations]
+        for thread in ending:
+            thread.start()
+        wait_for(ending, GOODBYE)
+        for association in self._server.active_associations:
+            hang_up(association)
+        wait_for(ending, ENDING)
+
+    def _welcome(self, _: Any, address: tuple[Any, ...]) -> bool:
+        """Whether a connection is taken: it comes from a peer's address, and not too many wait for an association."""
+        peers, limit = self._settings.peer, self._settings.limits.associations
+        waiting = [one for one in self._server.active_associations if one not in self._open]
+        here = [one for one in waiting if one.requestor.address == address[0]]
+        known = not peers or any(peer.covers(address[0]) for peer in peers)
+        return known and len(here) < limit and len(waiting) < WAITING * limit
 
     def _connected(self, event: Any) -> None:
-        """A connection: guard it; close it where it comes from nobody's address, or where there are too many."""
-        association = event.assoc
-        setattr(association, GUARD, GuardedSocket(association.dul.socket, self._settings.limits))
-        peers, many = self._settings.peer, (1 + WAITING) * self._settings.limits.associations
-        known = not peers or any(peer.covers(event.address[0]) for peer in peers)
-        if not known or len(association._server.active_associations) >= many:
-            with suppress(OSError):
-                association.dul.socket.socket.close()
+        """A connection: guard it."""
+        setattr(event.assoc, GUARD, GuardedSocket(event.assoc.dul.socket, self._settings.limits))
 
-    def _established(self, event: Any) -> None:
-        """An association: end it where this AE title may not come from that address."""
-        requestor = event.assoc.requestor
-        peers = [peer for peer in self._settings.peer if peer.ae_title == requestor.ae_title.strip()]
-        if self._settings.peer and not any(peer.covers(requestor.address) for peer in peers):
-            event.assoc.abort()
+    def _requested(self, event: Any) -> None:
+        """An association: reject it where there are too many, or its title may not come from that address."""
+        association, peers = event.assoc, self._settings.peer
+        called = str(association.requestor.primitive.calling_ae_title).strip()
+        address = association.requestor.address
+        if peers and not any(peer.ae_title == called and peer.covers(address) for peer in peers):
+            _reject(association, UNKNOWN_CALLER)
+            return
+        with self._lock:
+            self._open = [one for one in self._open if one.is_alive() and not (one.is_released or one.is_aborted)]
+            full = len(self._open) >= self._settings.limits.associations
+            if not full:
+                self._open.append(association)
+        if full:
+            _reject(association, TOO_MANY)
 
     def _stored(self, event: Any) -> int:
         """An object: success is answered when it is on the disk and in the queue, and not before."""
@@ -123,6 +157,18 @@ class StorageScp:
         except Exception:  # nothing is known of where it is: the sender keeps it
             return CANNOT_UNDERSTAND
         return SUCCESS
+
+
+def _reject(association: Any, why: tuple[int, int, int]) -> None:
+    association.acse.send_reject(*why)
+    association.kill()
+
+
+def wait_for(threads: list[threading.Thread], seconds: float) -> None:
+    """Wait until threads have ended, so many seconds for all of them."""
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(end - time.monotonic(), 0.0))
 
 
 def transfer_syntaxes() -> list[str]:

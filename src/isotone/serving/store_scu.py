@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from isotone.errors import IsotoneError
+from isotone.serving.guarded_socket import hang_up
 from isotone.serving.node_settings import DicomDestination
 from isotone.serving.senders import Answer, Answered, Letter, Transcode, Unreachable, unwanted
 from isotone.serving.storage_scp import implementation
@@ -18,6 +19,8 @@ from isotone.serving.tls_contexts import client_context
 
 PLAIN = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """What an object is transcoded to where its own syntax is refused; no SCP may refuse the latter (PS3.5 10.1)."""
+CONNECT = 10.0
+"""Seconds, at most, for a connection; more: a node that ends waits longer for a destination that does not answer."""
 Kind = tuple[str, str]
 """SOP class and transfer syntax."""
 
@@ -35,8 +38,9 @@ class StoreScu:
 
     def __init__(self, ae_title: str, destination: DicomDestination, transcode: Transcode) -> None:
         self._ae_title, self._destination, self._transcode = ae_title, destination, transcode
+        self._association: Any = None
 
-    def send(self, letters: Sequence[Letter]) -> Iterator[Answered]:
+    def send(self, letters: Sequence[Letter]) -> Generator[Answered, None, None]:
         """See `isotone.serving.senders.Sender`."""
         kinds: dict[Letter, Kind] = {}
         for letter in letters:
@@ -58,8 +62,16 @@ class StoreScu:
             if association.is_established:
                 association.release()
 
+    def stop(self) -> None:
+        """See `isotone.serving.senders.Sender`."""
+        if self._association is not None:
+            hang_up(self._association)
+
+    def _opened(self, event: Any) -> None:
+        self._association = event.assoc
+
     def _associate(self, kinds: set[Kind]) -> Any:
-        from pynetdicom import AE, _config
+        from pynetdicom import AE, _config, evt
         from pynetdicom.presentation import build_context
 
         _config.LOG_HANDLER_LEVEL = "none"
@@ -67,15 +79,16 @@ class StoreScu:
         to = self._destination
         entity = AE(self._ae_title)
         entity.implementation_class_uid, entity.implementation_version_name = implementation()
-        entity.connection_timeout = entity.acse_timeout = to.timeout_seconds
-        entity.dimse_timeout = entity.network_timeout = to.timeout_seconds
+        entity.connection_timeout = min(to.timeout_seconds, CONNECT)
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = to.timeout_seconds
         entity.maximum_pdu_size = 0
         # One context for each: the destination says yes or no to each transfer syntax.
         wanted = {*kinds, *((sop_class, plain) for sop_class, _ in kinds for plain in PLAIN)}
         contexts = [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)]
         tls = None if to.tls is None else (client_context(to.tls), to.host)
+        opened: Any = [(evt.EVT_CONN_OPEN, self._opened)]
         try:
-            association = entity.associate(to.host, to.port, contexts, to.ae_title, tls_args=tls)
+            association = entity.associate(to.host, to.port, contexts, to.ae_title, tls_args=tls, evt_handlers=opened)
         except (OSError, RuntimeError) as error:
             raise Unreachable(type(error).__name__) from None
         if not association.is_established:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from pydicom.uid import ExplicitVRLittleEndian
 
 from isotone.errors import IsotoneError
+from isotone.serving.http_session import http_session
 from isotone.serving.node_settings import WebDestination
 from isotone.serving.senders import Answer, Answered, Letter, Transcode, Unreachable, unwanted
 
@@ -34,26 +35,16 @@ class StowRs:
 
     def __init__(self, destination: WebDestination, transcode: Transcode) -> None:
         from dicomweb_client.api import DICOMwebClient
-        from dicomweb_client.session_utils import create_session
 
-        session = create_session()
-        session.max_redirects = 0  # another address would get the images, and the credentials
-        session.trust_env = False  # nor does a netrc or proxy of the machine
+        session = http_session(destination.tls, destination.token)
         if destination.user is not None and destination.password is not None:
             session.auth = (destination.user, destination.password.read())
-        if destination.token is not None:
-            session.headers["Authorization"] = f"Bearer {destination.token.read()}"
-        tls = destination.tls
-        if tls is not None:
-            session.verify = str(tls.ca) if tls.ca is not None else True
-            if tls.certificate is not None:
-                session.cert = (str(tls.certificate), str(tls.key)) if tls.key else str(tls.certificate)
         self._client = DICOMwebClient(destination.url, session=session, timeout=destination.timeout_seconds)
         self._client.set_http_retry_params(retry=False)  # the queue tries again
         self._url = f"{destination.url.rstrip('/')}/studies"
         self._transcode = transcode
 
-    def send(self, letters: Sequence[Letter]) -> Iterator[Answered]:
+    def send(self, letters: Sequence[Letter]) -> Generator[Answered, None, None]:
         """See `isotone.serving.senders.Sender`."""
         for letter in letters:
             answered = self._send(letter, letter.path)
@@ -69,6 +60,9 @@ class StowRs:
                 if answered.code == str(UNSUPPORTED):
                     answered = Answered(letter, Answer.UNWANTED, str(UNSUPPORTED))
             yield answered
+
+    def stop(self) -> None:
+        """See `isotone.serving.senders.Sender`: its thread ends with the process."""
 
     def _send(self, letter: Letter, path: Any) -> Answered:
         import requests
