@@ -40,6 +40,7 @@ COMMANDS = {
     'train cohort/manifest.csv --reference "Alder Mammo One" -o trained': EXTRA,
     "evaluate cohort/manifest.csv --classifier classifier -o evaluation": EXTRA,
     "compare evaluation-a evaluation-b": EXTRA,
+    "paperwork evaluation-a": EXTRA,
     "demo -o demo": EXTRA,
     "reproduce phantom --quick -o reproduced": EXTRA,
     "reproduce phantom --quick --dry-run -o reproduced": LIGHT,

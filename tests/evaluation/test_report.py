@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from isotone.estimation.report import PredictedGain
+from isotone.evaluation.answer import answers, not_proven, question
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.headline import headline, hurt, lines, primary_method
 from isotone.evaluation.report import write_report
@@ -133,6 +134,26 @@ def test_what_was_not_scored_is_said() -> None:
     assert "has no curve for" in headline(results({k: v for k, v in HELPS.items() if k != (SOURCE, "curve")}))
     assert "cannot be said" in hurt(results({(SOURCE, "none"): 0.5}))
     assert headline(results({(SOURCE, "none"): 0.1, (REFERENCE, "none"): 0.9})).startswith("The shift hurts")
+
+
+def test_the_first_screen_answers_for_each_scanner_in_a_sentence_with_its_interval() -> None:
+    found = results(HELPS)
+    (said,) = answers(found)
+    pattern = (
+        rf"On {SOURCE} “curve” helps: the AUC rises from 0\.\d\d to [01]\.\d\d \(95 % interval of the change: "
+        r"\+0\.\d\d to \+0\.\d\d\) and the recall of the weakest class rises .*\)\."
+    )
+    assert re.fullmatch(pattern, said.sentence)
+    assert question(found) == f"Does “curve” make images of {SOURCE} usable for a classifier trained on {REFERENCE}?"
+
+
+def test_a_plain_method_that_is_as_good_is_said() -> None:
+    found = results(HELPS)
+    curve, plain = found.row(SOURCE, "curve"), found.row(SOURCE, "z-score")
+    curve.auc_ci, plain.auc_ci = (0.8, 0.9), (0.5, 0.7)
+    assert not any("plain" in line for line in not_proven(found))
+    plain.auc_ci = (0.7, 0.85)
+    assert f"that it is better than plain “z-score” on {SOURCE}" in "; ".join(not_proven(found))
 
 
 def test_each_scanner_is_said_to_be_hurt_or_not() -> None:

@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 OVERFLOWING = """() => [...document.querySelectorAll("body *")]
-  .filter((e) => !e.closest(".scroll") && !e.closest("svg") && e.getBoundingClientRect().right > innerWidth + 1)
+  .filter((e) => !e.closest(".scroll, nav") && !e.closest("svg") && e.getBoundingClientRect().right > innerWidth + 1)
   .map((e) => e.outerHTML.slice(0, 80))"""
 PIXELS = """const pixels = (id) => {
   const canvas = document.getElementById(id);
@@ -79,13 +79,52 @@ def page(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator
     context.close()
 
 
-def test_nothing_overflows(page: Any) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+UNFOLD = "document.querySelectorAll('details').forEach((d) => { d.open = true; })"
+
+
+@pytest.fixture
+def unfolded(page: Any) -> Any:
+    page.evaluate(UNFOLD)
+    return page
+
+
+def test_a_phone_shows_the_folded_page_in_few_screens(page: Any) -> None:
+    assert page.evaluate("document.documentElement.scrollHeight") <= 8000
+
+
+def test_a_link_unfolds_its_part_by_keyboard(page: Any) -> None:
+    page.get_by_role("link", name="Terms").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Area under the receiver operating characteristic").wait_for()
+
+
+def test_worst_cases_show_their_images(page: Any) -> None:
+    sizes = page.eval_on_selector_all("canvas.case", "found => found.map((c) => c.width)")
+    assert sizes
+    assert min(sizes) > 4
+
+
+@pytest.mark.skipif("AXE_CORE" not in os.environ, reason="needs axe-core's axe.min.js; .ci/run fetches it")
+def test_axe_finds_no_violation(page: Any) -> None:
+    # As its author would: the page's own policy lets no script in.
+    page.context.new_cdp_session(page).send("Page.setBypassCSP", {"enabled": True})
+    page.reload()
+    page.add_script_tag(path=os.environ["AXE_CORE"])
+    for script in ("0", UNFOLD):
+        page.evaluate(script)
+        found = page.evaluate("axe.run()")["violations"]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in found] == []
+    page.requests[:] = page.requests[:1]
+
+
+def test_nothing_overflows(unfolded: Any) -> None:
+    page = unfolded
     assert page.evaluate(OVERFLOWING) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_slider_moves_along_the_curve_by_keyboard(page: Any) -> None:
+def test_the_slider_moves_along_the_curve_by_keyboard(unfolded: Any) -> None:
+    page = unfolded
     slider = page.get_by_label("Strength of the curve")
     slider.focus()
     full, source = page.evaluate(MEAN, "harmonized"), page.evaluate(MEAN, "source")
@@ -97,7 +136,8 @@ def test_the_slider_moves_along_the_curve_by_keyboard(page: Any) -> None:
     assert source > page.evaluate(MEAN, "harmonized") > full
 
 
-def test_another_image_and_another_method_can_be_chosen(page: Any) -> None:
+def test_another_image_and_another_method_can_be_chosen(unfolded: Any) -> None:
+    page = unfolded
     before = page.evaluate(MEAN, "harmonized")
     page.get_by_label("Method", exact=True).select_option("cube")
     assert page.evaluate(MEAN, "harmonized") < before
@@ -134,5 +174,7 @@ def test_an_inserted_script_does_not_run(page: Any) -> None:
 def test_without_a_browser_there_is_still_a_printed_page(browser: Any, report: Path) -> None:
     page = browser.new_page()
     page.goto(report.as_uri())
-    assert page.pdf()[:5] == b"%PDF-"
+    printed = page.pdf(format="A4")
+    assert printed[:5] == b"%PDF-"
+    assert printed.count(b"/Type /Page") - printed.count(b"/Type /Pages") <= 6
     page.close()

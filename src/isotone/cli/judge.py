@@ -182,6 +182,21 @@ def compare(
         say(name)
 
 
+@app.command()
+def paperwork(
+    folder: Annotated[Path, typer.Argument(help="Folder of an evaluation.", metavar="DIR")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write; default: DIR.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over papers that are there.")] = False,
+) -> None:
+    """Begin a model card, a data sheet and a change control plan from results.json; a person completes them."""
+    need("jinja2")
+    from isotone.evaluation.paperwork import FILL_IN, write_paperwork
+    from isotone.evaluation.results import Results
+
+    for paper in write_paperwork(Results.read(folder / "results.json"), output or folder, force=force):
+        say(f"{paper.path}: {paper.open} places to fill in ({FILL_IN})")
+
+
 def _harmonizers(folders: Sequence[Path], allow: Sequence[str]) -> "dict[str, ToneCurveHarmonizer]":
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 

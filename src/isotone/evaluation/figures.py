@@ -78,6 +78,44 @@ def performance(rows: Sequence[ResultRow]) -> str:
     return sheet([picture(680, height, "".join(lines), "worst-group accuracy and AUC")], 1, 680, height)
 
 
+def before_and_after(results: Results, method: str | None) -> str:
+    """AUC and worst-group accuracy of each source scanner, untouched and after a method, with intervals on one axis."""
+    domains = results.source_domains or results.reference_domains
+    marks, y = [], 4.0
+    for metric in PAIRED:
+        title = "AUC" if metric.field == "auc" else "Recall of the weakest class (worst-group accuracy)"
+        marks.append(words(0, y + 12, title, class_="title"))
+        first, y = y + 20, y + 20
+        for domain in domains:
+            marks.append(words(0, y + 13, domain))
+            for name in dict.fromkeys((NONE, method or NONE)):
+                row = results.row(domain, name)
+                if row is not None:
+                    marks.append(_on_axis(y + 21, *row.value(metric.field), name))
+                y += 17
+            y += 21
+        for k in range(5):
+            x = _axis(k / 4)
+            marks.insert(0, tag("path", d=f"M{x:g} {first:g}V{y - 4:g}", class_="grid"))
+            marks.append(words(x, y + 9, f"{k / 4:g}", class_="tick", text_anchor="middle"))
+        y += 24
+    return picture(340, y, "".join(marks), "AUC and worst-group accuracy before and after, with 95 % intervals")
+
+
+def _axis(value: float) -> float:
+    return 8 + 290 * value
+
+
+def _on_axis(y: float, point: float | None, ci: tuple[float, float] | None, method: str) -> str:
+    kind, marks = "before" if method == NONE else "after", []
+    if ci is not None:
+        marks.append(tag("path", d=f"M{_axis(ci[0]):.1f} {y:g}H{_axis(ci[1]):.1f}", class_=f"whisker-{kind}"))
+    if point is not None:
+        marks.append(tag("circle", cx=round(_axis(point), 1), cy=y, r=5, class_=f"dot-{kind}"))
+        marks.append(words(338, y + 4, f"{point:.2f}", class_=f"in-{kind}", text_anchor="end"))
+    return "".join(marks)
+
+
 def fan(material: Material, domain: str, method: str) -> str | None:
     """The curves of all images of a scanner, and their median; None where the method is no map of grey levels."""
     images = [material.images[i] for i in material.of([domain])]
@@ -101,7 +139,7 @@ def grey_levels(material: Material, results: Results, domain: str, method: str) 
     smooth = {name: pool.reshape(64, -1).sum(1) for name, pool in pools.items() if pool is not None}
     # A dark background's or a clipped end's spike would flatten all the rest.
     top = float(np.quantile(np.concatenate(list(smooth.values())), 0.985)) * 1.15
-    panel = Panel(domain, method, "grey level", "share of the foreground", top=top or 1.0, ticks=False)
+    panel = Panel(domain, method, "grey level", "share of the foreground", top=top or 1.0)
     x = (np.arange(64) + 0.5) / 64
     return panel.draw(*(panel.line(x, np.minimum(v, panel.top), name) for name, v in smooth.items()))
 

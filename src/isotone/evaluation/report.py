@@ -17,7 +17,8 @@ from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.baselines.by_name import BASELINES
 from isotone.curves.svg import STYLE, Panel
 from isotone.data.class_order import ordinal_ranks
-from isotone.evaluation.figures import panels, whisker, write_figures
+from isotone.evaluation.answer import answers, not_proven, question, unchanged
+from isotone.evaluation.figures import before_and_after, panels, whisker, write_figures
 from isotone.evaluation.headline import headline, hurt, lines, primary_method
 from isotone.evaluation.metric_table import METRICS
 from isotone.evaluation.observations import Material
@@ -34,8 +35,21 @@ DISTANCES = (
     ("maximum_mean_discrepancy", "feature distance"),
     ("probe_auc", "scanner probe"),
 )
-UNTESTED = ("images acquired later than these", "any human reader")
-WITHOUT_REFIT = ("curve swap and label shuffle (the leakage tests)", "how many source images the fit needs")
+TERMS = {
+    "AUC": "Area under the receiver operating characteristic: how often an image of a class scores higher for it than "
+    "one of another class; the mean over the classes. 1 is perfect, 0.5 a guess.",
+    "worst-group accuracy": "The recall of the weakest class: of its images, the share that is called right.",
+    "recall": "Of the images of a class, the share that is called so.",
+    "gain": "After minus before, on the same images; its interval is that of the difference.",
+    "interval": "95 % confidence interval: patients resampled, all images of a patient together; exact "
+    "(Clopper–Pearson) for shares where each patient has one image.",
+    "reference": "The scanner that the classifier was trained on.",
+    "source": "Another scanner, whose images are mapped to the reference's grey levels.",
+    "baseline": "A method that learns nothing of the scanner pair, for comparison.",
+    "oracle": "The same images as the reference scanner would have written them; known in simulations only.",
+    "undecided": "The interval holds both a gain and none.",
+}
+"""Said as tooltips and in a list."""
 
 
 def write_report(
@@ -75,12 +89,16 @@ def write_report(
     page = template.render(
         results=results,
         headline=headline(results),
+        question=question(results),
+        answers=answers(results),
+        not_proven=not_proven(results),
+        chief=Markup(before_and_after(results, primary)),
+        terms=TERMS,
+        rows_of=partial(rows_of, results, primary),
         hurt=hurt(results),
         ordered=ordinal_ranks(results.classes) is not None,
         lines=lines(results),
         primary=primary,
-        shortlist=shortlist,
-        others=[NONE, *(m for m in results.methods if m not in shortlist)],
         columns=partial(columns, results),
         domains=list(dict.fromkeys(r.domain for r in sorted(results.rows, key=lambda r: r.reference))),
         whisker=lambda *a: Markup(whisker(*a)),
@@ -88,8 +106,7 @@ def write_report(
         viewer_methods=_viewer_methods(viewer, primary),
         viewer_json=Markup(json.dumps(viewer).replace("<", "\\u003c")),
         with_images=with_images and bool(viewer.get("images")),
-        failures=[] if material is None else failures(results, material, primary),
-        untested=UNTESTED if results.leakage else (*UNTESTED, *WITHOUT_REFIT),
+        failures=[] if material is None else failures(results, material, primary, viewer),
         style=style,
         script=script,
         policy=content_policy(style, script),
@@ -97,6 +114,13 @@ def write_report(
     )
     write_text(folder / "report.html", page)
     write_figures(results, every, folder / "figures")
+
+
+def rows_of(results: Results, primary: str | None, domain: str) -> tuple[list[ResultRow], list[str]]:
+    """A scanner's rows, the report's method first, then the untouched images; and methods that leave it unchanged."""
+    rows = [r for r in results.rows if r.domain == domain]
+    changed = sorted((r for r in rows if not unchanged(r)), key=lambda r: (r.method != primary, r.method != NONE))
+    return changed, [r.method for r in rows if unchanged(r)]
 
 
 @dataclass(frozen=True)
@@ -125,8 +149,11 @@ def columns(results: Results, row: ResultRow) -> Iterator[Column]:
         yield Column("DeLong p", row.delong_p, digits=3)
 
 
-def failures(results: Results, material: Material, method: str | None) -> list[dict[str, Any]]:
+def failures(
+    results: Results, material: Material, method: str | None, viewer: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Per source scanner the wrong predictions with the lowest probability of the true label, with their curves."""
+    pictures = {shown["image"]: k for k, shown in enumerate(viewer.get("images", ())) if "pixels" in shown}
     scores, found = material.scores, []
     if method not in scores.probabilities:
         return []
@@ -145,6 +172,7 @@ def failures(results: Results, material: Material, method: str | None) -> list[d
                     "before": float(scores.probabilities[NONE][i, scores.label[i]]),
                     "after": float(table[i, scores.label[i]]),
                     "image": str(scores.image[i]),
+                    "shown": pictures.get(str(scores.image[i])),
                 }
             )
     return found

@@ -28,7 +28,7 @@ MOST = 12
 
 
 def choose(material: Material, method: str | None, reference_domains: Sequence[str]) -> dict[int, str]:
-    """For each source domain: typical, most helped and the two worst failures under a method; by position, and why."""
+    """For each source domain: typical, most helped and the three worst failures of a method; by position, and why."""
     scores, chosen = material.scores, dict[int, str]()
     name = method if method is not None and method in scores.probabilities else NONE
     sources = [d for d in scores.domains if d not in reference_domains]
@@ -43,6 +43,7 @@ def choose(material: Material, method: str | None, reference_domains: Sequence[s
             "most helped": np.argmax(after - before),
             "worst failure": order[0],
             "second worst": order[min(1, len(order) - 1)],
+            "third worst": order[min(2, len(order) - 1)],
         }
         taken: dict[int, str] = {}
         for why, k in picks.items():
@@ -144,7 +145,8 @@ def _described(material: Material, position: int, why: str, methods: Iterable[st
         if scores.scored(name)[position]
     }
     domain, label = str(scores.domain[position]), scores.classes[int(scores.label[position])]
-    return {"domain": domain, "label": label, "why": why, "title": title, "said": said}
+    image = str(scores.image[position])
+    return {"domain": domain, "label": label, "why": why, "title": title, "said": said, "image": image}
 
 
 def _title(material: Material, position: int) -> str:

@@ -1,6 +1,19 @@
 "use strict";
 (() => {
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+  const unfold = () => {
+    const part = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+    if (part && part.localName === "details") { part.open = true; part.scrollIntoView(); }
+  };
+  let printed = [];
+  addEventListener("beforeprint", () => {
+    printed = [...document.querySelectorAll("details.section:not([open])")];
+    printed.forEach((d) => { d.open = true; });
+  });
+  addEventListener("afterprint", () => printed.forEach((d) => { d.open = false; }));
+  addEventListener("hashchange", unfold);
+  // The same link again changes no hash, but its part may have been folded since.
+  document.querySelectorAll("nav a").forEach((a) => a.addEventListener("click", () => setTimeout(unfold)));
+  unfold();
   const holder = document.getElementById("viewer-data");
   if (!holder) return;
   const data = JSON.parse(holder.textContent);
@@ -60,7 +73,7 @@
     const p = shown.said[name];
     if (!p) return "refused";
     const best = p.indexOf(Math.max(...p));
-    return `classifier says ${data.classes[best]} (${Math.round(100 * p[best])} %), label ${shown.label}`;
+    return `the classifier says ${data.classes[best]} (${Math.round(100 * p[best])} %)`;
   };
 
   const describe = (shown) => {
@@ -103,17 +116,22 @@
     describe(shown);
     if (shown.pixels) {
       draw(at("source"), shown, table(null, 0));
-      at("source-text").textContent = "Source: " + said(shown, "none");
-      at("harmonized-text").textContent = `${method.value} at 100 %: ${said(shown, method.value)}`;
+      at("source-text").textContent = `Before: ${shown.domain}, label ${shown.label}; ${said(shown, "none")}`;
+      at("harmonized-text").textContent = `After “${method.value}”: ${said(shown, method.value)}`;
       const twin = data.references[shown.reference];
       at("reference-frame").hidden = !twin;
       if (twin) {
         draw(at("reference"), twin, table(null, 0));
-        at("reference-text").textContent = "Reference: " + twin.title;
+        at("reference-text").textContent = "Target: " + twin.title;
       }
     }
     move();
   };
+
+  for (const canvas of document.querySelectorAll("canvas.case")) {
+    const shown = data.images[canvas.dataset.image];
+    draw(canvas, shown, canvas.dataset.part === "after" ? table(shown.curves[method.value], 1) : table(null, 0));
+  }
 
   image.addEventListener("change", choose);
   method.addEventListener("change", choose);

@@ -1,0 +1,119 @@
+"""The first screen of a report: the question, the answer for each scanner in a sentence, and what is not proven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from isotone.baselines.by_name import BASELINES
+from isotone.evaluation.bootstrap import MARGIN
+from isotone.evaluation.headline import outcome, primary_method
+from isotone.evaluation.metric_table import PairedField
+from isotone.evaluation.results import Gain, ResultRow, Results
+from isotone.evaluation.scores import NONE
+
+VERDICTS = {
+    "helps": "{who} helps",
+    "harms": "{who} harms",
+    "helps and harms": "{who} gains by one measure and loses by the other",
+    "no difference": "{who} makes no difference",
+    "undecided": "it is not decided whether {who} helps",
+}
+NAMES: dict[PairedField, str] = {"auc": "the AUC", "worst_group_accuracy": "the recall of the weakest class"}
+UNTESTED = ("that it works on images acquired later than these", "that it helps any human reader")
+WITHOUT_REFIT = (
+    "that the gain is the scanner's and not the label's (--refit tests it)",
+    "how many source images the fit needs (--refit tests it)",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a method does on one scanner.
+
+    Attributes
+    ----------
+    domain : str
+    verdict : str
+        A key of `VERDICTS`.
+    sentence : str
+        With the scanner, the figures before and after, and the 95 % intervals of their differences.
+    """
+
+    domain: str
+    verdict: str
+    sentence: str
+
+
+def question(results: Results) -> str:
+    """What the page answers."""
+    method, reference = primary_method(results), _and(results.reference_domains)
+    sources = _and(results.source_domains) or "other scanners"
+    if method is None:
+        return f"Does a classifier trained on {reference} work on images of {sources}?"
+    return f"Does “{method}” make images of {sources} usable for a classifier trained on {reference}?"
+
+
+def answers(results: Results) -> list[Answer]:
+    """One for each source scanner that the report's method has a curve for."""
+    rows = [r for r in results.rows if r.method == primary_method(results) and not r.reference]
+    return [Answer(r.domain, outcome(r), _sentence(results, r)) for r in rows]
+
+
+def not_proven(results: Results) -> list[str]:
+    """What nobody may conclude from these figures, each as the end of a sentence."""
+    method = primary_method(results)
+    rows = [r for r in results.rows if r.method == method]
+    return [
+        *(f"that it helps on {r.domain}" for r in rows if not r.reference and outcome(r) == "undecided"),
+        *_no_better_than_plain(results, [r for r in rows if not r.reference]),
+        *(
+            f"that it does no harm on {r.domain}, a reference scanner"
+            for r in rows
+            if r.reference and any(g.ci is None or g.ci[0] < -MARGIN for g in (r.auc_gain, r.worst_group_accuracy_gain))
+        ),
+        *UNTESTED,
+        *(() if results.leakage else WITHOUT_REFIT),
+    ]
+
+
+def unchanged(row: ResultRow) -> bool:
+    """Whether every score of a reference scanner is as it was."""
+    gains = (row.auc_gain, row.worst_group_accuracy_gain)
+    return row.reference and row.method != NONE and all(g.difference == 0 and g.ci == (0, 0) for g in gains)
+
+
+def _no_better_than_plain(results: Results, rows: Sequence[ResultRow]) -> Iterator[str]:
+    """Where the best of the plain baselines, chosen by these figures, has an interval that meets the method's."""
+    for row in rows:
+        plain = [r for name in BASELINES if (r := results.row(row.domain, name)) is not None and r.auc_ci is not None]
+        best = max(plain, key=lambda r: r.auc or 0.0, default=None)
+        if best is None or best.auc_ci is None or row.auc_ci is None or best.method == row.method:
+            continue
+        if best.auc_ci[1] >= row.auc_ci[0]:
+            yield f"that it is better than plain “{best.method}” on {row.domain} (AUC {best.auc:.2f})"
+
+
+def _sentence(results: Results, row: ResultRow) -> str:
+    before = results.row(row.domain, NONE)
+    said = VERDICTS[outcome(row)].format(who=f"“{row.method}”")
+    figures = [
+        _change(name, before.value(field)[0] if before else None, row.value(field)[0], row.gain(field))
+        for field, name in NAMES.items()
+    ]
+    return f"On {row.domain} {said}: {' and '.join(figures)}."
+
+
+def _change(name: str, before: float | None, after: float | None, gain: Gain) -> str:
+    if before is None or after is None:
+        return f"{name} is undefined"
+    verb = "rises" if after > before else "falls" if after < before else "stays"
+    figures = f"from {before:.2f} to {after:.2f}" if after != before else f"at {after:.2f}"
+    if gain.ci is None:
+        return f"{name} {verb} {figures} (no interval: too few patients)"
+    low, high = (f"{v:+.2f}".replace("-", "−") for v in gain.ci)
+    return f"{name} {verb} {figures} (95 % interval of the change: {low} to {high})"
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
