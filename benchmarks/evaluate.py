@@ -2,7 +2,8 @@
 
     python -m benchmarks.evaluate [--images N]
 
-Wanted: the report of 1,000 images × 8 methods, predictions cached, in at most 60 s and 20 MB.
+Wanted: scores and features of ResNet-50 in at most 0.6 of the processor time of two passes; the
+report of 1,000 images × 8 methods, predictions cached, in at most 60 s and 20 MB.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from discs import Brightness, Power, write_cohort
 from isotone.baselines.by_name import BASELINES, baseline
 from isotone.data.manifests.manifest import Manifest
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.predict import observe
 from isotone.evaluation.report import write_report
+from isotone.networks.backbones import build
+from isotone.networks.classifier import Classifier
 from made_scores import REFERENCE, scores
 
 METHODS = ("none", "oracle", *(f"method {k}" for k in range(6)))
@@ -55,9 +61,28 @@ def one_pass(images: int) -> None:
     print(f"one pass is {apart / together:.1f} times as fast")
 
 
+def scores_and_features(images: int = 16) -> None:
+    """ResNet-50 with random weights: one pass through it, and two."""
+    torch.manual_seed(0)
+    classifier = Classifier.from_module(build("resnet50", 4), classes=[*"ABCD"], image_size=224)
+    grey = np.random.default_rng(0).random((images, 224, 224), np.float32)
+    seconds: dict[str, list[float]] = {"one": [], "two": []}
+    for _ in range(4):
+        start = time.process_time()
+        classifier.predict_and_embed(grey)
+        between = time.process_time()
+        classifier.predict(grey)
+        classifier.embed(grey)
+        seconds["one"].append(between - start)
+        seconds["two"].append(time.process_time() - between)
+    ratio = np.median(np.array(seconds["one"][1:]) / np.array(seconds["two"][1:]))
+    print(f"scores and features of ResNet-50 in one pass: {ratio:.2f} of the time of two (wanted: 0.6)")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1000)
     chosen = parser.parse_args()
+    scores_and_features()
     from_scores(chosen.images)
     one_pass(min(chosen.images, 100))

@@ -30,6 +30,9 @@ class Brightness:
     def embed(self, prepared: np.ndarray) -> np.ndarray:
         return np.stack([prepared.mean((1, 2)), prepared.std((1, 2)), prepared.max((1, 2))], axis=1)
 
+    def predict_and_embed(self, prepared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.predict(prepared), self.embed(prepared)
+
     def predict(self, prepared: np.ndarray, batch_size: int = 64) -> np.ndarray:
         centres = np.linspace(0.25, 0.45, len(self.classes))
         logits = -((prepared.mean((1, 2))[:, None] - centres) ** 2) / 0.005

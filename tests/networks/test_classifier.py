@@ -126,6 +126,15 @@ def test_features_are_what_enters_the_last_linear_layer() -> None:
     np.testing.assert_allclose(got, logits.numpy(), atol=1e-5)
 
 
+def test_one_pass_gives_scores_and_features() -> None:
+    classifier, passes = own(), []
+    classifier.module.register_forward_hook(lambda *_: passes.append(1))
+    scores, features = classifier.predict_and_embed(grey(), batch_size=2)
+    assert len(passes) == -(-len(grey()) // 2)
+    np.testing.assert_array_equal(scores, classifier.predict(grey(), batch_size=2))
+    np.testing.assert_array_equal(features, classifier.embed(grey(), batch_size=2))
+
+
 def test_the_first_stage_is_the_second_convolution_or_the_layer_named() -> None:
     x = torch.from_numpy(grey())[:, None]
     first = own().module.first(x.expand(-1, 3, -1, -1))

@@ -212,14 +212,20 @@ def _ask(network: Any, method: str, images: Sequence[Observation], *, features: 
     """Fill in what one network says of one method's images."""
     prepared = [(seen, seen.prepared.get(seen.same.get(method, method))) for seen in images]
     there = [(seen, given) for seen, given in prepared if given is not None]
-    if there:
-        said = finite(network.predict(_as_grey(given for _, given in there)))
-        for (seen, _), probabilities in zip(there, said, strict=True):
-            seen.probabilities[method] = probabilities
-    wanted = [(seen, given) for seen, given in there if features and seen.embedded]
-    if wanted:
-        for (seen, _), feature in zip(wanted, network.embed(_as_grey(given for _, given in wanted)), strict=True):
-            seen.features[method] = feature
+    if not there:
+        return
+    grey = _as_grey(given for _, given in there)
+    if features and any(seen.embedded for seen, _ in there):
+        said, entering = network.predict_and_embed(
+            grey
+        )  # all in one pass, so that scores depend on no choice of images
+        for (seen, _), own in zip(there, entering, strict=True):
+            if seen.embedded:
+                seen.features[method] = own
+    else:
+        said = network.predict(grey)
+    for (seen, _), probabilities in zip(there, finite(said), strict=True):
+        seen.probabilities[method] = probabilities
 
 
 def finite(scores: Floats) -> Floats:

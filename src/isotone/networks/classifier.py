@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -259,27 +259,31 @@ class Classifier:
         UsageError
             Its outputs do not exclude each other.
         """
-        if not self.config.exclusive:
-            raise UsageError(
-                "the outputs of this classifier do not exclude each other",
-                next_step=f"Choose one with --finding ({', '.join(self.config.classes)}).",
-            )
+        self._refuse_several_findings()
         with torch.inference_mode():
-            scores = [self.logits(b).double().softmax(1) for b in self._batches(prepared, batch_size)]
-        result = torch.cat(scores).cpu().numpy()
-        if not np.isfinite(result).all():
-            raise ModelError("E_MODEL", "the classifier's scores are not all finite")
-        return result
+            return _probabilities([self.logits(batch) for batch in self._batches(prepared, batch_size)])
 
     def embed(self, prepared: NDArray[np.float32], batch_size: int = 64) -> NDArray[np.float32]:
         """Features of shape (n, D) that enter the last linear layer that runs (the logits where there is none)."""
+        return torch.cat([features for _, features in self._with_features(prepared, batch_size)]).numpy()
+
+    def predict_and_embed(
+        self, prepared: NDArray[np.float32], batch_size: int = 64
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """What `predict` and `embed` give, by one pass through the network; errors as for `predict`."""
+        self._refuse_several_findings()
+        logits, features = zip(*self._with_features(prepared, batch_size), strict=True)
+        return _probabilities(logits), torch.cat(features).numpy()
+
+    @torch.inference_mode()
+    def _with_features(self, prepared: NDArray[np.float32], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and features of one batch after the other."""
         taken: list[Tensor] = []
-        found: list[Tensor] = []
 
         def note(_: nn.Module, given: tuple[Tensor, ...]) -> None:
             taken.extend(given[:1])
 
-        with torch.inference_mode(), ExitStack() as hooks:
+        with ExitStack() as hooks:
             for layer in self.module.modules():
                 if isinstance(layer, nn.Linear):
                     hooks.enter_context(layer.register_forward_pre_hook(note))
@@ -287,9 +291,15 @@ class Classifier:
                 logits = self.logits(batch)
                 # A layer that runs on patches of images says nothing of an image.
                 of_images = [features for features in taken if len(features) == len(batch)]
-                found.append((of_images or [logits])[-1].flatten(1).float().cpu())
+                yield logits, (of_images or [logits])[-1].flatten(1).float().cpu()
                 taken.clear()
-        return torch.cat(found).numpy()
+
+    def _refuse_several_findings(self) -> None:
+        if not self.config.exclusive:
+            raise UsageError(
+                "the outputs of this classifier do not exclude each other",
+                next_step=f"Choose one with --finding ({', '.join(self.config.classes)}).",
+            )
 
     def _scale(self, grey: Tensor) -> Tensor:
         if self.config.inverted:
@@ -300,6 +310,14 @@ class Classifier:
         for start in range(0, len(prepared), size):
             batch = torch.from_numpy(np.ascontiguousarray(prepared[start : start + size], np.float32))
             yield batch.unsqueeze(1).to(self.device)
+
+
+def _probabilities(logits: Iterable[Tensor]) -> NDArray[np.float64]:
+    """Of batches of logits, shape (n, C) each."""
+    result = torch.cat([batch.double().softmax(1) for batch in logits]).cpu().numpy()
+    if not np.isfinite(result).all():
+        raise ModelError("E_MODEL", "the classifier's scores are not all finite")
+    return result
 
 
 class OneOutput(nn.Module):
