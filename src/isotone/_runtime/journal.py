@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isotone._runtime.files import MARKER, content, hold_folder, not_empty, replace_file
+from isotone._runtime.packed_json import pack, unpack
 from isotone.errors import IsotoneError, UsageError
 
 JOURNAL = "journal.sqlite"
@@ -128,7 +129,7 @@ class Journal:
                 b"" if target_name in (None, name) else os.fsencode(str(target_name)),  # most are named alike
                 None if target is None else _text_id(os.fsencode(target)),
                 self._text(None if shared is None else _compact(shared)),
-                _compact(body),
+                pack(body),
                 self._run,
             )
             self._db.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
@@ -354,7 +355,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     key, folder, name, target_folder, target, shared, body = row
     path = os.path.join(os.fsdecode(folder or b""), os.fsdecode(name))
     written = None if target_folder is None else os.path.join(os.fsdecode(target_folder), os.fsdecode(target or name))
-    result = _read_shared(shared or "{}") | json.loads(body)
+    result = _read_shared(shared or "{}") | unpack(body)
     return Entry(None if key is None else key.hex(), path, written, result)
 
 
