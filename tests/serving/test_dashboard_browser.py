@@ -42,7 +42,12 @@ def test_the_dashboard_shows_its_chart_and_asks_for_nothing(tmp_path: Path) -> N
         marks = page.locator("svg circle").count(), page.locator("svg line").count()
         box = page.locator("svg").bounding_box()
         alarm = page.locator(".alarm").inner_text()
+        page.set_viewport_size({"width": 390, "height": 844})  # a telephone
+        width = page.evaluate("document.documentElement.scrollWidth")
+        said_of_software = page.get_by_text("new software, bbbb").count()
         browser.close()
+    assert width == 390
+    assert said_of_software == 1
     assert marks == (3, 2)  # of the lines one is of software, one of the alarm
     assert box is not None
     assert box["width"] > 300
