@@ -240,8 +240,8 @@ def test_a_benchmark_that_repeats_a_step_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(n for n in MODULES if n.startswith(("harmonizer", "evaluation"))))
 def test_a_room_above_repeats_no_step_of_the_fit(name: str) -> None:
-    """But for what is stored of it: residuals in mappers, and how many patients a tone model needs."""
-    assert fit_steps(MODULES[name]) <= {"tone_residual", "tone_model", "class_prior", "stored_arrays"}
+    """But for what is stored of it: blends and residuals in mappers, and how many patients a tone model needs."""
+    assert fit_steps(MODULES[name]) <= {"image_blend", "tone_residual", "tone_model", "class_prior", "stored_arrays"}
 
 
 LONG = {"cli.judge": {"evaluate"}, "cli.learn": {"fit"}}

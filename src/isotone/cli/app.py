@@ -139,7 +139,7 @@ Bits = Annotated[
     Literal["16", "same"], typer.Option(help="Bits of a delivered value; same as the source: levels are lost.")
 ]
 Size = Annotated[int | None, typer.Option(help="Side of images for --deliver png and npy, as the network sees them.")]
-FitMethod = Literal["scanner", "adaptive", "gdce"]
+FitMethod = Literal["auto", "scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 PlannedDevice = Annotated[str, typer.Option("--device", help="Where networks run, e.g. cpu or cuda.")]

@@ -126,10 +126,11 @@ def fit(
     method: Annotated[
         FitMethod,
         typer.Option(
-            help="scanner: one curve by transport of grey levels. adaptive (experimental): one for each acquisition "
+            help="auto: scanner, with half of each image's own histogram matching where the classifier does not mind. "
+            "scanner: one curve by transport of grey levels. adaptive (experimental): one for each acquisition "
             "mode that the images show. gdce: the paper's network."
         ),
-    ] = "scanner",
+    ] = "auto",
     labels: Annotated[Labels, typer.Option(help="all, or none: no source label is read.")] = "all",
     mix: Annotated[
         list[str] | None, typer.Option(help="The class mix of each source, where you know it, as LABEL=SHARE.")

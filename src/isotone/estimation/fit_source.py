@@ -10,6 +10,7 @@ from isotone.data.descriptors.image_set import ImageSet, image_set
 from isotone.data.sample import Sample
 from isotone.estimation.acquisition_modes import find_modes, one_mode
 from isotone.estimation.comparable import comparable
+from isotone.estimation.image_blend import ImageBlend, image_blend
 from isotone.estimation.matching import odd_images
 from isotone.estimation.predicted_gain import predicted_gain
 from isotone.estimation.reference_model import ReferenceModel
@@ -18,10 +19,9 @@ from isotone.estimation.scanner_curve import fit_scanner_curve
 from isotone.estimation.settings import FitOptions
 from isotone.estimation.tone_residual import ToneResidual
 
-HARMS = (
-    "W_HARMS the classifier is predicted to do worse behind the curve than on untouched images: they stay as they are; "
-    "--allow harm applies the curve all the same"
-)
+KEPT = "they stay as they are; --allow harm applies the curve all the same"
+HARMS = f"W_HARMS the classifier is predicted to do worse behind the curve than on untouched images: {KEPT}"
+NO_GAIN = f"W_NO_GAIN the classifier is predicted to do no better behind the curve than on untouched images: {KEPT}"
 AIRLESS = 0.1
 """Share of a side's images in which no air is told, unlike the others, from which on that is said."""
 
@@ -42,6 +42,8 @@ class SourceFit:
         The source's images that look like some of the reference's.
     reference : ReferenceModel
         The reference as these were compared with it.
+    blend : ImageBlend or None
+        Gives each image a curve of its own, out of the scanner's one; None: all get that.
     """
 
     curves: tuple[ToneCurve, ...]
@@ -49,6 +51,7 @@ class SourceFit:
     report: FitReport
     images: ImageSet
     reference: ReferenceModel
+    blend: ImageBlend | None = None
 
 
 def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: FitOptions = FitOptions()) -> SourceFit:
@@ -84,22 +87,31 @@ def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: Fit
     else:
         modes = one_mode(compared, reference, scanner)
     left_out = _left_out(given, images, compared, reference)
-    report = _with_gain(modes.report, modes.curves, reference, options)
+    blend, said = image_blend(reference.given, options.classifier) if options.auto else (None, None)
+    report = _with_gain(replace(modes.report, blend=said), modes.curves, reference, options, blend)
     report = replace(report, warnings=(*report.warnings, *left_out))
-    return SourceFit(modes.curves, modes.residual, report, images, reference)
+    return SourceFit(modes.curves, modes.residual, report, images, reference, blend)
 
 
 def _with_gain(
-    report: FitReport, curves: Sequence[ToneCurve], reference: ReferenceModel, options: FitOptions
+    report: FitReport,
+    curves: Sequence[ToneCurve],
+    reference: ReferenceModel,
+    options: FitOptions,
+    blend: ImageBlend | None,
 ) -> FitReport:
     """The report with what the curves are expected to do to the classifier."""
     shares = [mode.images for mode in report.modes] or [1]
-    found = predicted_gain(reference.given, curves, shares, options.classifier, reference.seed)
+    found = predicted_gain(
+        reference.given, curves, shares, options.classifier, reference.seed, patients=report.patients, blend=blend
+    )
     if not isinstance(found, PredictedGain):
         return replace(report, no_gain=found)
     # Where settings vary from image to image, one curve simulates no image of the source.
-    harms = found.harms and not report.varies
-    return replace(report, gain=found, kept=harms, warnings=(*report.warnings, *([HARMS] if harms else ())))
+    said = HARMS if found.harms else NO_GAIN if options.auto and found.none else None
+    if said is None or report.varies:
+        return replace(report, gain=found)
+    return replace(report, gain=found, kept=True, warnings=(*report.warnings, said))
 
 
 def _left_out(given: ImageSet, images: ImageSet, compared: ImageSet, reference: ReferenceModel) -> list[str]:

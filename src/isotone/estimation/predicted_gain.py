@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.sample import Sample
 from isotone.errors import ModelError
+from isotone.estimation.image_blend import ImageBlend
 from isotone.estimation.report import PredictedGain
 from isotone.estimation.settings import FrozenClassifier
 
@@ -45,7 +46,7 @@ class Simulated:
     patients : int array of shape (n,)
         Numbers of the patients, from 0.
     source, harmonized : float32 arrays of shape (n, S, S)
-        The classifier's inputs: through the inverse of the curve, and through the curve after that.
+        The classifier's inputs: through the inverse of the curve, and as these are harmonized.
     """
 
     labels: Ints
@@ -60,6 +61,9 @@ def predicted_gain(
     shares: Sequence[float],
     classifier: FrozenClassifier | None,
     seed: int,
+    *,
+    patients: int | None = None,
+    blend: ImageBlend | None = None,
 ) -> PredictedGain | str:
     """What curves will do to AUC and to the weakest class's recall.
 
@@ -74,6 +78,11 @@ def predicted_gain(
     classifier : FrozenClassifier or None
     seed : int
         Of the images drawn and of the resamples.
+    patients : int, optional
+        The intervals are to hold what a test on so many patients of the source measures, whose chance comes to that of
+        the reference's patients. None: very many.
+    blend : ImageBlend, optional
+        Gives each image a curve of its own.
 
     Returns
     -------
@@ -86,7 +95,7 @@ def predicted_gain(
     """
     if classifier is None:
         return "no classifier was given"
-    shown = simulated(reference, curves, shares, classifier, seed)
+    shown = simulated(reference, curves, shares, classifier, seed, blend)
     if isinstance(shown, str):
         return shown
     before, after = (_scores(images, classifier) for images in (shown.source, shown.harmonized))
@@ -98,7 +107,9 @@ def predicted_gain(
     picks += [np.concatenate([of[p] for p in rng.integers(0, len(of), len(of))]) for _ in range(DRAWS)]
     labels = [shown.labels[at] for at in picks]
     gains = np.array([_measures(y, after[at]) - _measures(y, before[at]) for y, at in zip(labels, picks, strict=True)])
-    low, high = np.nanquantile(gains[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    wider = np.sqrt(1 + (len(of) / patients if patients else 0))
+    around = gains[0] + wider * (gains[1:] - gains[0])
+    low, high = np.nanquantile(around, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0).clip(-1, 1)
     return PredictedGain(
         auc=float(gains[0, 0]),
         auc_interval=(float(low[0]), float(high[0])),
@@ -115,6 +126,7 @@ def simulated(
     shares: Sequence[float],
     classifier: FrozenClassifier,
     seed: int,
+    blend: ImageBlend | None = None,
 ) -> Simulated | str:
     """Held-out images of the reference through the inverse of curves; or a clause that says why there are none."""
     classes = list(classifier.config.classes)
@@ -137,6 +149,9 @@ def simulated(
     for number, curve in enumerate(curves):
         source[which == number] = curve.inverse()(images[which == number])
         harmonized[which == number] = curve(source[which == number])
+    if blend is not None:  # the matching of an image is the same behind every increasing response
+        own = [blend.curve(s, ToneCurve())(image) for s, image in zip(kept, harmonized, strict=True)]
+        harmonized = np.stack(own)
     return Simulated(labels, patients, source, harmonized)
 
 

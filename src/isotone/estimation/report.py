@@ -10,6 +10,9 @@ from pydantic import Field
 
 MixFrom = Literal["stated", "labels", "structure", "classifier", "none"]
 """Where the class mix of a source comes from; "none": it is not known."""
+LEAST_AUC, LEAST_RECALL = 0.01, 0.03
+"""Gains of the AUC and of the weakest class's recall below which, both, nothing is gained. Raised, more images stay as
+they are. Chosen on pairs of scanners before those of benchmarks/real_pairs.py, and kept."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -120,6 +123,22 @@ class TrainingOverlap:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Blend:
+    """Whether each image's own histogram matching has a share in its curve (`isotone.estimation.image_blend`).
+
+    Attributes
+    ----------
+    share : float
+        0: each image gets its scanner's curve.
+    agreement : float
+        Correlation of the classifier's probabilities on images of the reference, before and after such a blend.
+    """
+
+    share: Share
+    agreement: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictedGain:
     """What the curve is expected to do to the classifier's scores on the source (`isotone.estimation.predicted_gain`).
 
@@ -128,7 +147,7 @@ class PredictedGain:
     auc, worst_recall : float
         Gain of the mean one-versus-rest AUC, and of the lowest recall over the classes, in [-1, 1].
     auc_interval, worst_recall_interval : pair of float
-        90 %, patients resampled.
+        90 %, patients resampled: of a test on as many patients of the source as there are in the fit.
     images, patients : int
         Of the reference, that were looked at.
     """
@@ -144,6 +163,11 @@ class PredictedGain:
     def harms(self) -> bool:
         """Whether a loss of AUC is certain: the interval lies below zero."""
         return self.auc_interval[1] < 0
+
+    @property
+    def none(self) -> bool:
+        """Whether neither the AUC nor the weakest class gains."""
+        return self.auc < LEAST_AUC and self.worst_recall < LEAST_RECALL
 
     @property
     def sentence(self) -> str:
@@ -193,6 +217,8 @@ class FitReport(CurveReport):
         Why not, in a clause.
     kept : bool
         Whether the images stay as they are.
+    blend : Blend or None
+        None: not asked for, or there was nothing to decide it by.
     """
 
     images: Count
@@ -213,6 +239,7 @@ class FitReport(CurveReport):
     gain: PredictedGain | None = None
     no_gain: str | None = None
     kept: bool = False
+    blend: Blend | None = None
 
     @property
     def varies(self) -> bool:

@@ -56,6 +56,9 @@ class FitOptions:
         The class mix of the source, where the user knows it.
     modes : bool
         Look for several acquisition modes, and fit a curve to each.
+    auto : bool
+        Let the classifier decide whether each image's own histogram matching has a share in its curve, and whether
+        images stay as they are since it would gain nothing.
     settings : ScannerSettings
     """
 
@@ -63,4 +66,5 @@ class FitOptions:
     labels: bool = True
     mix: Mapping[str, float] | None = None
     modes: bool = False
+    auto: bool = False
     settings: ScannerSettings = field(default_factory=ScannerSettings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from isotone.data.trained_on import NO_RECORD
-from isotone.estimation.report import CurveReport, FitReport, MixFrom, ModeReport, TrainingOverlap
+from isotone.estimation.report import Blend, CurveReport, FitReport, MixFrom, ModeReport, TrainingOverlap
 from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
 
 MIXES: dict[MixFrom, str] = {
@@ -43,6 +43,7 @@ def fit_sentences(report: FitReport | NetworkReport | None, labels: str) -> list
     return [
         *_images(report, labels),
         *(_modes(report.modes) if report.modes else [*_uncertainty(report, report.patients), *_projection(report)]),
+        *_blend(report.blend),
         *gain_sentences(report),
         *classifier_sentences(report),
         *(f"Warning {warning}." for warning in report.warnings),
@@ -162,6 +163,16 @@ def _projection(report: CurveReport) -> list[str]:
     if report.clipped_share > 0:
         said.append(f"{100 * report.clipped_share:.2g} % of the anatomy's grey levels are clipped.")
     return said
+
+
+def _blend(blend: Blend | None) -> list[str]:
+    if blend is None:
+        return []
+    how = f"its verdicts on images of the reference before and after that correlate by {blend.agreement:.2f}"
+    if blend.share == 0:
+        return [f"Each image gets the scanner's curve, for the classifier minds histogram matching: {how}."]
+    share = f"{100 * blend.share:.0f} %"
+    return [f"Of each image's curve {share} is its own histogram matching, which the classifier does not mind: {how}."]
 
 
 def _modes(modes: tuple[ModeReport, ...]) -> list[str]:

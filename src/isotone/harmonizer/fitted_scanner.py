@@ -73,7 +73,7 @@ class FittedScanner:
 
     @property
     def kept(self) -> bool:
-        """Whether its images stay as they are, since a curve is predicted to harm."""
+        """Whether its images stay as they are, since a curve is predicted to harm, or to gain nothing."""
         return isinstance(self.report, FitReport) and self.report.kept
 
 

@@ -21,7 +21,7 @@ from isotone.data.sample import TakeSample
 from isotone.errors import ModelError, RadiographError, UsageError
 from isotone.estimation.stored_arrays import Json
 from isotone.harmonizer.fitted_scanner import FittedScanner
-from isotone.harmonizer.mappers import Mapper, ModesMapper, ScannerMapper, corrected_by_image
+from isotone.harmonizer.mappers import Mapper, PlainMapper, ScannerMapper, corrected_by_image
 from isotone.harmonizer.model_file import (
     CONFIG,
     KIND,
@@ -52,7 +52,8 @@ class ToneCurveHarmonizer(Transformer):
         The scanner, or scanners pooled, that the classifier was trained on. Their images pass through unchanged.
     source_domain : str or sequence of str
         The scanners to map; each gets a curve of its own.
-    method : {"scanner", "adaptive", "gdce"}
+    method : {"auto", "scanner", "adaptive", "gdce"}
+        "auto": as "scanner", with half of each image's own histogram matching where the classifier does not mind.
         "scanner": one curve per scanner, by transport of grey levels. "adaptive", experimental: one curve for each
         acquisition mode of a scanner whose images show several. "gdce": the paper's network, one curve per image.
     settings : pydantic model or mapping, optional
@@ -84,7 +85,7 @@ class ToneCurveHarmonizer(Transformer):
         reference_domain: str | Sequence[str],
         source_domain: str | Sequence[str],
         *,
-        method: Method = "scanner",
+        method: Method = "auto",
         settings: Any = None,
     ) -> None:
         self.reference_domains = _names(reference_domain)
@@ -124,7 +125,7 @@ class ToneCurveHarmonizer(Transformer):
             Rows of the reference and source domains; without a column `split`, patients are dealt into folds.
             Rows of split "test" are never read.
         classifier : Classifier, optional
-            The frozen classifier. None: distributions only (`method="scanner"`).
+            The frozen classifier. None: distributions only (not of `method="gdce"`).
         labels : {"all", "none"}
             Whether labels of source rows may be read.
         mix : mapping of label to share, optional
@@ -206,8 +207,8 @@ class ToneCurveHarmonizer(Transformer):
     def passing(self, domain: str | None, allow: Collection[str] = ()) -> Literal["reference", "kept"] | None:
         """Why images of a domain stay as they are; None where they get a curve.
 
-        "reference": they are of the reference domain. "kept": the fit predicts that a curve harms (W_HARMS), and
-        neither `allow` nor `overruled` holds "harm".
+        "reference": they are of the reference domain. "kept": the fit predicts no good of a curve (W_HARMS,
+        W_NO_GAIN), and neither `allow` nor `overruled` holds "harm".
         """
         if domain in self.reference_domains:
             return "reference"
@@ -319,7 +320,7 @@ class ToneCurveHarmonizer(Transformer):
         """
         if self._digest is None:
             mappers = {domain: scanner.mapper for domain, scanner in self.scanners.items()}
-            if not mappers or not all(isinstance(m, ScannerMapper | ModesMapper) for m in mappers.values()):
+            if not mappers or not all(isinstance(m, PlainMapper) for m in mappers.values()):
                 raise ModelError("E_MODEL", "the harmonizer is not fitted, or not saved yet")
             self._digest = checksum(self._body({domain: m.save(Path(), "") for domain, m in mappers.items()}))
         return self._digest

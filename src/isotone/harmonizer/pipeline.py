@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from isotone.networks.training.run_files import RunFiles
 
 
-Method = Literal["scanner", "adaptive", "gdce"]
+Method = Literal["auto", "scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
 
 ROUNDED = 0.02
@@ -60,7 +60,7 @@ class FitPlan:
 
     references: tuple[str, ...]
     sources: tuple[str, ...]
-    method: Method = "scanner"
+    method: Method = "auto"
     settings: Any = None
     labels: Labels = "all"
     mix: Mapping[str, float] | None = None
@@ -104,6 +104,7 @@ class FitPlan:
             classifier=classifier,
             mix=self.mix,
             modes=self.method == "adaptive",
+            auto=self.method == "auto",
             settings=self.settings or ScannerSettings(),
         )
 

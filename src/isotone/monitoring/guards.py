@@ -11,8 +11,8 @@ Guard = Literal["intent", "modality", "depth", "look", "harmonized", "harm"]
 """What a guard compares.
 
 intent: PresentationIntentType (E_INTENT); modality, depth (BitsStored), look (grey levels and layout): E_OOD;
-harmonized: whether isotone made the image (E_ALREADY); harm: whether the fit predicts that the curve harms (W_HARMS),
-which refuses no image, but keeps it as it is.
+harmonized: whether isotone made the image (E_ALREADY); harm: whether the fit predicts that the curve harms, or
+gains nothing (W_HARMS, W_NO_GAIN), which refuses no image, but keeps it as it is.
 """
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 

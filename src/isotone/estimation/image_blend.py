@@ -1,0 +1,158 @@
+"""A scanner's curve and an image's own histogram matching, half and half, where the classifier minds neither.
+
+Matching each image to the reference also undoes what its exposure and processing did to that image alone, and takes
+away what its anatomy says by its brightness. On chests the former counts for more, on breasts the latter. The
+classifier tells which: on images of its own reference, matching makes it change its mind, or it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isotone.curves.stages import Affine, Knots
+from isotone.curves.tone_curve import ToneCurve
+from isotone.data.sample import Sample
+from isotone.estimation.report import Blend
+from isotone.estimation.settings import FrozenClassifier
+from isotone.estimation.stored_arrays import Json, StoredArrays, damaged
+from isotone.estimation.transport import FLATTEST
+
+Floats = NDArray[np.float64]
+
+SHARE = 0.5
+"""Of the image's own matching. More mends more of what differs from image to image, and takes more of what tells the
+classes; chosen among 0.25, 0.5 and 0.75 on half of the pairs of benchmarks/real_pairs.py."""
+SAME_MIND = 0.9
+"""Correlation of the classifier's probabilities before and after, from which on images are blended. Real chests have
+0.93 to 0.97, phantoms of breasts 0.25. Lowered, images are blended whose brightness tells the classes."""
+PARTS = 256
+"""Into which pixels are divided: of a distribution the grey levels between two parts are kept, and so of a curve."""
+FEWEST = 10
+"""Images that the classifier is asked about, at least."""
+FULL = 65535
+"""White, in the pixels of a sample."""
+BATCH = 64
+"""Images that the classifier gets at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBlend(StoredArrays):
+    """Gives each image a curve of its own: increasing, for it is the mean of an increasing curve and of another.
+
+    Attributes
+    ----------
+    levels : float64 array of shape (k,)
+        Grey levels of the reference, increasing.
+    below : float64 array of shape (k,)
+        Shares of its pixels, air included, at or below them; images weigh alike.
+    share : float
+        Of the image's own matching, in (0, 1).
+    """
+
+    SHAPES: ClassVar = {"levels": "k", "below": "k", "share": ""}
+
+    levels: Floats
+    below: Floats
+    share: float = SHARE
+
+    @classmethod
+    def fit(cls, reference: Sequence[Sample]) -> Self:
+        """Of the pixels of the reference's images."""
+        total = np.zeros(FULL + 1)
+        for sample in reference:
+            counts = np.bincount(sample.pixels[sample.valid], minlength=FULL + 1)
+            total += counts / max(counts.sum(), 1)
+        return cls(*_distribution(total))
+
+    def curve(self, sample: Sample, scanner: ToneCurve) -> ToneCurve:
+        """The curve of an image: `share` of its own histogram matching, the rest that of its scanner.
+
+        The matching leads a grey level at or below which a share p of the image's pixels lies to that at or below which
+        the share p of the reference's lies, as scikit-image's ``match_histograms`` does.
+        """
+        counts = np.bincount(sample.pixels[sample.valid], minlength=FULL + 1)
+        if np.count_nonzero(counts) < 2:
+            return scanner
+        grey, below = _distribution(counts)
+        matched = np.interp(below, self.below, self.levels)
+        return _through(grey, (1 - self.share) * scanner(grey) + self.share * matched)
+
+    @classmethod
+    def from_json(cls, entry: Json) -> Self:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        ModelError
+            E_MODEL: not such numbers.
+        """
+        found = cls(**cls.numbers(entry))
+        damaged(not 0 < found.share < 1)
+        for numbers in (found.levels, found.below):
+            damaged(bool((np.diff(numbers) <= 0).any()) or numbers[0] < 0 or numbers[-1] > 1)
+        return found
+
+
+def image_blend(
+    reference: Sequence[Sample], classifier: FrozenClassifier | None
+) -> tuple[ImageBlend | None, Blend | None]:
+    """The blend, where the classifier keeps its mind on blended images of the reference; and how far it does.
+
+    Parameters
+    ----------
+    reference : sequence of Sample
+        All images; the classifier is asked about those of split "val" on which it was not trained. Labels are not read.
+    classifier : FrozenClassifier or None
+
+    Returns
+    -------
+    blend : ImageBlend or None
+        None: each image gets its scanner's curve.
+    report : Blend or None
+        None: no classifier, or fewer than ten images to ask it about.
+    """
+    asked = [s for s in reference if s.split == "val" and not s.trained and s.prepared is not None]
+    if classifier is None or len(asked) < FEWEST:
+        return None, None
+    blend = ImageBlend.fit(reference)
+    before = [s.prepared for s in asked if s.prepared is not None]
+    after = [blend.curve(s, ToneCurve())(image) for s, image in zip(asked, before, strict=True)]
+    agreement = _correlation(_said(before, classifier), _said(after, classifier))
+    admitted = agreement >= SAME_MIND
+    return (blend if admitted else None), Blend(share=SHARE if admitted else 0.0, agreement=agreement)
+
+
+def _distribution(counts: NDArray[np.floating] | NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Grey levels that divide pixels into `PARTS`, and the last before each, with the shares at or below them."""
+    present = np.flatnonzero(counts)
+    below = np.cumsum(counts[present]) / counts.sum()
+    at = np.searchsorted(below, np.linspace(0, 1, PARTS + 1) * (1 - 1e-9))
+    kept = np.unique(np.concatenate([at, at - 1]).clip(0))
+    return present[kept] / FULL, np.asarray(below[kept])
+
+
+def _through(x: Floats, y: Floats) -> ToneCurve:
+    """Straight lines through points and, beyond them, to black and white, slopes kept above zero."""
+    grid = np.concatenate([[0.0][: int(x[0] > 0)], x, [1.0][: int(x[-1] < 1)]])
+    levels = np.concatenate([[0.0][: int(x[0] > 0)], y, [1.0][: int(x[-1] < 1)]])
+    levels = FLATTEST * grid + (1 - FLATTEST) * np.maximum.accumulate(levels)
+    low, high = float(levels[0]), float(levels[-1])
+    knots = (levels - low) / (high - low)
+    return ToneCurve([Knots(tuple(grid.tolist()), tuple(knots.tolist())), Affine(high - low, low)])
+
+
+def _said(images: Sequence[NDArray[np.float32]], classifier: FrozenClassifier) -> Floats:
+    starts = range(0, len(images), BATCH)
+    return np.concatenate([classifier.predict(np.stack(images[k : k + BATCH])) for k in starts])
+
+
+def _correlation(before: Floats, after: Floats) -> float:
+    """Of the probabilities of a class, mean over the classes; 0 where one is the same for all images."""
+    ours, theirs = (said - said.mean(0) for said in (before, after))
+    size = np.sqrt((ours**2).sum(0) * (theirs**2).sum(0))
+    return float(np.divide((ours * theirs).sum(0), size, out=np.zeros(len(size)), where=size > 0).mean())
