@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from isotone._runtime.files import replace_file
@@ -22,6 +20,8 @@ def save_weights(module: nn.Module, path: str | Path) -> str:
     str
         SHA-256 of the file, hexadecimal.
     """
+    import safetensors.torch
+
     # Clones: safetensors refuses tensors that share memory.
     state = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
     data = safetensors.torch.save(state)
@@ -38,6 +38,8 @@ def read_tensors(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
     ModelError
         E_MODEL: unreadable, another checksum than `sha256`, not safetensors, or a number that is not finite.
     """
+    import safetensors.torch
+
     try:
         data = _regular(Path(path)).read_bytes()
     except OSError as error:
@@ -46,7 +48,7 @@ def read_tensors(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
         raise ModelError("E_MODEL", "the weights are not those that were saved (checksum)", file=path)
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load(data)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ModelError("E_MODEL", "the weights are not a safetensors file", file=path) from error
     for name, value in tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():

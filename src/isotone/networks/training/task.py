@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from isotone.data.sample import Sample
 from isotone.errors import IsotoneError
-from isotone.networks.classifier import Classifier
 from isotone.networks.losses import Features, perceptual_loss, pooled, task_loss
 from isotone.networks.training.score import worst_group_accuracy
+
+if TYPE_CHECKING:
+    from isotone.data.sample import Sample
+    from isotone.networks.classifier import Classifier
 
 
 @dataclass(frozen=True, eq=False)
