@@ -43,7 +43,7 @@ COMMANDS = {
     "paperwork evaluation-a": EXTRA,
     "demo -o demo": EXTRA,
     "reproduce phantom --quick -o reproduced": EXTRA,
-    "reproduce phantom --quick --dry-run -o reproduced": LIGHT,
+    "reproduce phantom --quick --dry-run -o reproduced": EXTRA,
     "serve node.toml": EXTRA,
 }
 PREPARE = """

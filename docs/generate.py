@@ -1,4 +1,4 @@
-"""Writes what follows from the code: docs/api.md, docs/api/*.md and the tables of docs/errors.md.
+"""Writes what follows from the code: docs/api.md, docs/api/*.md, docs/commands.md, docs/commands/*.md, docs/errors.md.
 
     python docs/generate.py
 
@@ -37,6 +37,56 @@ The examples run in a folder that holds `phantom/` (`isotone.make_phantom("phant
 ```
 """
 
+EXAMPLES = {
+    "cohort phantom": "isotone cohort phantom -o cohort --patients 30 --size 64 --quiet",
+    "inspect": "isotone inspect cohort/images/birch",
+    "manifest": "isotone manifest cohort/images/birch -o birch.csv",
+    "train": 'isotone train cohort/manifest.csv --reference "Alder Mammo One" -o classifier --backbone small '
+    "--image-size 32 --epochs 1 --quiet",
+    "trained-on": "isotone trained-on classifier cohort/manifest.csv",
+    "audit": 'isotone audit cohort/manifest.csv --reference "Alder Mammo One" --classifier classifier --quiet',
+    "fit": 'isotone fit cohort/manifest.csv --reference "Alder Mammo One" --source "Birch Mammo Two" -o curve --quiet',
+    "curve": "isotone curve curve --plot curve.svg",
+    "evaluate": "isotone evaluate cohort/manifest.csv --classifier classifier --harmonizer curve -o evaluation --quiet",
+    "compare": "isotone compare evaluation evaluation",
+    "paperwork": "isotone paperwork evaluation",
+    "apply": "isotone apply curve cohort/images/birch -o harmonized --quiet",
+    "restore": "isotone restore harmonized -o restored --quiet",
+    "check": "isotone check curve cohort/images/birch --quiet",
+    "export": "isotone export curve -o hub --format hub",
+    "reproduce": "isotone reproduce phantom --quick --dry-run -o reproduction",
+}
+"""One for each command, in an order in which they run one after the other: docs/commands.md runs them."""
+NOT_RUN = {
+    "demo": "isotone demo -o demo",
+    "serve": "isotone serve node.toml",
+    "cohort nih": "isotone cohort nih Data_Entry_2017_v2020.csv --images images -o nih",
+    "cohort rsna": "isotone cohort rsna --labels stage_2_train_labels.csv --images stage_2_train_images -o rsna",
+    "cohort embed": "isotone cohort embed EMBED -o embed",
+}
+"""Examples that need minutes, a signal or a download."""
+COMMANDS = """# Commands
+
+Each command has a page, made from the code. The examples run one after the other in one folder:
+
+```console
+{examples}
+```
+
+| command | in one line |
+|---|---|
+{rows}
+
+`isotone --install-completion` makes the shell complete commands and options.
+
+```{{toctree}}
+:maxdepth: 1
+:hidden:
+
+{pages}
+```
+"""
+
 
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
@@ -52,10 +102,95 @@ def pages() -> dict[Path, str]:
     ]
     listed = "\n".join(f"api/{room}" for room in sorted(rooms))
     found[DOCS / "api.md"] = API.format(rows="\n".join(sorted(rows, key=str.casefold)), pages=listed)
+    found |= command_pages()
     errors = (DOCS / "errors.md").read_text(encoding="utf-8")
     before, _, rest = errors.partition(BEGIN)
     found[DOCS / "errors.md"] = f"{before}{BEGIN}\n\n{tables()}\n\n{END}{rest.partition(END)[2]}"
     return found
+
+
+def command_pages() -> dict[Path, str]:
+    """The page of each command, and the page that lists them."""
+    import typer
+
+    from isotone.cli import app
+
+    commands = dict(sorted(walk(typer.main.get_command(app))))
+    examples = EXAMPLES | NOT_RUN
+    names = {name: name.replace(" ", "-") for name in commands}
+    found = {
+        DOCS / "commands" / f"{names[name]}.md": command_page(name, command, examples[name])
+        for name, command in commands.items()
+    }
+    rows = [
+        f"| [`isotone {n}`](commands/{names[n]}.md) | {help_of(c).partition(chr(10))[0]} |" for n, c in commands.items()
+    ]
+    found[DOCS / "commands.md"] = COMMANDS.format(
+        examples="\n".join(f"$ {line}" for line in EXAMPLES.values()),
+        rows="\n".join(rows),
+        pages="\n".join(f"isotone {n} <commands/{names[n]}>" for n in commands),
+    )
+    return found
+
+
+def walk(group: typing.Any, before: str = "") -> Iterator[tuple[str, typing.Any]]:
+    """Every command by its name, those of groups too."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from walk(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+def command_page(name: str, command: typing.Any, example: str) -> str:
+    """What a command does, an example, its arguments and options."""
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    usage = " ".join(["isotone", name, "[OPTIONS]", *(shown_argument(p) for p in arguments)])
+    lines = [f"# isotone {name}", "", help_of(command), "", "```text", usage, "```", ""]
+    lines += ["For example ([all examples in one run](../commands.md)):" if name in EXAMPLES else "For example:"]
+    lines += ["", "```text", example, "```", ""]
+    if arguments:
+        lines += ["| argument | meaning |", "|---|---|"]
+        lines += [f"| `{shown_argument(p)}` | {cell(p.help or '')} |" for p in arguments] + [""]
+    lines += ["| option | meaning | default |", "|---|---|---|"]
+    lines += [f"| {shown_option(p)} | {cell(p.help or '')} | {default_of(p)} |" for p in options]
+    return "\n".join([*lines, ""])
+
+
+def help_of(command: typing.Any) -> str:
+    """Its help, as it is on the terminal."""
+    return inspect.cleandoc(command.help or "")
+
+
+def shown_argument(parameter: typing.Any) -> str:
+    """An argument as in the usage line."""
+    shown = parameter.metavar or parameter.name.upper()
+    return shown if parameter.required else f"[{shown}]"
+
+
+def shown_option(parameter: typing.Any) -> str:
+    """An option with its choices or the kind of its value."""
+    names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+    if parameter.is_flag:
+        return names
+    choices = [kind for kind in typing.get_args(parameter.type_descriptor.annotation) if isinstance(kind, str)]
+    value = parameter.metavar or ", ".join(choices)
+    return f"{names} {cell(value)}".rstrip() + (" (required)" if parameter.required else "")
+
+
+def default_of(parameter: typing.Any) -> str:
+    """A default that is the same on every machine; flags are off."""
+    if parameter.name == "workers":
+        return "1, or the number of processors"
+    value = parameter.default
+    shown = isinstance(value, str | int | float) and value is not False
+    return f"`{value}`" if shown else ""
+
+
+def cell(text: str) -> str:
+    """Text in a table."""
+    return text.replace("|", "\\|")
 
 
 def room_of(thing: object) -> str:
@@ -135,9 +270,10 @@ def sentence(clause: str) -> str:
 
 
 def main() -> None:
-    (DOCS / "api").mkdir(exist_ok=True)
-    for old in (DOCS / "api").glob("*.md"):
-        old.unlink()
+    for folder in (DOCS / "api", DOCS / "commands"):
+        folder.mkdir(exist_ok=True)
+        for old in folder.glob("*.md"):
+            old.unlink()
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
 

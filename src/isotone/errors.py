@@ -124,7 +124,7 @@ class IsotoneError(Exception):
         self.code = code
         self.what = what
         self.file = None if file is None else str(file)
-        self.next_step = next_step or CODES[code].remedy
+        self.next_step = next_step or (installing("train") if code == "E_EXTRA" else CODES[code].remedy)
         super().__init__(code, what, self.file, self.next_step)
 
     def to_json(self) -> dict[str, object]:

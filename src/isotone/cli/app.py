@@ -116,7 +116,6 @@ app = typer.Typer(
     help="One transparent, monotone tone curve from one vendor's X-ray images to another's. "
     "Input for algorithms in research; not for diagnostic reading, not a medical device.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 cohort = typer.Typer(help="Images or tables as published → a manifest and Table 1.")
