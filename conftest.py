@@ -1,4 +1,7 @@
-"""Runs the examples of README.md and docs/: Python as Python, console blocks as commands, each page in a new folder."""
+"""Runs the examples of README.md, CONTRIBUTING.md and docs/: Python as Python, console blocks as commands.
+
+Each page runs in a new folder.
+"""
 
 import os
 import shlex
@@ -39,7 +42,7 @@ def leave_folder(namespace: dict) -> None:
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), CodeBlockParser("console", run_console), SkipParser()],
-    patterns=["README.md", "docs/*.md", "docs/examples/*.md"],
+    patterns=["README.md", "CONTRIBUTING.md", "docs/*.md", "docs/examples/*.md"],
     excludes=[".venv/**"],
     setup=enter_folder,
     teardown=leave_folder,

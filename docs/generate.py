@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 import typing
 from collections.abc import Iterator
@@ -189,8 +190,8 @@ def default_of(parameter: typing.Any) -> str:
 
 
 def cell(text: str) -> str:
-    """Text in a table."""
-    return text.replace("|", "\\|")
+    """Text in a table; options keep their hyphens."""
+    return re.sub(r"--[a-z][a-z-]+", r"`\g<0>`", text).replace("|", "\\|")
 
 
 def room_of(thing: object) -> str:

@@ -93,7 +93,9 @@ def test_what_is_not_fitted_or_has_no_reference_says_so(name: str) -> None:
         baseline(name).fit([])
 
 
-@pytest.mark.parametrize("name", sorted(set(MAPS) - {"full-range", "display-window", "constant-curve"}))
+@pytest.mark.parametrize(
+    "name", ["min-max", "percentile", "z-score", "histogram-matching", "histogram-matching-all-pixels", "nyul"]
+)
 def test_a_constant_image_is_refused(name: str) -> None:
     method = baseline(name).fit(REFERENCE)
     with pytest.raises(RadiographError, match="E_EMPTY_IMAGE"):
