@@ -6,7 +6,8 @@ Reference and source are phantom scanners; one side's images, all of them, every
 difference from the true one, in the unit range, over the grey levels that the source's clean images occupy (0.5th to
 99.5th percentile): evenly over that range, and over the pixels.
 
-    python -m benchmarks.strangers [--quick] [--size 128] [--seeds 0 1] [--only KIND ...] [--output FILE.json]
+    python -m benchmarks.strangers [--quick] [--size 128] [--seeds 0 1] [--only KIND ...] [--shares SHARE ...]
+        [--output FILE.json]
     python -m benchmarks.strangers --table FILE.json     # the table of docs/results_strangers.md
 """
 
@@ -245,7 +246,7 @@ JOB = ("seed", "scanner", "size", "kind", "side", "share")
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     kinds = options.only or [*KINDS, NO_AIR]
-    shares = ("all",) if options.quick else tuple(SHARES)
+    shares = ("all",) if options.quick else tuple(options.shares)
     scanners = ("Birch", "Cedar")
     jobs = [(s, n, options.size, CLEAN, "", "") for s, n in product(options.seeds, scanners)]
     jobs += [
@@ -296,6 +297,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="all images touched, or none")
+    parser.add_argument("--shares", nargs="+", choices=list(SHARES), default=list(SHARES), metavar="SHARE")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="+", choices=[*KINDS, NO_AIR], metavar="KIND")

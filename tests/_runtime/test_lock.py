@@ -45,6 +45,13 @@ def test_a_kill_releases_it(tmp_path: Path) -> None:
         pass
 
 
+def test_somebodys_file_under_its_name_is_kept(tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_text("notes")
+    with pytest.raises(UsageError, match="somebody's file"), locked(tmp_path):
+        raise AssertionError
+    assert (tmp_path / LOCK).read_text() == "notes"
+
+
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_locks_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     fcntl = pytest.importorskip("fcntl")

@@ -74,6 +74,24 @@ def test_a_journal_that_isotone_did_not_write_is_refused_and_left(
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {name: before}
 
 
+@pytest.mark.parametrize(
+    ("name", "runs"), [(name, 0) for name in (*NAMES[1:4], LOCK)] + [(name, 1) for name in (*NAMES[2:4], LOCK)]
+)
+def test_what_sqlite_or_the_lock_would_delete_is_refused_and_left(
+    source: Path, tmp_path: Path, name: str, runs: int
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for _ in range(runs):
+        run(source, out)
+    (out / name).write_bytes(PRECIOUS)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(UsageError) as refusal:
+        run(source, out)
+    assert name in str(refusal.value)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 @pytest.mark.parametrize("name", [*NAMES, LOCK])
 @pytest.mark.parametrize("dangling", [False, True])
 def test_a_link_in_the_place_of_what_a_run_keeps_is_not_followed(

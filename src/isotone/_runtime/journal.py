@@ -13,7 +13,7 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -260,13 +260,13 @@ def open_journal(
         if fresh:
             if before is None and not force and content(folder) - {MARKER}:
                 raise not_empty(folder)
-            if (folder / NAMES[1]).exists():
-                raise foreign(folder / NAMES[1])
+            _refuse_any(folder / name for name in NAMES[1:4])
             if before is not None and before[0] != model and not force:
                 raise another_run(folder)
             _create(path, before, named)
         elif not _is_ours(path):
             raise foreign(path)
+        _refuse_any(folder / name for name in NAMES[2:4])  # SQLite would take a write-ahead log for its own
         lines.unlink(missing_ok=True)
         journal = Journal(path)
         noted = True
@@ -295,6 +295,13 @@ def foreign(path: Path) -> UsageError:
         file=path,
         next_step="Name another -o; or move the file away and give --force, and every image is done again.",
     )
+
+
+def _refuse_any(paths: Iterable[Path]) -> None:
+    """Refuse what SQLite would delete, or write into."""
+    for path in paths:
+        if path.exists():
+            raise foreign(path)
 
 
 def _refuse_link(path: Path) -> None:

@@ -44,6 +44,11 @@ def locked(folder: Path) -> Iterator[None]:
 def _take(path: Path, folder: Path) -> int:
     while True:
         handle = _open(path)
+        if os.fstat(handle).st_size:  # ours is empty
+            os.close(handle)
+            raise UsageError(
+                "somebody's file stands where isotone keeps its lock", file=path, next_step="Move it away."
+            )
         try:
             _lock(handle)
             if _is_still(path, handle):
