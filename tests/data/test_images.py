@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dicoms import pixels, radiograph, write
-from isotone.data.images import SECONDS, map_images, time_limit
+from isotone.data.images import SECONDS, map_images, progress, time_limit
 from isotone.data.manifests.manifest import Row
 from isotone.errors import RadiographError
 from isotone.imaging.radiograph import Radiograph
@@ -43,3 +43,19 @@ def test_larger_files_have_more_time(tmp_path):
     path = tmp_path / "large"
     path.write_bytes(bytes(10**6))
     assert time_limit(row(path)) > SECONDS == time_limit(row(tmp_path / "gone"))
+
+
+def test_to_close_a_progress_ends_the_work_that_it_shows():
+    ended = []
+
+    def work():
+        try:
+            yield from range(3)
+        finally:
+            ended.append(True)
+
+    items = work()  # somebody holds it, as a caller that was stopped does
+    shown = progress(items, 3, label="work", quiet=True)
+    next(shown)
+    shown.close()
+    assert ended

@@ -90,4 +90,8 @@ def progress(items: Iterable[T], total: int, *, label: str, quiet: bool) -> Gene
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        yield from bar.track(items, total=total, description=label)
+        try:
+            yield from bar.track(items, total=total, description=label)
+        finally:
+            if isinstance(items, Generator):  # which `track` leaves open, and its processes at work
+                items.close()
