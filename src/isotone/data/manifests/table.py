@@ -10,7 +10,7 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -89,8 +89,7 @@ def read_table(path: Path) -> TextTable:
         raw = _decompressed(path)
         if raw.startswith(b"PAR1"):
             return _parquet(raw)
-        text, encoding = _decoded(raw)
-        return _parsed(text, encoding)
+        return _parsed(*_decoded(raw))
     except UsageError as error:
         raise UsageError(error.what, code=error.code, file=path, next_step=error.next_step) from None
     except IsotoneError as error:
@@ -215,7 +214,7 @@ def _parsed(text: str, encoding: str) -> TextTable:
     body = text[stated.end() :] if stated else text
     skipped = 1 if stated else 0
     shown = DELIMITERS.get(delimiter, repr(delimiter))
-    reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    reader = csv.reader(_lines_of(body), delimiter=delimiter, strict=True, skipinitialspace=True)
     heading: list[str] = []
     cells: list[str] = []
     lines: list[int] = []
@@ -236,10 +235,17 @@ def _parsed(text: str, encoding: str) -> TextTable:
             code="E_MANIFEST",
             next_step=f"Close the quotation marks of this line. Columns were read as separated by {shown}.",
         ) from None
+    del text, body, reader  # as large as the cells, which are about to be copied
     names = [as_windows(name.strip("\ufeff \t\xa0")) for name in heading]
     _refuse_twice([name for name in names if name])
     columns = {name: [cell.strip() for cell in cells[i :: len(names)]] for i, name in enumerate(names) if name}
     return TextTable(columns, lines, f"{encoding.upper()}, separated by {shown}", encoding)
+
+
+def _lines_of(text: str) -> Iterable[str]:
+    """Lines with their ends, as the csv module wants them; `io.StringIO` would hold four bytes for each character."""
+    raw = io.BytesIO(text.encode(errors="surrogatepass"))
+    return io.TextIOWrapper(raw, "utf-8", errors="surrogatepass", newline="")
 
 
 def _of_width(row: list[str], width: int, line: int, delimiter: str) -> list[str]:
@@ -255,7 +261,7 @@ def _of_width(row: list[str], width: int, line: int, delimiter: str) -> list[str
 
 
 def _delimiter(text: str) -> str:
-    heading = next(line for line in io.StringIO(text, newline="") if line.strip("\ufeff \t\r\n"))
+    heading = next(line for line in _lines_of(text) if line.strip("\ufeff \t\r\n"))
 
     def found(delimiter: str) -> tuple[bool, int]:
         names = next(csv.reader([heading], delimiter=delimiter))
