@@ -8,10 +8,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
-from isotone._runtime.workers import WINDOW, map_isolated
+from isotone._runtime.workers import AHEAD, BATCH, map_isolated
 from isotone.errors import IsotoneError, RadiographError
 from processes import start
 
@@ -90,6 +91,43 @@ def test_any_executor_can_do_the_work():
     assert [code(result) for _, result in results] == ["A", "E_RESCALE", "B"]
 
 
+class Cluster(Executor):
+    """Pickles what it is given, and loses its worker on every batch that holds one item."""
+
+    def __init__(self, bad: str = "") -> None:
+        self.bad, self.batches = bad, []
+
+    def submit(self, function, /, *given):
+        future: Future[object] = Future()
+        call, (batch,) = ForkingPickler.loads(ForkingPickler.dumps((function, given)))
+        self.batches.append(batch)
+        if self.bad in batch:
+            future.set_exception(ChildProcessError("KilledWorker"))
+        else:
+            future.set_result(call(batch))
+        return future
+
+
+def test_an_executor_gets_the_function_once_for_many_items():
+    items, cluster = [f"a{n}" for n in range(1000)], Cluster()
+    results = map_isolated(misbehave, items, workers=2, executor=cluster)
+    assert list(results) == [(item, item.upper()) for item in items]
+    assert len(cluster.batches) == -(-1000 // BATCH)
+
+
+def test_few_items_are_spread_over_the_workers_of_an_executor():
+    cluster = Cluster()
+    list(map_isolated(misbehave, ["a"] * 6, workers=3, executor=cluster))
+    assert [len(batch) for batch in cluster.batches] == [1] * 6
+
+
+def test_an_item_that_a_cluster_loses_its_worker_on_costs_that_item():
+    items, cluster = [f"a{n}" for n in range(100)], Cluster("a7")
+    results = dict(map_isolated(misbehave, items, workers=1, executor=cluster))
+    assert code(results.pop("a7")) == "E_CRASH"
+    assert results == {item: item.upper() for item in items if item != "a7"}
+
+
 def test_items_are_drawn_as_results_are_taken():
     drawn = []
 
@@ -102,7 +140,7 @@ def test_items_are_drawn_as_results_are_taken():
         results = map_isolated(misbehave, items(), workers=2, executor=executor)
         for _ in range(10):
             next(results)
-        assert len(drawn) <= 10 + 2 * WINDOW
+        assert len(drawn) <= 2 * AHEAD * BATCH + BATCH
         results.close()
 
 

@@ -13,10 +13,11 @@ import signal
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,11 @@ MEMORY = 4 * 2**30
 """Bytes of address space that a worker may take beyond what its imports hold."""
 WINDOW = 8
 """Tasks under way for each worker: results wait for their turn, and a million must not sit in memory."""
+BATCH = 32
+"""Items that an executor gets at once, at most, with the function: a harmonizer has about 70 kB. The more there are,
+the more images are done again where a worker is lost."""
+AHEAD = 2
+"""Batches under way for each worker of an executor: one that it works on, and one that has come."""
 REPORT = "Leave the file out; if other programs read it, report this line."
 
 _function: Callable[[Any], Any]
@@ -49,7 +55,7 @@ def map_isolated(
     Parameters
     ----------
     function : callable
-        Picklable; sent to each worker once.
+        Picklable; sent to each worker once, to an executor once for each batch of items.
     items : iterable
         Picklable; drawn as there is room.
     workers : int
@@ -69,11 +75,11 @@ def map_isolated(
         for item in items:
             yield item, _guarded(function, item)
         return
+    if executor is not None:
+        yield from _on_executor(function, items, executor, max(workers, 1))
+        return
     with ExitStack() as stack:
-        if executor is None:
-            pool = stack.enter_context(isolated_pool(function, workers=workers, seconds=seconds))
-        else:
-            pool = IsolatedPool(lambda item: executor.submit(_guarded, function, item))
+        pool = stack.enter_context(isolated_pool(function, workers=workers, seconds=seconds))
         waiting: deque[tuple[X, Future[Any]]] = deque()
         stack.callback(lambda: [future.cancel() for _, future in waiting])
         for item in items:
@@ -84,6 +90,53 @@ def map_isolated(
         while waiting:
             first, future = waiting.popleft()
             yield first, pool.result(first, future)
+
+
+def _on_executor(
+    function: Callable[[X], T], items: Iterable[X], executor: Executor, workers: int
+) -> Generator[tuple[X, T | IsotoneError], None, None]:
+    """`map_isolated` by batches on somebody's executor."""
+    size = BATCH if not isinstance(items, Sized) else min(max(len(items) // (2 * AHEAD * workers), 1), BATCH)
+    call = _InBatches(function)
+    drawn = iter(items)
+    waiting: deque[tuple[list[X], Future[list[Any]]]] = deque()
+    try:
+        while True:
+            while len(waiting) < AHEAD * workers and (batch := [*islice(drawn, size)]):
+                waiting.append((batch, executor.submit(call, batch)))
+            if not waiting:
+                return
+            batch, future = waiting.popleft()
+            yield from zip(batch, _results(call, batch, future, executor), strict=True)
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+@dataclass(frozen=True)
+class _InBatches:
+    """Calls a function on several items."""
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        return [_guarded(self.function, item) for item in items]
+
+
+def _results(
+    call: _InBatches, batch: Sequence[Any], future: Future[list[Any]], executor: Executor
+) -> Iterator[Any | IsotoneError]:
+    """What became of a batch; where its worker was lost, of each item alone."""
+    try:
+        yield from future.result()
+        return
+    except Exception:  # whatever the engine calls it: the function's own errors are results
+        pass
+    for item in batch:
+        try:
+            yield executor.submit(call, [item]).result()[0]
+        except Exception:
+            yield _refusal("E_CRASH", "the process that worked on it died", item)
 
 
 @dataclass(frozen=True)
