@@ -27,11 +27,18 @@ class Residual(nn.Module):
         return F.relu(deep + self.norms[2](self.across(x)))
 
 
-def build() -> nn.Module:
-    """Grey levels of shape (n, 1, S, S) in [0, 1] to logits of shape (n, 2)."""
+def build(classes: int = 2) -> nn.Module:
+    """Grey levels of shape (n, 1, S, S) in [0, 1] to logits of shape (n, classes)."""
     blocks: list[nn.Module] = [nn.Conv2d(1, 16, 5, 2, 2, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
     channels = 16
     for outputs, stride in STAGES:
         blocks.append(Residual(channels, outputs, stride))
         channels = outputs
-    return nn.Sequential(*blocks, nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * channels, 2))
+    return nn.Sequential(
+        *blocks, nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * channels, classes)
+    )
+
+
+def build_four() -> nn.Module:
+    """The same for the four classes of breast density."""
+    return build(4)
