@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -136,10 +137,10 @@ def grey_levels(material: Material, results: Results, domain: str, method: str) 
     if after is None or before is None:
         return None
     pools = {"before": before, "after": after, "reference": pooled_histogram(material, results.reference_domains, NONE)}
-    smooth = {name: pool.reshape(64, -1).sum(1) for name, pool in pools.items() if pool is not None}
+    smooth = {name: 100 * pool.reshape(64, -1).sum(1) for name, pool in pools.items() if pool is not None}
     # A dark background's or a clipped end's spike would flatten all the rest.
     top = float(np.quantile(np.concatenate(list(smooth.values())), 0.985)) * 1.15
-    panel = Panel(domain, method, "grey level", "share of the foreground", top=top or 1.0)
+    panel = Panel(domain, method, "grey level", "% of the foreground", top=2 * math.ceil(top / 2) or 2)
     x = (np.arange(64) + 0.5) / 64
     return panel.draw(*(panel.line(x, np.minimum(v, panel.top), name) for name, v in smooth.items()))
 
