@@ -75,10 +75,10 @@ walk(typer.main.get_command(app))
 
 
 def interpreters() -> dict[str, Path]:
-    """The wanted versions that are on the path or that pyenv has."""
+    """The wanted versions that are in /usr/bin, on the path or in pyenv, and can make an environment."""
     found: dict[str, Path] = {}
     for version in WANTED:
-        here = shutil.which(f"python{version}")
+        here = shutil.which(f"python{version}", path="/usr/bin") or shutil.which(f"python{version}")
         places = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
         works = [p for p in (*([Path(here)] if here else []), *places) if _version(p) == version]
         if works:
@@ -87,7 +87,7 @@ def interpreters() -> dict[str, Path]:
 
 
 def _version(python: Path) -> str | None:
-    code = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
+    code = "import ensurepip, sys, venv; print('%d.%d' % sys.version_info[:2])"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
