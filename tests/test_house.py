@@ -215,7 +215,7 @@ def test_no_text_refers_to_a_document_outside_the_repository() -> None:
 
 
 BENCHMARKS = SRC.parents[1] / "benchmarks"
-ONE_FIT = {"fit_source", "predicted_gain", "reference_model", "settings", "report"}
+ONE_FIT = {"fit_source", "measured_points", "predicted_gain", "reference_model", "settings", "report"}
 """Modules of `estimation` that a benchmark may use: the fit, and what goes in and comes out."""
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Images = Annotated[
     list[Path], typer.Argument(help="A manifest (CSV, TSV or Parquet), or folders and files.", metavar="PATH...")
 ]
+OptionalImages = Annotated[
+    list[Path] | None, typer.Argument(help="A manifest (CSV, TSV or Parquet), or folders and files.", metavar="PATH...")
+]
 DomainMap = Annotated[
     list[str] | None,
     typer.Option(help="Another name for a scanner, or a CSV file of such pairs; may be repeated.", metavar="OLD=NEW"),

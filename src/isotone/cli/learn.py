@@ -29,7 +29,7 @@ from isotone.cli.app import (
     run_in,
     say,
 )
-from isotone.cli.images import DomainBy, DomainMap, Images, images_of, labelled
+from isotone.cli.images import DomainBy, DomainMap, Images, OptionalImages, images_of, labelled
 from isotone.errors import UsageError
 from isotone.safe_text import printable
 
@@ -115,10 +115,17 @@ def trained_on(
 
 @app.command()
 def fit(
-    paths: Images,
     reference: Reference,
     source: Annotated[list[str], typer.Option("--source", help="Source domain; may be repeated.")],
     output: Output,
+    paths: OptionalImages = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of images, a CSV file of grey levels in [0, 1] that one object (a step wedge) has on both "
+            "scanners, with the columns source and reference."
+        ),
+    ] = None,
     classifier: Annotated[Path | None, typer.Option(help="Folder of the frozen classifier.")] = None,
     allow_code: AllowCode = None,
     label: LabelColumn = None,
@@ -152,6 +159,8 @@ def fit(
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
     from isotone.harmonizer.pipeline import settings_of
 
+    if points is not None or not paths:
+        return _fit_points(points, paths, reference, source, settings, output, force)
     chosen: dict[str, Any] = {"perceptual": perceptual, "perceptual_weights": perceptual_weights}
     chosen = {name: value for name, value in chosen.items() if value is not None} | assignments(settings)
     harmonizer = ToneCurveHarmonizer(reference, source, method=method)
@@ -179,6 +188,49 @@ def fit(
         print(printable(line), file=sys.stderr)
     say(output)
     raise left_out.end()
+
+
+def _fit_points(
+    points: Path | None,
+    paths: list[Path] | None,
+    reference: list[str],
+    source: list[str],
+    settings: list[str] | None,
+    output: Path,
+    force: bool,
+) -> None:
+    from isotone.estimation.measured_points import curve_of_points
+    from isotone.estimation.settings import ScannerSettings
+    from isotone.harmonizer.fitted_scanner import FittedScanner
+    from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+    from isotone.harmonizer.mappers import ScannerMapper
+
+    if points is None or paths:
+        raise UsageError("fit learns from images or from --points", next_step="Give either.")
+    if len(reference) > 1 or len(source) > 1:
+        raise UsageError("the pairs of --points are of one scanner and one reference", next_step="Name one of each.")
+    chosen = validated(ScannerSettings, assignments(settings))
+    with run_in(output, force, "fit", points, reference, source, assignments(settings)):
+        of_source, of_reference = _pairs(points)
+        found, said = curve_of_points(of_source, of_reference, chosen)
+        harmonizer = ToneCurveHarmonizer(reference, source, settings=chosen)
+        harmonizer.scanners = {source[0]: FittedScanner(ScannerMapper(found))}
+        harmonizer.save(output)
+    print(said, file=sys.stderr)
+    say(output)
+
+
+def _pairs(path: Path) -> list[list[float]]:
+    """Grey levels of source and reference from a table."""
+    from isotone.data.manifests.table import read_table
+
+    columns = read_table(path).columns
+    try:
+        return [[float(cell) for cell in columns[name]] for name in ("source", "reference")]
+    except KeyError as error:
+        raise UsageError(f"the table has no column {error}", file=path, next_step="Head it source,reference.") from None
+    except ValueError:
+        raise UsageError("a cell of the table is no number", file=path) from None
 
 
 @app.command()

@@ -1,0 +1,312 @@
+"""Which rule is the safest default on real pairs of scanners? Regret against the best choice in hindsight.
+
+A classifier learns on a reference scanner until its validation stops improving, and is frozen. The source's patients
+are dealt into halves: curves are fitted on one half without its labels (`fit_source`, as shipped) and tested on the
+other, and the other way round. Candidates: the image untouched, all-pixel histogram matching of each image, one
+constant curve by all pixels, the scanner curve, and blends of scanner curve and matching. Patients imaged on both
+sides are kept out. What a rule may look at, without labels, is kept beside the scores, so that rules can be compared
+without fitting again.
+
+    nice -n 19 python -m benchmarks.real_pairs [--seeds 0 1 2] [--architectures small residual] [--pairs sex]
+    python -m benchmarks.real_pairs --table        # only the tables, from what there is
+
+One run (a pair, an architecture, a seed) is a file of JSON lines in benchmarks/out/pairs; a run resumes. The tables go
+to docs/results_pairs.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+
+from benchmarks import real_pairs_table, residual_net
+from benchmarks.real_pairs_data import PAIRS, Cohort, Item, Pair, few, split
+from isotone._runtime.files import write_text
+from isotone.baselines.by_name import baseline
+from isotone.baselines.constant_curve import ConstantCurve
+from isotone.curves.tone_curve import ToneCurve
+from isotone.data.sample import Sample, TakeSample
+from isotone.data.weak_classifier import weak_record
+from isotone.estimation.fit_source import SourceFit, fit_source
+from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.settings import FitOptions, ScannerSettings
+from isotone.harmonizer.mappers import mapper_of
+from isotone.imaging.radiograph import Radiograph
+from isotone.networks.classifier import Classifier
+from isotone.networks.prepare import Prepare
+from isotone.networks.training.loop import seeded
+from isotone.networks.training.train import TrainSettings, fit_classifier, fit_network
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE / "out" / "pairs"
+PAGE = HERE.parent / "docs" / "results_pairs.md"
+ARCHITECTURES = ("small", "residual")
+VALIDATION = 4
+"""One of so many parts of the reference's patients validates."""
+BLENDS = {"scanner curve": 0.0, "quarter blend": 0.25, "half blend": 0.5}
+"""Share of per-image matching."""
+Transform = Callable[[Radiograph], Radiograph]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A mean of a scanner's curve and of the image's own all-pixel matching: monotone, for both are."""
+
+    curve: ToneCurve
+    matching: Any
+    share: float
+
+    def __call__(self, image: Radiograph) -> Radiograph:
+        tone = self.curve(image.tone)
+        if self.share:
+            tone = (1 - self.share) * tone + self.share * self.matching.transform(image).tone
+        return replace(image, tone=tone)
+
+
+def samples(items: Sequence[Item], prepare: Prepare, splits: Sequence[str] | None = None) -> list[Sample]:
+    take = TakeSample(prepare)
+    return [
+        replace(take(item.radiograph), label=item.label, patient=item.patient, split=splits[i] if splits else "train")
+        for i, item in enumerate(items)
+    ]
+
+
+def trained(
+    architecture: str, reference: Sequence[Sample], classes: Sequence[str], size: int, seed: int, folder: Path
+) -> Classifier:
+    """The classifier in the folder; trained and put there if it is not."""
+    builder = "build_four" if len(classes) == 4 else "build"
+    name = f"benchmarks.residual_net:{builder}"
+    if (folder / "config.json").exists():
+        return Classifier.load(folder, allow_code=name)
+    train, val = ([s for s in reference if s.split == part] for part in ("train", "val"))
+    settings = TrainSettings.small(image_size=size, epochs=100, reduce_after=8, stop_after=20, dropout=0.1)
+    if architecture == "small":
+        classifier = fit_classifier(train, val, settings, seed=seed, quiet=True)
+    else:
+        with seeded(seed, 0):
+            module = getattr(residual_net, builder)()
+            classifier = Classifier.from_module(
+                module, classes=tuple(classes), image_size=size, channels=1, backbone=name
+            )
+        classifier = fit_network(classifier, train, val, settings, seed=seed, quiet=True)
+    classifier.save(folder)
+    return classifier
+
+
+class Scene:
+    """What all classifiers of a pair and a seed share: its images, their splits, and fits that asked no classifier."""
+
+    def __init__(self, pair: Pair, cohort: Cohort, seed: int) -> None:
+        self.pair, self.cohort, self.seed = pair, cohort, seed
+        self.prepare = Prepare(pair.image_size)
+        self.halves = split(cohort.source, 2, seed)
+        parts = split(cohort.reference, VALIDATION, seed)
+        splits = ["val" if part == 0 else "train" for part in parts]
+        self.reference = ReferenceModel(samples(cohort.reference, self.prepare, splits), seed)
+        self.validation = [item for item, part in zip(cohort.reference, parts, strict=True) if part == 0]
+        written = [item.radiograph for item in cohort.reference]
+        self.matching: Any = baseline("histogram-matching-all-pixels").fit(written)
+        self.constant = ConstantCurve().fit(written)
+
+    def dealt(self, half: int) -> tuple[list[Item], list[Item]]:
+        """The images that are fitted on, and those that are tested."""
+        sides: tuple[list[Item], list[Item]] = [], []
+        for item, part in zip(self.cohort.source, self.halves, strict=True):
+            sides[int(part == half)].append(item)
+        return sides
+
+    def fit(self, half: int, classifier: Classifier) -> SourceFit:
+        """As it ships, without labels."""
+        unlabelled = [replace(s, label=None) for s in samples(self.dealt(half)[0], self.prepare)]
+        options = FitOptions(classifier, labels=False, auto=True, settings=ScannerSettings(resamples=0))
+        return fit_source(unlabelled, self.reference, options)
+
+
+class Run:
+    """A pair, a seed and an architecture; what is found goes into a file of JSON lines."""
+
+    def __init__(self, scene: Scene, architecture: str, folder: Path) -> None:
+        self.scene, self.pair, self.cohort, self.seed = scene, scene.pair, scene.cohort, scene.seed
+        self.architecture, self.prepare = architecture, scene.prepare
+        name = run_name(scene.pair, architecture, scene.seed)
+        self.path = folder / f"{name}.jsonl"
+        self.features: dict[str, np.ndarray] = {}
+        where, size = folder / "classifiers" / name, scene.pair.image_size
+        self.classifier = trained(architecture, scene.reference.given, scene.cohort.classes, size, scene.seed, where)
+
+    def complete(self) -> None:
+        """Measure, and write the file whole; of an earlier build's file, what the default does is measured again."""
+        if self.path.exists():
+            run, *found = real_pairs_table.read_lines(self.path)
+            lines = [run, *(self.default_again(line) for line in found)]
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+            return
+        lines = [self.header(), self.half(0), self.half(1)]
+        features = self.path.parent / "features" / f"{self.path.stem}.npz"
+        features.parent.mkdir(exist_ok=True)
+        np.savez_compressed(features, **self.features)  # type: ignore[arg-type]
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+
+    def header(self) -> dict[str, Any]:
+        training = self.classifier.config.training
+        weak = weak_record(training)
+        if weak:
+            print(f"{self.path.stem}: {weak}", flush=True)
+        of_validation = [k for k, sample in enumerate(self.scene.reference.given) if sample.split == "val"]
+        embedded = self.classifier.embed(
+            np.stack([s.prepared for s in self.scene.reference.given if s.prepared is not None])
+        )
+        self.features["reference"] = embedded.astype(np.float16)
+        return {
+            "pair": self.pair.name,
+            "architecture": self.architecture,
+            "seed": self.seed,
+            "classes": list(self.cohort.classes),
+            "label": self.numbers(self.cohort.source),
+            "patient": _anonymous(self.cohort.source),
+            "halves": self.scene.halves.tolist(),
+            "reference_label": self.numbers(self.cohort.reference),
+            "validation": of_validation,
+            "validation_label": self.numbers(self.scene.validation),
+            "validation_patient": _anonymous(self.scene.validation),
+            "training": {k: v for k, v in training.items() if isinstance(v, int | float)},
+            "weak": weak,
+        }
+
+    def numbers(self, items: Sequence[Item]) -> list[int]:
+        return [self.cohort.classes.index(item.label) for item in items]
+
+    def half(self, half: int) -> dict[str, Any]:
+        """Fit on one half of the patients, test on the other."""
+        began = time.process_time()
+        seen, tested = self.scene.dealt(half)
+        fit = self.scene.fit(half, self.classifier)
+        ways = self.candidates(fit, seen)
+        scores = {name: self.say(way, tested) for name, way in ways.items()}
+        for name, way in ways.items():
+            if name not in ("untouched", *BLENDS):
+                continue
+            self.features[f"{half} {name}"] = self.classifier.embed(self.images(way, seen)).astype(np.float16)
+        report = fit.report
+        result: dict[str, Any] = {
+            "half": half,
+            "scores": scores,
+            "seen": {name: self.say(way, seen) for name, way in ways.items()},
+            "validation": self.simulated(fit.curves[0]),
+            "curve": json.loads(fit.curves[0].to_json()),
+            "mix": report.mix and dict(report.mix),
+            "mix_from": report.mix_from,
+            "variance": report.variance,
+            "extra_levels": report.extra_levels_8bit,
+            "mismatch": [report.mismatch, report.mismatch_limit],
+            "window": report.window,
+            "warnings": [said.split()[0] for said in report.warnings],
+        }
+        result["scores"]["default"] = self.say(self.default(fit), tested)
+        print(f"{self.path.stem}: half {half}, {time.process_time() - began:.0f} CPU s", flush=True)
+        return result | self.said_of(fit)
+
+    def default(self, fit: SourceFit) -> Transform:
+        """What the shipped default makes of an image."""
+        mapper = mapper_of(fit)
+        return lambda image: image if fit.report.kept else image.map_tone(mapper.curve(image))
+
+    def said_of(self, fit: SourceFit) -> dict[str, Any]:
+        """What the default was decided by."""
+        report = fit.report
+        return {
+            "gain": None if report.gain is None else asdict(report.gain),
+            "blend": None if report.blend is None else asdict(report.blend),
+            "kept": report.kept,
+        }
+
+    def default_again(self, line: dict[str, Any]) -> dict[str, Any]:
+        """The line of a half with the shipped default of today."""
+        fit = self.scene.fit(line["half"], self.classifier)
+        line["scores"]["default"] = self.say(self.default(fit), self.scene.dealt(line["half"])[1])
+        print(f"{self.path.stem}: half {line['half']}, default", flush=True)
+        return line | self.said_of(fit)
+
+    def candidates(self, fit: SourceFit, seen: Sequence[Item]) -> dict[str, Transform]:
+        """What the default may choose among, and what it is compared with."""
+        matching, constant = self.scene.matching, self.scene.constant
+        constant.fit_source([item.radiograph.with_domain("source") for item in seen])
+        return {
+            "untouched": lambda image: image,
+            "matching": matching.transform,
+            "constant curve": lambda image: constant.transform(image.with_domain("source")),
+            **{name: Blend(fit.curves[0], matching, share) for name, share in BLENDS.items()},
+        }
+
+    def simulated(self, curve: ToneCurve) -> dict[str, list[list[float]]]:
+        """Reference validation images as they are, as the source would write them, and what a blend makes of them."""
+        undo = curve.inverse()
+        as_source: list[Item] = [replace(i, radiograph=i.radiograph.map_tone(undo)) for i in self.scene.validation]
+        found = {"untouched": self.say(lambda image: image, self.scene.validation)}
+        found["as the source"] = self.say(lambda image: image, as_source)
+        ways = {name: Blend(ToneCurve(), self.scene.matching, share) for name, share in BLENDS.items() if share}
+        for name, way in {**ways, "matching": self.scene.matching.transform}.items():
+            found[name] = self.say(way, self.scene.validation)
+        again = {name: Blend(curve, self.scene.matching, share) for name, share in BLENDS.items()}
+        return found | {f"{name} of the source's": self.say(way, as_source) for name, way in again.items()}
+
+    def images(self, way: Transform, items: Sequence[Item]) -> np.ndarray:
+        return np.stack([self.prepare(way(item.radiograph)) for item in items])
+
+    def say(self, way: Transform, items: Sequence[Item]) -> list[list[float]]:
+        return [[round(float(p), 5) for p in row] for row in self.classifier.predict(self.images(way, items))]
+
+
+def done(path: Path) -> bool:
+    """Whether a run is there, the default with it."""
+    lines = real_pairs_table.read_lines(path)
+    return bool(lines) and all("default" in line["scores"] for line in lines[1:])
+
+
+def run_name(pair: Pair, architecture: str, seed: int) -> str:
+    """Of a run's file."""
+    return f"{pair.name.replace('/', '+').replace(', ', '-').replace(' ', '_')}-{architecture}-{seed}"
+
+
+def _anonymous(items: Sequence[Item]) -> list[int]:
+    return np.unique([item.patient for item in items], return_inverse=True)[1].tolist()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES), choices=ARCHITECTURES)
+    parser.add_argument("--pairs", default="", help="only pairs whose name has this in it")
+    parser.add_argument("--quick", action="store_true", help="every sixth image, one seed, in a folder of its own")
+    parser.add_argument("--table", action="store_true", help="only the tables, from what there is")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = OUT.with_name("pairs-quick") if options.quick else OUT
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in () if options.table else options.seeds[: 1 if options.quick else None]:
+        for pair in PAIRS:
+            missing = [a for a in options.architectures if not done(folder / f"{run_name(pair, a, seed)}.jsonl")]
+            if options.pairs not in pair.name or not missing:
+                continue
+            cohort = pair.load(seed, folder)
+            scene = Scene(pair, few(cohort, 6) if options.quick else cohort, seed)
+            for architecture in missing:
+                Run(scene, architecture, folder).complete()
+    if options.quick or options.table:
+        real_pairs_table.write(folder, folder / "table.md" if options.quick else PAGE, PAIRS)
+
+
+if __name__ == "__main__":
+    main()

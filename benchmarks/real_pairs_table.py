@@ -1,0 +1,235 @@
+"""The tables of `real_pairs.py`, from the scores that it kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isotone._runtime.files import write_text
+from isotone.evaluation.bootstrap import interval, patient_weights
+from isotone.evaluation.metrics import confusion, macro_auc, worst_group_accuracy
+
+MARK = "<!-- measured -->"
+RIVALS = ("untouched", "matching", "constant curve", "scanner curve", "half blend")
+"""What a default is compared with, chosen in hindsight."""
+SHOWN = (*RIVALS[:4], "quarter blend", "half blend", "default")
+DRAWS = 500
+"""Resamples of the patients."""
+KINDS = {"real": "real pairs", "control": "control", "simulated": "simulated responses"}
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run's file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One half of a run's source patients, tested behind what was fitted on the other half."""
+
+    run: dict[str, Any]
+    line: dict[str, Any]
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        return np.array(self.run["halves"]) == self.line["half"]
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        return np.array(self.run["label"])[self.chosen]
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Once each, then `DRAWS` resamples of the patients; the same for a pair's images in every run."""
+        drawn = patient_weights(self.run["patient"], draws=DRAWS, seed=0)
+        return np.vstack([np.ones(len(self.labels)), drawn[:, self.chosen]])
+
+    def measured(self, method: str) -> np.ndarray:
+        """AUC and worst-group accuracy, shape (2, 1 + `DRAWS`)."""
+        return metrics(self.labels, np.array(self.line["scores"][method]), self.weights)
+
+    def gained(self, metric: int) -> tuple[float, float, bool] | None:
+        """Predicted and measured gain, and whether the 90 % interval has the latter; None: nothing was predicted.
+
+        It is that of the curves, also where the default keeps images as they are.
+        """
+        told, blend = self.line["gain"], self.line["blend"]
+        if told is None:
+            return None
+        curves = self.measured("half blend" if blend and blend["share"] else "scanner curve")
+        gain = float((curves - self.measured("untouched"))[metric, 0])
+        name = ("auc", "worst_recall")[metric]
+        low, high = told[f"{name}_interval"]
+        return told[name], gain, low <= gain <= high
+
+
+def metrics(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUC and worst-group accuracy under each row of weights."""
+    matrix = confusion(labels, scores.argmax(1), scores.shape[1], weights)
+    return np.stack([macro_auc(labels, scores.astype(np.float64), weights), worst_group_accuracy(matrix)])
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A run: both metrics of each method, the mean of both halves."""
+
+    pair: str
+    architecture: str
+    seed: int
+    weak: bool
+    methods: dict[str, np.ndarray]
+    parts: list[Part]
+
+
+def read(folder: Path) -> list[Measured]:
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        run, *lines = read_lines(path)
+        if not all("default" in line["scores"] for line in lines):
+            continue
+        parts = [Part(run, line) for line in lines]
+        methods = {m: np.mean([part.measured(m) for part in parts], axis=0) for m in parts[0].line["scores"]}
+        found.append(Measured(run["pair"], run["architecture"], run["seed"], run["weak"] is not None, methods, parts))
+    return found
+
+
+def by_pair(runs: Sequence[Measured]) -> dict[str, list[Measured]]:
+    groups: dict[str, list[Measured]] = {}
+    for run in runs:
+        groups.setdefault(run.pair, []).append(run)
+    return groups
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def levels(groups: dict[str, list[Measured]], metric: int) -> str:
+    """Mean over runs of each method, the best of `RIVALS` in bold; of the last, the interval over patients."""
+    rows = []
+    for pair, runs in groups.items():
+        means = {m: np.mean([run.methods[m][metric] for run in runs], axis=0) for m in shown(runs)}
+        best = max((m for m in RIVALS if m in means), key=lambda m: means[m][0])
+        cells = []
+        for name, draws in means.items():
+            ends = interval(draws[1:]) or (np.nan, np.nan)
+            text = f"{draws[0]:.3f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+            cells.append(f"**{text}**" if name == best else text)
+        rows.append([pair, str(len(runs)), *cells])
+    return table(["pair", "runs", *shown([run for runs in groups.values() for run in runs])], rows)
+
+
+def shown(runs: Sequence[Measured]) -> list[str]:
+    return [m for m in SHOWN if all(m in run.methods for run in runs)]
+
+
+def regrets(groups: dict[str, list[Measured]], metric: int) -> dict[str, dict[str, float]]:
+    """By pair and method: what its mean over runs is below the best of `RIVALS`, in points."""
+    found = {}
+    for pair, runs in groups.items():
+        means = {m: 100 * float(np.mean([run.methods[m][metric][0] for run in runs])) for m in shown(runs)}
+        best = max(means[m] for m in RIVALS)
+        found[pair] = {m: best - value for m, value in means.items()}
+    return found
+
+
+def regret_table(groups: dict[str, list[Measured]], pairs: Sequence[Any]) -> str:
+    """Mean and largest regret by group of pairs."""
+    sides = {
+        "chosen on": [p.name for p in pairs if p.chosen_on],
+        "reported": [p.name for p in pairs if not p.chosen_on],
+        **{KINDS[k]: [p.name for p in pairs if p.kind == k] for k in KINDS},
+        "all": [p.name for p in pairs],
+    }
+    auc, worst = regrets(groups, 0), regrets(groups, 1)
+    methods = shown([run for runs in groups.values() for run in runs])
+    rows = []
+    for side, names in sides.items():
+        present = [name for name in names if name in groups]
+        if not present:
+            continue
+        cells = [
+            f"{np.mean([auc[n][m] for n in present]):.1f}, {max(auc[n][m] for n in present):.1f}; "
+            f"{np.mean([worst[n][m] for n in present]):.1f}"
+            for m in methods
+        ]
+        rows.append([side, str(len(present)), *cells])
+    return table(["pairs", "number", *methods], rows)
+
+
+def prediction_table(groups: dict[str, list[Measured]], pairs: Sequence[Any]) -> str:
+    """By pair and over kinds of pairs: predicted and measured gain, mean error of a run, coverage of the interval."""
+    rows = []
+    named = {pair: [pair] for pair in groups}
+    kinds = {f"all {KINDS[k]}": [p.name for p in pairs if p.kind == k and p.name in groups] for k in KINDS}
+    for title, names in (named | kinds).items():
+        cells = []
+        for metric in (0, 1):
+            runs = [[part.gained(metric) for part in run.parts] for name in names for run in groups[name]]
+            known = [[gain for gain in run if gain is not None] for run in runs]
+            halves = [np.mean([gain[:2] for gain in run], axis=0) for run in known if run]
+            if not halves:
+                continue
+            told, got = 100 * np.array(halves).T
+            covered = [gain[2] for run in known for gain in run]
+            cells += [
+                f"{told.mean():+.1f}",
+                f"{got.mean():+.1f}",
+                f"{np.abs(told - got).mean():.1f}",
+                f"{100 * np.mean(covered):.0f} %",
+            ]
+        rows.append([title, *cells])
+    each = ("predicted", "measured", "mean error", "covered")
+    return table(["pair", *(f"{m}: {e}" for m in ("AUC", "weakest class") for e in each)], rows)
+
+
+def choices(groups: dict[str, list[Measured]]) -> str:
+    """How often the default chose what, and how often the classifier was weak."""
+    rows = []
+    for pair, runs in groups.items():
+        lines = [part.line for run in runs for part in run.parts]
+        kept = sum(line["kept"] for line in lines)
+        blended = sum(not line["kept"] and bool(line["blend"] and line["blend"]["share"]) for line in lines)
+        agreement = [line["blend"]["agreement"] for line in lines if line["blend"]]
+        warned = {w: sum(w in line["warnings"] for line in lines) for w in ("W_BEYOND_TONE", "W_VARIES")}
+        rows.append([
+            pair,
+            f"{blended}, {len(lines) - kept - blended}, {kept}",
+            f"{np.mean(agreement):.2f}" if agreement else "–",
+            f"{sum(run.weak for run in runs)} of {len(runs)}",
+            *(f"{count} of {len(lines)}" for count in warned.values()),
+        ])  # fmt: skip
+    return table(["pair", "blend, curve, untouched", "agreement", "W_WEAK", "W_BEYOND_TONE", "W_VARIES"], rows)
+
+
+def write(folder: Path, page: Path, pairs: Sequence[Any]) -> None:
+    """Put the tables into the page, below its words."""
+    groups = by_pair(read(folder))
+    groups = {pair.name: groups[pair.name] for pair in pairs if pair.name in groups}
+    if not groups:
+        return
+    parts = [
+        "## AUC",
+        levels(groups, 0),
+        "## Worst-group accuracy",
+        levels(groups, 1),
+        "## Regret",
+        "Mean and largest regret of the AUC over pairs; mean regret of the worst-group accuracy. In points.",
+        regret_table(groups, pairs),
+        "## What the default chose",
+        "Fits (two of each run) in which it chose the half blend, the scanner curve, and the untouched image.",
+        choices(groups),
+        "## Predicted gain",
+        "Of the curves, also where the default then keeps images untouched. The mean error is that of a run (the mean "
+        "of its two fits), in points; covered are fits.",
+        prediction_table(groups, pairs),
+    ]
+    head = page.read_text(encoding="utf-8").partition(MARK)[0] if page.exists() else "# Real pairs of scanners\n\n"
+    write_text(page, "\n\n".join([f"{head}{MARK}", *parts]) + "\n")
