@@ -98,6 +98,13 @@ def test_a_link_unfolds_its_part_by_keyboard(page: Any) -> None:
     page.get_by_text("Area under the receiver operating characteristic").wait_for()
 
 
+def test_a_term_is_explained_by_keyboard(page: Any) -> None:
+    page.locator("#answer abbr").first.focus()
+    shown = page.evaluate("getComputedStyle(document.activeElement, '::after').content")
+    assert "95 % confidence interval" in shown
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_worst_cases_show_their_images(page: Any) -> None:
     sizes = page.eval_on_selector_all("canvas.case", "found => found.map((c) => c.width)")
     assert sizes
