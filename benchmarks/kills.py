@@ -50,12 +50,12 @@ DISK = 96
 
 
 class Modality:
-    """Sends files until each is acknowledged; `left` are those that are not."""
+    """Sends files until each is acknowledged; `left` are those that are not, `tries` how often storescu was run."""
 
     def __init__(self, port: int, paths: list[Path]) -> None:
         self._port, self._lock = port, threading.Lock()
         self.left = list(paths)
-        self.associations = 0
+        self.tries = 0
         self.threads = [threading.Thread(target=self._insist, args=(k,), daemon=True) for k in range(ASSOCIATIONS)]
         for one in self.threads:
             one.start()
@@ -77,7 +77,7 @@ class Modality:
                 taken |= {now} if status == "Success" else set()
             with self._lock:
                 self.left = [path for path in self.left if str(path) not in taken]
-                self.associations += 1
+                self.tries += 1
             if len(taken) < len(mine):
                 time.sleep(0.3)
 
@@ -101,11 +101,10 @@ def disturb(scenario: str, node: RunningNode, work: Path, server: list[subproces
         server[0] = orthanc(work)
     else:
         ballast = node.spool / "ballast"
-        with ballast.open("wb") as file:
+        with ballast.open("wb", buffering=0) as file:
             try:
                 while True:
                     file.write(bytes(2**16))
-                    file.flush()
             except OSError:
                 time.sleep(random.uniform(0.5, 5.0))
         ballast.unlink()
@@ -154,7 +153,7 @@ def run(scenario: str, folder: Path, paths: list[Path], events: int) -> None:
         lost += len(made.keys() - rejected - ai.got.keys()) + abs(dead - len(rejected))
         other += len(ai.got.keys() - made.keys()) + sum(len(set(digests)) > 1 for digests in ai.got.values())
     print(
-        f"| {scenario} | {len(paths)} | {happened} | {modality.associations} | {lost} | {other} | {dead} | "
+        f"| {scenario} | {len(paths)} | {happened} | {modality.tries} | {lost} | {other} | {dead} | "
         f"{seconds:.0f} s | {used:.0f} MiB |",
         flush=True,
     )
@@ -191,7 +190,7 @@ def main() -> None:
 
     def measure() -> None:
         random.seed(given.seed)
-        print("| | objects | events | associations | lost | others or twice | dead letters | time | memory |")
+        print("| | objects | events | runs of storescu | lost | others or twice | dead letters | time | memory |")
         print("|---|---|---|---|---|---|---|---|---|", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             paths = objects_of(Path(folder) / "in", given.objects, given.side)
