@@ -84,7 +84,6 @@ class Modality:
 
 def disturb(scenario: str, node: RunningNode, work: Path, server: list[subprocess.Popen[bytes]]) -> None:
     """One event."""
-    time.sleep(random.uniform(0.0, 4.0))
     if scenario in ("kills", "rejects"):
         node.kill()
         node.start()
@@ -125,6 +124,11 @@ def run(scenario: str, folder: Path, paths: list[Path], events: int) -> None:
         modality = Modality(node.port, paths)
         happened = 0
         while happened < events and modality.left:
+            # At a random moment: after some more objects, on average so many that the events fill the whole time.
+            until_left = len(modality.left) - random.uniform(0, 2 * len(paths) / events)
+            while modality.left and len(modality.left) > until_left:
+                time.sleep(0.02)
+            time.sleep(random.uniform(0.0, 0.5))
             disturb(scenario, node, work, server)
             happened += 1
         until(lambda: not modality.left, 7200)

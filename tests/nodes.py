@@ -161,8 +161,8 @@ class RunningNode:
         )
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, *options: str, command: Sequence[str] = COMMAND, **extra: str) -> None:
-        """Start it, and wait until it listens."""
+    def start(self, *options: str, command: Sequence[str] = COMMAND, wait: bool = True, **extra: str) -> None:
+        """Start it, and wait until it listens, unless it may be killed before."""
         self.errors = (self.folder / "stderr").open("a")
         self.process = start(
             [*command, "serve", self.config, *options],
@@ -170,6 +170,8 @@ class RunningNode:
             cwd=self.folder,
             env=environment(**extra),
         )
+        if not wait:
+            return
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("listening"), (self.folder / "stderr").read_text()
@@ -178,13 +180,13 @@ class RunningNode:
         """As the out-of-memory killer, or a power cut, would."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(60)
 
     def stop(self) -> int:
         """As systemd would."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        return self.process.wait(120)
 
     def stop_by_another_thread(self) -> int:
         """As `stop`, where the system gives the signal to another thread than the main one."""
@@ -193,7 +195,7 @@ class RunningNode:
         other = max(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
         assert other != pid
         assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
-        return self.process.wait(40)
+        return self.process.wait(120)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What its queue holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -50,6 +51,16 @@ def test_a_file_that_still_changes_is_left_and_so_are_links_and_names_with_a_dot
     (folder / "b.dcm").symlink_to(folder / ".a.dcm")
     assert look(folder, spool, queue) == []
     assert queue.rows("SELECT COUNT(*) FROM objects") == [(0,)]
+
+
+def test_a_file_of_the_future_is_taken_all_the_same(tmp_path, spool, queue):
+    """The clock was set back, or the machine that wrote it has another."""
+    path = tmp_path / "in" / "a.dcm"
+    path.parent.mkdir()
+    write(radiograph(), path)
+    os.utime(path, (2**31, 2**31))
+    assert look(tmp_path / "in", spool, queue) == []
+    assert not path.exists()
 
 
 def test_what_is_no_object_or_too_large_is_moved_aside_and_said(tmp_path, spool, queue):

@@ -162,7 +162,7 @@ def test_what_is_done_is_taken_away_in_time_and_what_is_held_stays(queue, spool)
     held = add_object(queue, spool, 3, state=HELD, code="E_DUPLICATE")
     queue.finish(queue.find(keys[0]))
     queue.finish(queue.find(keys[1]))
-    for due in queue.due("archive", 10):
+    for due in queue.due("archive", 10, 600):
         if due.key == keys[0]:
             queue.sent(due)
     audit = AuditTrail(spool.root / AUDIT)
@@ -176,6 +176,18 @@ def test_what_is_done_is_taken_away_in_time_and_what_is_held_stays(queue, spool)
     assert queue.find(keys[0]) is None
 
 
+def test_a_clock_that_is_set_back_stops_no_object(queue, spool, monkeypatch):
+    """It came at a time that is now an hour ahead; what waits for its next try goes on waiting."""
+    add_object(queue, spool, 1)
+    [due] = queue.due("archive", 10, 600)
+    queue.failed(due, 300, "0xC000")
+    add_object(queue, spool, 2)
+    now = time.time()
+    assert [len(queue.received(10, 600)), len(queue.due("archive", 10, 600))] == [2, 1]
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    assert [len(queue.received(10, 600)), len(queue.due("archive", 10, 600))] == [2, 2]
+
+
 def test_files_that_no_record_knows_are_swept(queue, spool):
     key = add_object(queue, spool, 1)
     stray = spool.place(OBJECTS, "f" * 32)
@@ -187,14 +199,14 @@ def test_files_that_no_record_knows_are_swept(queue, spool):
 def test_a_dead_letter_is_taken_up_again_and_its_record_goes_in_time(queue, spool):
     key = add_object(queue, spool, 1)
     queue.finish(queue.find(key))
-    [due] = queue.due("archive", 10)
+    [due] = queue.due("archive", 10, 600)
     spool.link(due.path, "dead/archive/letter.dcm")
     queue.dead(due, "0xC000", "dead/archive/letter.dcm")
     audit = AuditTrail(spool.root / AUDIT)
     expire(Retention(files_hours=0, records_days=1e-9), spool, queue, audit)
     assert queue.find(key).state == "gone"
     assert queue.retry() == 1
-    [due] = queue.due("archive", 10)
+    [due] = queue.due("archive", 10, 600)
     assert spool.path(due.path).exists()
     queue.sent(due)
     expire(Retention(files_hours=0, records_days=1e-9), spool, queue, audit)

@@ -83,7 +83,7 @@ class Forwarder:
 
     def _round(self, stop: threading.Event) -> int:
         """Try what is due; how many."""
-        due = self._queue.due(self.name, BATCH)
+        due = self._queue.due(self.name, BATCH, self._retry.longest_seconds)
         if due:
             with closing(self._sender.send([Letter(one, self._spool.path(one.path)) for one in due])) as answers:
                 for answered in answers:

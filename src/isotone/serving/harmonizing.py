@@ -80,7 +80,8 @@ class Harmonizer:
     def _fill(self, under_way: dict[Future[Any], tuple[Queued, Harmonizing]], pool: IsolatedPool, many: int) -> None:
         if len(under_way) >= many:
             return
-        for queued in self._queue.received(many - len(under_way), [one.id for one, _ in under_way.values()]):
+        busy = [one.id for one, _ in under_way.values()]
+        for queued in self._queue.received(many - len(under_way), AGAIN.longest_seconds, busy):
             work = Harmonizing(self._spool.path(queued.path), self._target(queued), queued.sop_class)
             under_way[pool.submit(work)] = queued, work
 

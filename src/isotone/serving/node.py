@@ -90,6 +90,8 @@ class Node:
         with ExitStack() as stack:
             stack.enter_context(self.spool.alone())
             warnings.simplefilter("ignore")  # pydicom's quote values of headers
+            stack.callback(setattr, threading, "excepthook", threading.excepthook)
+            threading.excepthook = self._say_kind
             self.queue = ObjectQueue(self.spool.database)
             stack.callback(self.queue.close)
             sweep_unknown(self.spool, self.queue)
@@ -197,6 +199,10 @@ class Node:
         thread = threading.Thread(target=guarded, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _say_kind(self, ended: threading.ExceptHookArgs) -> None:
+        """Say that a thread of pynetdicom's ended by an error, whose text and traceback may quote what a peer sent."""
+        self._complain(f"a connection ended by {ended.exc_type.__name__}")
 
     def _end(self) -> None:
         self.stop.set()

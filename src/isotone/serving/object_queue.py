@@ -146,11 +146,15 @@ class ObjectQueue:
             )
             self._deliver(db, int(cursor.lastrowid or 0), archive, arrived.path, now)
 
-    def received(self, limit: int, but: Iterable[int] = ()) -> list[Queued]:
-        """Objects to be harmonized now, the oldest first, without those that are under way."""
+    def received(self, limit: int, longest: float, but: Iterable[int] = ()) -> list[Queued]:
+        """Objects to be harmonized now, the oldest first, without those that are under way.
+
+        `longest` is the longest wait in seconds: what is due later than that waits for a clock that was set back.
+        """
         busy = ",".join(map(str, but))
-        query = f"{OBJECT} WHERE state = ? AND due <= ? AND id NOT IN ({busy}) ORDER BY id LIMIT ?"
-        return [Queued(*row) for row in self._all(query, RECEIVED, time.time(), limit)]
+        query = f"{OBJECT} WHERE state = ? AND NOT (due > ? AND due <= ?) AND id NOT IN ({busy}) ORDER BY id LIMIT ?"
+        now = time.time()
+        return [Queued(*row) for row in self._all(query, RECEIVED, now, now + longest, limit)]
 
     def finish(
         self,
@@ -188,16 +192,12 @@ class ObjectQueue:
                 (code, time.time() + seconds, queued.id),
             )
 
-    def due(self, destination: str, limit: int) -> list[Due]:
-        """Deliveries to be tried now."""
-        query = f"{DELIVERY} WHERE d.state = ? AND d.destination = ? AND d.due <= ? ORDER BY d.due, d.id LIMIT ?"
-        return [Due(*row) for row in self._all(query, PENDING, destination, time.time(), limit)]
-
-    def next_due(self, destination: str) -> float | None:
-        """When the next delivery is due, in seconds of the epoch."""
-        query = "SELECT MIN(due) FROM deliveries WHERE state = ? AND destination = ?"
-        value = self._all(query, PENDING, destination)[0][0]
-        return None if value is None else float(value)
+    def due(self, destination: str, limit: int, longest: float) -> list[Due]:
+        """Deliveries to be tried now; `longest` as for `received`."""
+        query = f"{DELIVERY} WHERE d.state = ? AND d.destination = ? AND NOT (d.due > ? AND d.due <= ?)"
+        now = time.time()
+        rows = self._all(f"{query} ORDER BY d.due, d.id LIMIT ?", PENDING, destination, now, now + longest, limit)
+        return [Due(*row) for row in rows]
 
     def sent(self, due: Due) -> None:
         """Note that a destination has an object."""

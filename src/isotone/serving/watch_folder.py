@@ -37,6 +37,7 @@ class WatchFolder:
     ) -> None:
         self._folder, self._intake, self._limits, self._spool = folder, intake, limits, spool
         self._complain = complain
+        self._seen: dict[Path, tuple[tuple[int, int], float]] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Until it is told to stop."""
@@ -53,15 +54,25 @@ class WatchFolder:
             stop.wait(EVERY * min(2**failures, 60))
 
     def _settled(self) -> Iterator[Path]:
-        """The files that have not changed for a while, in depth."""
-        before = time.time() - self._folder.settled_seconds
+        """The files that have not changed for a while, in depth; by this process's own clock, which nobody sets."""
+        before, self._seen = self._seen, {}
+        now = time.monotonic()
+        for path, state in self._states():
+            known, since = before.get(path, (state, now))
+            since = since if known == state else now
+            self._seen[path] = state, since
+            if now - since >= self._folder.settled_seconds:
+                yield path
+
+    def _states(self) -> Iterator[tuple[Path, tuple[int, int]]]:
+        """Each file with its length and time of change."""
         for above, folders, names in os.walk(self._folder.path):
             folders[:] = sorted(name for name in folders if not name.startswith(".") and name != REFUSED)
             for name in sorted(names):
                 path = Path(above, name)
                 status = path.lstat()
-                if not name.startswith(".") and stat.S_ISREG(status.st_mode) and status.st_mtime <= before:
-                    yield path
+                if not name.startswith(".") and stat.S_ISREG(status.st_mode):
+                    yield path, (status.st_size, status.st_mtime_ns)
 
     def _take(self, path: Path) -> None:
         """Take a file in, and away when it is safe."""
