@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -48,10 +48,18 @@ TESTED = 40
 Row = tuple[str, float, float]
 """A case, and the error with and without the idea."""
 
+
+@contextmanager
+def nothing_is_odd() -> Iterator[None]:
+    with (
+        patch("isotone.estimation.fit_source.odd_images", lambda views, reference: np.zeros(len(views), bool)),
+        patch("isotone.data.descriptors.image_set.ImageSet.telling", property(lambda images: images)),
+    ):
+        yield
+
+
 WITHOUT: dict[str, Callable[[], Any]] = {
-    "odd images": lambda: patch(
-        "isotone.estimation.fit_source.odd_images", lambda views, reference: np.zeros(len(views), bool)
-    ),
+    "odd images": nothing_is_odd,
     "windows": lambda: patch("isotone.estimation.matching._Windows.nearest", lambda self, mismatch: None),
     "free curve": lambda: patch("isotone.estimation.projection.STRAY", np.inf),
     "middle image": lambda: patch("isotone.estimation.scanner_curve.VARIES", np.inf),
@@ -138,6 +146,12 @@ def modes(bench: Bench) -> Iterator[Row]:
 
 STRANGE: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] = {
     "flat fields": lambda rng, shape: rng.normal(rng.uniform(0.1, 0.9), 0.003, shape),
+    "flat fields with a ramp": lambda rng, shape: (
+        rng.normal(rng.uniform(0.2, 0.8), 0.003, shape) + np.linspace(-0.03, 0.03, shape[1])
+    ),
+    "flat fields with a bowl": lambda rng, shape: (
+        rng.normal(rng.uniform(0.2, 0.8), 0.003, shape) - 0.05 * ((np.indices(shape) / max(shape) - 0.5) ** 2).sum(0)
+    ),
     "failed exposures": lambda rng, shape: np.abs(rng.normal(0, 0.01, shape)),
     "test patterns": lambda rng, shape: 0.2 + 0.6 * (np.indices(shape).sum(0) // int(rng.integers(3, 12)) % 2),
 }

@@ -78,8 +78,9 @@ def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: Fit
     >>> fit_source(samples_of_the_source, reference).curves[0]  # doctest: +SKIP
     """
     given = image_set(source)
-    images = given.only(~odd_images(given.descriptors_with(reference.air), reference)) if given else given
-    compared, theirs = comparable(images, reference.given, reference.seed) if images else (images, reference.images)
+    images = given if reference.air else given.telling
+    images = images.only(~odd_images(images.descriptors_with(reference.air), reference)) if images else images
+    compared, theirs = comparable(images, reference.telling, reference.seed) if images else (images, reference.images)
     reference = reference.seen_as(theirs)
     scanner = fit_scanner_curve(compared, reference, options)
     if options.modes:
@@ -118,7 +119,9 @@ def _left_out(given: ImageSet, images: ImageSet, compared: ImageSet, reference: 
     """How many images look like none of the reference's, and of how many no air is told, unlike most."""
     odd = len(given) - len(images)
     said = [f"W_ODD {odd} images look like none of the reference's and were left out of the fit"] if odd else []
-    for side, before, after in (("source", images, compared), ("reference", reference.given, reference.images)):
+    if noise := len(reference.given) - len(reference.telling):
+        said.append(f"W_ODD {noise} images of the reference are noise and were left out of the fit")
+    for side, before, after in (("source", images, compared), ("reference", reference.telling, reference.images)):
         missing = len(before) - after.distinct
         if missing >= max(1, AIRLESS * len(before)):
             airless = f"{missing} of {len(before)} images of the {side} show no air, unlike the others"

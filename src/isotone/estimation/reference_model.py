@@ -27,6 +27,8 @@ class ReferenceModel:
         All images.
     air : bool
         Whether air is told from anatomy, on either side.
+    telling : ImageSet
+        Those that are no noise.
     images : ImageSet
         Those whose grey levels are compared: of which air is told, where it is.
     """
@@ -35,7 +37,8 @@ class ReferenceModel:
         self.given = image_set(samples)
         self.air = self.given.air
         self.seed = seed
-        self.images = images or (self.given.showing_air if self.air else self.given)
+        self.telling = self.given if self.air else self.given.telling
+        self.images = images or (self.telling.showing_air if self.air else self.telling)
 
     def seen_as(self, images: ImageSet) -> ReferenceModel:
         """The same reference of whose images less is compared (`isotone.estimation.comparable`)."""

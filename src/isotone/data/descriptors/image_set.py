@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from isotone.data.descriptors.appearance import look
+from isotone.data.descriptors.autocorrelation import NOISE, autocorrelation
 from isotone.data.descriptors.foreground import Mask, Regions, regions
 from isotone.data.descriptors.marks import SQUARE
 from isotone.data.descriptors.structure import GRID, structure
@@ -106,6 +107,16 @@ class ImageSet(tuple[Sample, ...]):
     def parts(self) -> list[Regions]:
         """Anatomy and air of each image."""
         return [regions(s) for s in self]
+
+    @cached_property
+    def telling(self) -> ImageSet:
+        """The images that show anything: not the flat fields, nor failed exposures; all of them where none does.
+
+        For anatomies whose air is not told; where it is, such images show none (`showing_air`).
+        """
+        likeness = [autocorrelation(s.pixels, part.picture) for s, part in zip(self, self.parts, strict=True)]
+        tells = np.array(likeness) >= NOISE
+        return self.only(tells) if tells.any() else self
 
     @cached_property
     def showing(self) -> float:
