@@ -243,6 +243,28 @@ def test_bits_above_those_stored_are_ignored_and_said(tmp_path):
     assert image.header.warnings[0].startswith("W_HIGHBITS")
 
 
+def test_native_values_that_need_more_bits_than_stored_are_refused_not_folded(tmp_path):
+    with pytest.raises(RadiographError) as refusal:
+        read_radiograph(write(radiograph(pixels(), BitsStored=10, HighBit=9), tmp_path / "a.dcm"))
+    assert refusal.value.code == "E_RANGE"
+
+
+def test_native_values_slightly_beyond_the_bits_are_clipped_and_said(tmp_path):
+    stored = pixels()
+    stored[20:30, 20:30] = 4200
+    image = read_radiograph(write(radiograph(stored), tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(image.stored, np.minimum(stored, 4095))
+    assert image.header.codes == ("W_OVERSHOOT",)
+
+
+def test_an_overlay_in_the_bit_above_is_ignored(tmp_path):
+    overlay = np.zeros((48, 64), np.uint16)
+    overlay[10:30, 10:12] = 0x1000
+    image = read_radiograph(write(radiograph(pixels() | overlay), tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(image.stored, pixels())
+    assert image.header.codes == ("W_HIGHBITS",)
+
+
 def test_the_header_names_scanner_and_acquisition_and_hashes_the_detector(tmp_path):
     header = read_header(write(radiograph(vendor="ge", DetectorID="SECRET"), tmp_path / "a.dcm"))
     assert header.domain == "GE MEDICAL SYSTEMS Senograph 2000D ADS_17.4.5"

@@ -343,18 +343,26 @@ def _within_bits(
     else:
         top = int(words.max())
         beyond = top > limit
-    if beyond and exact:
+    numbers = beyond and exact and not layout.signed and _are_numbers(words, limit)
+    if beyond and exact and not numbers:
         warned.add("W_SIGN" if layout.signed and int(words.max()) <= limit else "W_HIGHBITS")
-    elif beyond and lossy and not layout.signed and top <= limit + limit // 4:
+    elif beyond and (lossy or numbers) and not layout.signed and top <= limit + limit // 4:
         warned.add("W_OVERSHOOT")
         words = np.minimum(words, words.dtype.type(limit))
     elif beyond:
-        raise RadiographError("E_RANGE", "decoded values exceed BitsStored", file=path)
+        raise RadiographError("E_RANGE", "pixel values exceed BitsStored", file=path)
     if layout.signed:
         words = (words & words.dtype.type(limit)) ^ words.dtype.type(2 ** (layout.bits - 1))
-    elif beyond and exact:
+    elif beyond and exact and not numbers:
         words = words & words.dtype.type(limit)
     return words
+
+
+def _are_numbers(words: NDArray[np.unsignedinteger], limit: int) -> bool:
+    """Whether the bits above are those of larger values: without them, neighbours differ more. Overlays differ less."""
+    own = words & words.dtype.type(limit)
+    rough, smooth = (np.abs(np.diff(values.astype(np.int32), axis=1)).sum(dtype=np.int64) for values in (own, words))
+    return bool(rough > smooth)
 
 
 def refuse_empty(stored: Stored, padding: tuple[int, int] | None, path: Path) -> None:
