@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from dicoms import pixels, radiograph, write
 from harmonizers import REFERENCE, scanner_harmonizer
-from isotone._runtime.journal import JOURNAL, LINES
+from isotone._runtime.journal import JOURNAL
+from isotone._runtime.journal_lines import LINES
 from isotone.cli import app
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
@@ -230,7 +231,7 @@ def older(folder: Path, tmp_path: Path) -> Path:
         name = f"{path.absolute()}|{state.st_size}|{state.st_mtime_ns}|{target}|{HOLOGIC}|False"
         entry = {"key": hashlib.sha256(name.encode()).hexdigest()[:32], "target": target, "status": "harmonized"}
         entry |= {"curve": curve, "min_slope": 0.7, "max_slope": 1.3, "levels_kept": 4096, "clipped_share": 0.0}
-        lines.append(entry | {"instance": f"{number:064}", "warnings": [], "look": None})
+        lines.append(entry | {"instance": f"{number:0<64}", "warnings": [], "look": None})
     (out / JOURNAL).unlink()
     (out / LINES).write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"key": "cut sho')
     return out

@@ -15,7 +15,8 @@ import pytest
 from dicoms import pixels, radiograph, write
 from harmonizers import scanner_harmonizer
 from isotone._runtime.files import sweep
-from isotone._runtime.journal import JOURNAL, LINES, NAMES
+from isotone._runtime.journal import JOURNAL, NAMES
+from isotone._runtime.journal_lines import LINES
 from isotone._runtime.lock import LOCK
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.apply import ApplyReport, apply

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isotone._runtime.files import MARKER, content, hold_folder, not_empty, replace_file
+from isotone._runtime.journal_lines import LINES, Lines, read_lines
 from isotone._runtime.packed_json import pack, unpack
 from isotone.errors import IsotoneError, UsageError
 
 JOURNAL = "journal.sqlite"
-LINES = "journal.jsonl"
-"""What it was called when it was lines of JSON; read once, and converted."""
 NAMES = (JOURNAL, f"{JOURNAL}-journal", f"{JOURNAL}-wal", f"{JOURNAL}-shm", LINES)
 """What SQLite or an older isotone may have beside the outputs: no image is delivered under such a name."""
 APPLICATION = 0x49534F54
@@ -46,9 +45,6 @@ CREATE INDEX targets ON images (target_id) WHERE target_id IS NOT NULL;
 """
 SELECT = """SELECT key, f.text, name, t.text, target, s.text, body FROM images LEFT JOIN texts f ON f.id = folder
 LEFT JOIN texts t ON t.id = target_folder LEFT JOIN texts s ON s.id = shared"""
-
-Lines = tuple[dict[str, Any], list[dict[str, Any]]]
-"""What an older build noted: the model, and a line for each input."""
 
 
 class Entry(NamedTuple):
@@ -154,6 +150,17 @@ class Journal:
             values = (_text_id(os.fsencode(target)), _short(but))
             return self._db.execute(query, values).fetchone() is not None
 
+    def absorb(self, path: Path) -> None:
+        """Take over what the journal of a part of this run has; its images are still to be seen."""
+        self.commit()
+        with self._told():
+            self._db.execute("ATTACH ? AS part", (str(path),))
+            self._db.execute("INSERT OR IGNORE INTO texts SELECT * FROM part.texts")
+            kept = "source, key, folder, name, target_folder, target, target_id, shared, body"
+            self._db.execute(f"INSERT OR REPLACE INTO images SELECT {kept}, 0 FROM part.images")
+            self._db.commit()
+            self._db.execute("DETACH part")
+
     def take_model(self, model: str, *, force: bool) -> None:
         """Say which model this run has; results of another one are kept as such, and every input is done again.
 
@@ -255,7 +262,7 @@ def open_journal(
         path, lines = folder / JOURNAL, folder / LINES
         for name in NAMES:
             _refuse_link(folder / name)
-        before = _read_lines(lines) if lines.exists() else None
+        before = _lines_in(lines)
         fresh = not path.exists()
         if fresh:
             if before is None and not force and content(folder) - {MARKER}:
@@ -277,6 +284,24 @@ def open_journal(
             noted = journal.close()
             if fresh and not noted and content(folder) == {JOURNAL}:
                 path.unlink()
+
+
+def is_of(path: Path, model: Mapping[str, str]) -> bool:
+    """Whether a journal is that of a model.
+
+    Raises
+    ------
+    UsageError
+        It is not isotone's.
+    """
+    _refuse_link(path)
+    if not _is_ours(path):
+        raise foreign(path)
+    journal = Journal(path)
+    try:
+        return journal._meta("model") == _compact(model)
+    finally:
+        journal.close()
 
 
 def another_run(folder: Path) -> UsageError:
@@ -321,6 +346,13 @@ def _is_ours(path: Path) -> bool:
     return signed and start[18:20] == b"\1\1"  # no write-ahead log
 
 
+def _lines_in(path: Path) -> Lines | None:
+    try:
+        return read_lines(path) if path.exists() else None
+    except ValueError:
+        raise foreign(path) from None
+
+
 def _create(path: Path, before: Lines | None, named: Callable[[], Mapping[str, str]]) -> None:
     """Make a journal whole or not at all, with what an older build noted."""
     with replace_file(path) as temporary:
@@ -337,25 +369,6 @@ def _create(path: Path, before: Lines | None, named: Callable[[], Mapping[str, s
                 key, target = line.pop("key"), line.pop("target", None)
                 journal.note(key, key, names.get(target, target or ""), line, target=target)
             journal.close()
-
-
-def _read_lines(path: Path) -> Lines:
-    """The model and the entries of a journal of lines; of several entries with one file the last counts."""
-    lines: list[dict[str, Any]] = []
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for text in file:
-            with suppress(ValueError, RecursionError):  # a line that a kill or a full disk cut short
-                lines.append(json.loads(text))
-    if not lines or not all(isinstance(line, dict) for line in lines) or lines[0].get("isotone") != 1:
-        raise foreign(path)
-    head = {name: value for name, value in lines[0].items() if name not in ("isotone", "version", "inputs")}
-    entries: dict[str, dict[str, Any]] = {}
-    for line in lines[1:]:
-        key = line.get("key")
-        if isinstance(key, str) and len(key) == 32 and "status" in line:  # states are written again
-            line.pop("other_inputs", None)
-            entries[str(line.get("target", key))] = line
-    return head, [*entries.values()]
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -28,6 +28,9 @@ class RunOptions:
         Where networks are trained, e.g. "cuda".
     executor : concurrent.futures.Executor, optional
         Does the work of `isotone.apply` in the place of processes here; it needs the same file system.
+    shard : str, optional
+        ``K/N``: part K of N of the images of `isotone.apply`. The parts may be done at once, on several machines with
+        one file system, into one output folder; a run without it then puts them together.
     """
 
     seed: int = 0
@@ -36,6 +39,7 @@ class RunOptions:
     on_refusal: Callable[[IsotoneError], None] | None = None
     device: str = "cpu"
     executor: Executor | None = None
+    shard: str | None = None
 
     def refuse(self, errors: Iterable[IsotoneError]) -> None:
         """Report images that could not be read."""
@@ -58,6 +62,7 @@ class WorkKeywords(TypedDict, total=False):
 
     workers: int
     executor: Executor | None
+    shard: str | None
     quiet: bool
 
 

@@ -87,6 +87,10 @@ def apply(
     inverted: Inverted = None,
     allow: Allow = None,
     workers: Workers = CPUS,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Do part K of N; a run without it puts them together.", metavar="K/N"),
+    ] = None,
     as_json: Json = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -105,6 +109,7 @@ def apply(
         deliver=deliver,
         encoding=Encoding(compress, bits, size),
         workers=workers,
+        shard=shard,
         allow=allow or (),
         force=force,
         quiet=quiet,

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from isotone._runtime.files import replace_file
-from isotone._runtime.journal import Entry, Journal, open_journal
+from isotone._runtime.journal import Entry, Journal
 from isotone._runtime.run_options import RunOptions, WorkKeywords
 from isotone._runtime.workers import map_isolated
 from isotone.data.images import progress
@@ -31,6 +31,7 @@ from isotone.deployment.resized import Resizing
 from isotone.deployment.resume import Files, Result, Results, deliver_one_by_one, outcome_in
 from isotone.deployment.resume_states import deliver_states
 from isotone.deployment.row_file import RowFile
+from isotone.deployment.shard import Shard, open_part, open_whole
 from isotone.errors import IsotoneError, UsageError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.monitoring.guards import check_guards
@@ -134,8 +135,8 @@ def apply(
         Gets what became of each image as it is known (`isotone.deployment.resume.Result`). Default: a line for each
         file where standard error is no terminal.
     **options
-        The fields of `isotone._runtime.run_options.RunOptions`: `workers`, `executor`, and `quiet`, with which there is
-        no progress bar either.
+        The fields of `isotone._runtime.run_options.RunOptions`: `workers`, `executor`, `shard`, and `quiet`, with
+        which there is no progress bar either.
 
     Raises
     ------
@@ -169,10 +170,17 @@ def apply(
         return progress(results, len(items), label=label, quiet=run.quiet)
 
     model = _model(harmonizer, deliver, encoding, allow)
-    with open_journal(output, model, force=force, named=lambda: inputs_by_output(output)) as journal:
-        refuse_foreign_table(output)
+    shard = None if run.shard is None else Shard.parse(run.shard)
+    _refuse_one_file_in_parts(deliver, shard)
+    state = output if shard is None else shard.folder(output)
+    with (
+        open_whole(output, model, force=force, named=lambda: inputs_by_output(output))
+        if shard is None
+        else open_part(output, shard, model, force=force)
+    ) as journal:
+        refuse_foreign_table(state)
         passing = {domain for domain in harmonizer.known.names if harmonizer.passing(domain, allow)}
-        jobs = plan(inputs, passing, deliver, journal)
+        jobs = plan(inputs, passing, deliver, journal, shard)
         array = RowFile(output, encoding.size) if deliver == "npy" and encoding.size else None
         if deliver == "gsps":
             results = deliver_states(StateDelivery(harmonizer, output), allow, jobs, journal, work)
@@ -184,11 +192,16 @@ def apply(
         cautions = _Cautions(harmonizer)
         tell = on_result or (_print if not run.quiet and not Console(stderr=True).is_terminal else _keep_quiet)
         with closing(results):
-            report = _tabulate(cautions.watched(results), journal, output, tell)
+            report = _tabulate(cautions.watched(results), journal, state, tell)
         if array is not None:
             array.finish()
         report.warnings += cautions.lines(looked="look" not in allow)
         return report
+
+
+def _refuse_one_file_in_parts(deliver: Deliver, shard: Shard | None) -> None:
+    if shard is not None and deliver == "npy":
+        raise UsageError("several machines cannot write one array", next_step="Use --deliver png, or no --shard.")
 
 
 def _model(

@@ -17,6 +17,7 @@ from isotone.deployment.curves_table import CURVES
 from isotone.deployment.deliver import Job
 from isotone.deployment.job_table import JobTable
 from isotone.deployment.record import Deliver
+from isotone.deployment.shard import Shard
 from isotone.errors import UsageError
 from isotone.imaging.raster.read_raster import SUFFIXES
 
@@ -58,8 +59,14 @@ class Inputs:
                 yield row, path
 
 
-def plan(inputs: Inputs, passing: Container[str | None], deliver: Deliver, journal: Journal) -> JobTable:
-    """One job for each image, in the order of the manifest.
+def plan(
+    inputs: Inputs,
+    passing: Container[str | None],
+    deliver: Deliver,
+    journal: Journal,
+    shard: Shard | None = None,
+) -> JobTable:
+    """One job for each image, in the order of the manifest; with a shard, for each of its images.
 
     The output mirrors the input tree from the deepest folder that holds every image and every folder that the user
     named (column `root`). An image keeps the file that an earlier run gave it, and takes no other's.
@@ -82,6 +89,8 @@ def plan(inputs: Inputs, passing: Container[str | None], deliver: Deliver, journ
         if deliver not in ("gsps", "npy"):  # whose files hold many images
             target = _free(target, before, taken, partial(journal.holder, but=source))
         taken.add(target)
+        if shard is not None and not shard.has(source):
+            continue
         key = _key(path, version, target, row)
         jobs.add(Job(row.path, row.domain, target, key, row.inverted, source))
     _refuse_overwriting(jobs, sources, inputs.output)

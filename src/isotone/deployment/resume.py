@@ -165,9 +165,11 @@ def _done_before(jobs: JobTable, journal: Journal, place: Place) -> tuple[bytear
         if outcome.code == "E_DUPLICATE" and outcome.instance is not None:
             twice[number] = outcome.instance
         elif outcome.status != "refused" and (entry.target is None or place.has(entry.target)):
-            known[number] = DELIVERED
             if outcome.instance is not None:
+                if outcome.instance in owned:  # another part of the run has it, too: it is found to be a duplicate
+                    continue
                 owned.add(outcome.instance)
+            known[number] = DELIVERED
     for number, instance in twice.items():
         known[number] = TWICE if instance in owned else FRESH
     return known, owned
