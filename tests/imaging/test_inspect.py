@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import isotone.imaging.inspect as inspect_module
 from bad_dicoms import write_all
 from dicoms import LOSSLESS, encoded, radiograph, write
 from harmonizers import scanner_harmonizer
+from isotone._runtime.workers import map_isolated
 from isotone.cli import app
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.apply import apply
@@ -24,6 +26,25 @@ def test_a_line_names_scanner_size_bits_polarity_window_intent_and_encoding(tmp_
         f"{path}: HOLOGIC, Inc. Selenia Dimensions; MG; BREAST; CC; L; 48 × 64; 12 bits; inverted; "
         "window LINEAR 2048/4096; FOR PRESENTATION; JPEG-LS Lossless Image Compression"
     )
+
+
+def test_one_small_native_file_needs_no_process_and_any_other_gets_one(tmp_path, monkeypatch):
+    started = []
+
+    def pool(function, items, *, workers, seconds):
+        started.append(workers)
+        return map_isolated(function, items, workers=0, seconds=seconds)
+
+    monkeypatch.setattr(inspect_module, "map_isolated", pool)
+    native = write(radiograph(), tmp_path / "a.dcm")
+    compressed = write(encoded(radiograph(), LOSSLESS["jpeg-ls"]), tmp_path / "b.dcm")
+    deflated = write(encoded(radiograph(), LOSSLESS["deflated"]), tmp_path / "c.dcm")
+    Image.linear_gradient("L").save(tmp_path / "d.png")
+    (tmp_path / "e.dcm").write_bytes(b"no image")
+    for path in (native, compressed, deflated, tmp_path / "d.png", tmp_path / "e.dcm", tmp_path / "gone"):
+        assert len(list(inspect([path]))) == 1
+    assert len(list(inspect([native, compressed]))) == 2
+    assert started == [0, 1, 1, 1, 1, 1, 1]
 
 
 def test_a_file_name_with_a_line_break_has_one_line(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ from pydicom.uid import UID
 
 from isotone._runtime.workers import map_isolated
 from isotone.errors import IsotoneError, RadiographError
+from isotone.imaging.dicom.frame import NATIVE
 from isotone.imaging.folder import images_in
 from isotone.imaging.no_image import is_no_image
+from isotone.imaging.opening.bounded_file import small_headers
 from isotone.imaging.radiograph import Header
 from isotone.imaging.read import read_header, read_radiograph
 from isotone.safe_text import printable
@@ -21,6 +24,8 @@ SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
 """Time limit of one file."""
 
 
+PLAIN = 2**20
+"""Bytes of a file that may be read in this process: one that is all elements takes about four seconds."""
 SAID = (
     *("domain", "format", "modality", "body_part", "view", "laterality", "intent", "rows", "columns", "frames"),
     *("bits_stored", "signed", "inverted", "window", "explanation", "photometric", "transfer_syntax"),
@@ -158,7 +163,10 @@ def inspect(
     look = _Look(domain, name, inverted, decode)
     items = (item for given in paths for item in _files(given, left_out))
     met: set[str | None] = set()
-    for item, result in map_isolated(look, items, workers=workers, seconds=_seconds):
+    first = [*islice(items, 2)]
+    if len(first) == 1 and _is_plain(first[0].path):
+        workers = 0  # starting a process would take longer than the file
+    for item, result in map_isolated(look, chain(first, items), workers=workers, seconds=_seconds):
         if isinstance(result, IsotoneError):
             yield Finding(item.path, error=result)
         elif result is None:
@@ -168,6 +176,17 @@ def inspect(
         else:
             met.add(result.instance_uid)
             yield Finding(item.path, header=result)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether reading a file is bounded work without a process of its own: a small DICOM file that no codec decodes."""
+    try:
+        if path.stat().st_size > PLAIN:
+            return False
+        with small_headers():
+            return read_header(path).transfer_syntax in NATIVE
+    except (OSError, ValueError, IsotoneError):
+        return False
 
 
 def duplicate(path: Path) -> RadiographError:
