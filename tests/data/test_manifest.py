@@ -49,6 +49,14 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert list(Manifest.read(tmp_path / "m.csv")) == list(before)
 
 
+def test_file_names_like_formulas_or_missing_cells_are_written_as_file_names(tmp_path: Path) -> None:
+    names = ["=1+2.png", "@x.png", "-1.png", "nan", "NA", "plain.png"]
+    Manifest(pd.DataFrame({"path": [str(tmp_path / name) for name in names]})).write(tmp_path / "m.csv")
+    starts = [line[0] for line in (tmp_path / "m.csv").read_text().splitlines()[1:]]
+    assert starts == [".", ".", ".", ".", ".", "p"]
+    assert [row.path for row in Manifest.read(tmp_path / "m.csv")] == [tmp_path / name for name in names]
+
+
 def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     table(3, label="A").to_parquet(tmp_path / "m.parquet")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from isotone._runtime.files import replace_file
-from isotone.data.manifests.cells import COLUMNS, Columns, cleaned, refuse_twice
+from isotone.data.manifests.cells import COLUMNS, MISSING, Columns, cleaned, refuse_twice
 from isotone.data.manifests.columns import known_columns
 from isotone.data.manifests.domain_names import KnownDomains, Naming
 from isotone.data.manifests.from_headers import FOUND, DomainFrom, HeaderOptions, filled, known_as
@@ -22,6 +22,7 @@ from isotone.data.manifests.table import is_manifest
 from isotone.errors import IsotoneError, UsageError
 from isotone.imaging.folder import images_in
 from isotone.imaging.no_image import how_many
+from isotone.safe_text import FORMULA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -337,8 +338,10 @@ class Manifest:
 
 
 def _relative(path: str, folder: Path) -> str:
+    """A path from the folder; as ``./NAME`` where a spreadsheet would compute NAME, or a reader take it for missing."""
     absolute = Path(path).absolute()
-    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+    name = str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+    return os.path.join(os.curdir, name) if FORMULA.match(name) or name.lower() in MISSING else name
 
 
 def _listed(given: Path, others: list[Path], notes: list[str]) -> Columns:
