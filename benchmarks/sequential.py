@@ -1,6 +1,6 @@
 """False alarms in a year, and images until an alarm, of the sequential test of drift.
 
-    python -m benchmarks.sequential [--folder DIR] [--real DIR] [--seed N] [--years N]
+    python -m benchmarks.sequential [--folder DIR] [--real DIR [--spacing S]] [--seed N] [--years N]
 
 The fits and the changes of response are those of `gate.py` (phantom, 340 patients, 96 px, drawn into DIR). A year is
 simulated by drawing images of the test patients with replacement, at the given number a day. A row for each number of
@@ -70,10 +70,14 @@ SPACINGS = {
 """Source and reference."""
 
 
-def fits_of_chests(folder: Path, seed: int) -> Iterator[tuple[str, Novelty, ResponseDrift, ImageSet, bool]]:
+def fits_of_chests(
+    folder: Path, seed: int, spacing: str
+) -> Iterator[tuple[str, Novelty, ResponseDrift, ImageSet, bool]]:
     """Either half of the patients of a spacing, three times over, each with the images of the other half."""
     samples, _ = load_samples(list(Manifest.read(folder / "manifest.csv")), workers=1, quiet=True)
     for source, references in SPACINGS.items():
+        if spacing not in source:
+            continue
         reference = ReferenceModel([s for s in samples if s.domain in references])
         for halving in range(3 * seed, 3 * seed + 3):
             parts = halves([s for s in samples if s.domain == source], halving)
@@ -119,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--spacing", default="", help="of the one source to fit; default: both")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--years", type=int, default=5)
     given = parser.parse_args()
@@ -126,7 +131,7 @@ def main() -> None:
     rng = np.random.default_rng(given.seed)
     false: dict[int, list[int]] = {per_day: [] for per_day in PER_DAY}
     delays: dict[tuple[str, int], list[int]] = {}
-    fits = fits_of_chests(given.real, given.seed) if given.real else fits_of_phantom(folder, given.seed)
+    fits = fits_of_chests(given.real, given.seed, given.spacing) if given.real else fits_of_phantom(folder, given.seed)
     for name, fitted, drift, tests, air in fits:
         gate: Any = Remembering(fitted)
         plain = seen_through(tests, drift, air, lambda x: x)

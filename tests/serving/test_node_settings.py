@@ -57,6 +57,7 @@ def test_paths_are_relative_to_the_folder_of_the_file(tmp_path):
         ("[[rule]]", "[watching]\nwebhook = {url = 'geheim'}\n[[rule]]", "watching.webhook.url"),
         ("[[rule]]", "[watching.webhook]\nurl = {geheim = 'geheim'}\n[[rule]]", "watching.webhook.url"),
         ('spool = "spool"', "spool = 3", "spool: "),
+        ('spool = "spool"', f"spool = {'[' * 5000}", "too deep"),
         ('spool = "spool"', 'spool = "spool"\nrule = "all"', "no TOML"),
     ],
 )

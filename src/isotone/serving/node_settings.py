@@ -272,6 +272,8 @@ def read_settings(path: str | Path) -> NodeSettings:
         raise UsageError(error.strerror or "cannot be read", code="E_READ", file=path) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"this is no TOML: {error}", code="E_CONFIG", file=path) from None
+    except RecursionError:
+        raise UsageError("its brackets lie too deep in each other", code="E_CONFIG", file=path) from None
     try:
         return _absolute(NodeSettings.model_validate(body), path.resolve().parent)
     except ValidationError as error:
