@@ -147,11 +147,12 @@ class Run:
         self.classifier = trained(architecture, scene.reference.given, scene.cohort.classes, size, scene.seed, where)
 
     def complete(self) -> None:
-        """Measure, and write the file whole; of an earlier build's file, what the default does is measured again."""
+        """Measure, and write the file whole; of a file with rounded scores, those alone are made again."""
         if self.path.exists():
             run, *found = real_pairs_table.read_lines(self.path)
-            lines = [run, *(self.default_again(line) for line in found)]
+            lines = [run, *(self.scored_again(line) for line in found)]
             write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+            print(f"{self.path.stem}: scored again", flush=True)
             return
         lines = [self.header(), self.half(0), self.half(1)]
         features = self.path.parent / "features" / f"{self.path.stem}.npz"
@@ -193,7 +194,7 @@ class Run:
         began = time.process_time()
         seen, tested = self.scene.dealt(half)
         fit = self.scene.fit(half, self.classifier)
-        ways = self.candidates(fit, seen)
+        ways = self.candidates(fit.curves[0], seen)
         scores = {name: self.say(way, tested) for name, way in ways.items()}
         for name, way in ways.items():
             if name not in ("untouched", *BLENDS):
@@ -202,6 +203,7 @@ class Run:
         report = fit.report
         result: dict[str, Any] = {
             "half": half,
+            "exact": True,
             "scores": scores,
             "seen": {name: self.say(way, seen) for name, way in ways.items()},
             "validation": self.simulated(fit.curves[0]),
@@ -232,14 +234,17 @@ class Run:
             "kept": report.kept,
         }
 
-    def default_again(self, line: dict[str, Any]) -> dict[str, Any]:
-        """The line of a half with the shipped default of today."""
-        fit = self.scene.fit(line["half"], self.classifier)
-        line["scores"]["default"] = self.say(self.default(fit), self.scene.dealt(line["half"])[1])
-        print(f"{self.path.stem}: half {line['half']}, default", flush=True)
-        return line | self.said_of(fit)
+    def scored_again(self, line: dict[str, Any]) -> dict[str, Any]:
+        """The line of a half with its curve and its decision as they were, and the scores of today."""
+        seen, tested = self.scene.dealt(line["half"])
+        ways = self.candidates(ToneCurve.from_json(json.dumps(line["curve"])), seen)
+        line["scores"] = {name: self.say(way, tested) for name, way in ways.items()}
+        blended = line["blend"] and line["blend"]["share"]
+        decided = "untouched" if line["kept"] else "half blend" if blended else "scanner curve"
+        line["scores"]["default"] = line["scores"][decided]
+        return line | {"exact": True}
 
-    def candidates(self, fit: SourceFit, seen: Sequence[Item]) -> dict[str, Transform]:
+    def candidates(self, curve: ToneCurve, seen: Sequence[Item]) -> dict[str, Transform]:
         """What the default may choose among, and what it is compared with."""
         matching, constant = self.scene.matching, self.scene.constant
         constant.fit_source([item.radiograph.with_domain("source") for item in seen])
@@ -247,7 +252,7 @@ class Run:
             "untouched": lambda image: image,
             "matching": matching.transform,
             "constant curve": lambda image: constant.transform(image.with_domain("source")),
-            **{name: Blend(fit.curves[0], matching, share) for name, share in BLENDS.items()},
+            **{name: Blend(curve, matching, share) for name, share in BLENDS.items()},
         }
 
     def simulated(self, curve: ToneCurve) -> dict[str, list[list[float]]]:
@@ -266,18 +271,19 @@ class Run:
         return np.stack([self.prepare(way(item.radiograph)) for item in items])
 
     def say(self, way: Transform, items: Sequence[Item]) -> list[list[float]]:
-        return [[round(float(p), 5) for p in row] for row in self.classifier.predict(self.images(way, items))]
+        # Not rounded: a saturated classifier still ranks images, by what lies below 1e-6.
+        return self.classifier.predict(self.images(way, items)).tolist()
 
 
 def done(path: Path) -> bool:
-    """Whether a run is there, the default with it."""
+    """Whether a run is there, with scores that are not rounded."""
     lines = real_pairs_table.read_lines(path)
-    return bool(lines) and all("default" in line["scores"] for line in lines[1:])
+    return bool(lines) and all(line.get("exact") for line in lines[1:])
 
 
 def run_name(pair: Pair, architecture: str, seed: int) -> str:
     """Of a run's file."""
-    return f"{pair.name.replace('/', '+').replace(', ', '-').replace(' ', '_')}-{architecture}-{seed}"
+    return f"{real_pairs_table.file_name(pair.name)}-{architecture}-{seed}"
 
 
 def _anonymous(items: Sequence[Item]) -> list[int]:

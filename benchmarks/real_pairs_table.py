@@ -21,6 +21,7 @@ RIVALS = ("untouched", "matching", "constant curve", "scanner curve", "half blen
 SHOWN = (*RIVALS[:4], "quarter blend", "half blend", "default")
 DRAWS = 500
 """Resamples of the patients."""
+TWICE = ("untouched", "scanner curve", "half blend")
 KINDS = {"real": "real pairs", "control": "control", "simulated": "simulated responses"}
 
 
@@ -91,7 +92,7 @@ def read(folder: Path) -> list[Measured]:
     found = []
     for path in sorted(folder.glob("*.jsonl")):
         run, *lines = read_lines(path)
-        if not all("default" in line["scores"] for line in lines):
+        if not all(line.get("exact") for line in lines):
             continue
         parts = [Part(run, line) for line in lines]
         methods = {m: np.mean([part.measured(m) for part in parts], axis=0) for m in parts[0].line["scores"]}
@@ -209,6 +210,47 @@ def choices(groups: dict[str, list[Measured]]) -> str:
     return table(["pair", "blend, curve, untouched", "agreement", "W_WEAK", "W_BEYOND_TONE", "W_VARIES"], rows)
 
 
+def more_table(folder: Path, groups: dict[str, list[Measured]], what: str) -> str:
+    """AUC of what `real_pairs_more.py` measured, beside those of the same runs."""
+    rows, heads = [], []
+    for pair, runs in groups.items():
+        own = [run for run in runs if (run.architecture, run.seed) == ("small", 0)]
+        path = next(folder.glob(f"more/{file_name(pair)}-{what}-0.json"), None)
+        if path is None or not own:
+            continue
+        parts = {part.line["half"]: part for part in own[0].parts}
+        halves = json.loads(path.read_text())["halves"]
+        found: dict[str, float] = {}
+        if what == "more":
+            found = {m: float(own[0].methods[m][0][0]) for m in ("untouched", "default")}
+        for name in halves[0]["scores"]:
+            areas = [metrics(p.labels, np.array(h["scores"][name]), np.ones((1, len(p.labels))))[0, 0]
+                     for h in halves for p in [parts[h["half"]]]]  # fmt: skip
+            found[name] = float(np.mean(areas))
+        heads = heads if len(heads) > len(found) else list(found)
+        rows.append((pair, found))
+    return table(["pair", *heads], [[pair, *(f"{f[h]:.3f}" if h in f else "–" for h in heads)] for pair, f in rows])
+
+
+def twice_table(folder: Path, groups: dict[str, list[Measured]]) -> str:
+    """Patients imaged on both scanners: how far their scores on the source are from those on the reference."""
+    rows = []
+    for pair in groups:
+        path = next(folder.glob(f"more/{file_name(pair)}-more-0.json"), None)
+        found = None if path is None else json.loads(path.read_text()).get("twice")
+        if found is None:
+            continue
+        there = np.array(found["reference"])
+        cells = [f"{np.abs(np.array(found[m]) - there).mean():.2f}" for m in TWICE]
+        rows.append([pair, str(len(there)), *cells])
+    return table(["pair", "patients", *TWICE], rows)
+
+
+def file_name(pair: str) -> str:
+    """Of a pair in the names of files."""
+    return pair.replace("/", "+").replace(", ", "-").replace(" ", "_")
+
+
 def write(folder: Path, page: Path, pairs: Sequence[Any]) -> None:
     """Put the tables into the page, below its words."""
     groups = by_pair(read(folder))
@@ -230,6 +272,13 @@ def write(folder: Path, page: Path, pairs: Sequence[Any]) -> None:
         "Of the curves, also where the default then keeps images untouched. The mean error is that of a run (the mean "
         "of its two fits), in points; covered are fits.",
         prediction_table(groups, pairs),
+        "## Other ways",
+        "AUC, seed 0, the small classifier (`benchmarks/real_pairs_more.py`).",
+        more_table(folder, groups, "more"),
+        "Behind a classifier that learned from images behind random curves, too:",
+        more_table(folder, groups, "augmented"),
+        "Patients imaged on both scanners: mean distance of a patient's scores on the source and on the reference.",
+        twice_table(folder, groups),
     ]
     head = page.read_text(encoding="utf-8").partition(MARK)[0] if page.exists() else "# Real pairs of scanners\n\n"
     write_text(page, "\n\n".join([f"{head}{MARK}", *parts]) + "\n")
