@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import isotone
-from isotone.errors import CODES
+from isotone.errors import CODES, as_options
 
 DOCS = Path(__file__).resolve().parent
 SRC = DOCS.parent / "src" / "isotone"
@@ -257,7 +257,7 @@ def tables() -> str:
     parts = []
     for title, letter in (("Errors", "E"), ("Warnings", "W")):
         rows = [
-            f"| `{code}` | {sentence(said.cause)} | {said.remedy} |"
+            f"| `{code}` | {sentence(as_options(said.cause))} | {as_options(said.remedy)} |"
             for code, said in CODES.items()
             if code[0] == letter
         ]

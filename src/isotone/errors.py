@@ -59,17 +59,24 @@ def _requirement(extra: str, origin: dict[str, Any]) -> str:
 
 
 _at_command_line: ContextVar[bool] = ContextVar("at_command_line", default=False)
-IN_PYTHON = (
-    (r'give --domain-map "OLD=([^"]*)", where OLD is the name that isotone inspect shows', r'use .with_domain("\1")'),
-    (r"by --domain-map OLD=NEW", "by .with_domain(NEW)"),
-    (r"--allow-code \S+ \(from Python ([^)]*)\)", r"\1"),
-    (r"--(allow|domain-by) ([a-z-]+)", r'\1=["\2"]'),
-    (r"--(deliver|method|perceptual|labels) ([a-z-]+)", r'\1="\2"'),
-    (r"--force", "force=True"),
-    (r"--help", "help() of what was called"),
-    (r"(?<=[ (])-o\b", "output="),
+PARAMETERS = (
+    *("allow", "allow_code", "bits", "compress", "deliver", "device", "domain", "domain_by", "domain_map", "force"),
+    *("headers", "inverted", "method", "perceptual", "perceptual_weights", "refit", "shard", "size"),
 )
-"""Options of the commands, and what they are called in Python where that is not their name and an equals sign."""
+"""Parameters that messages name, each by its name and an equals sign; the option has the same name with hyphens."""
+KEYWORD = re.compile(rf"""(?<![\w./])({"|".join(PARAMETERS)})=(?:\["([^"]*)"\]|"([^"]*)"|True|(False))?(?!\w)""")
+OTHERWISE = (
+    (r"help\(\) of what was called", "--help"),
+    (
+        r'use \.with_domain\("([^"]*)"\)',
+        r'give --domain-map "OLD=\1", where OLD is the name that isotone inspect shows',
+    ),
+    (r"by \.with_domain\(NEW\)", "by --domain-map OLD=NEW"),
+    (r"by \.of_finding\(NAME\)", "with --finding"),
+    (r"(?<![\w./])output=(?!\w)", "-o"),
+    (r"(?<![\w./])reference_domains=(?!\w)", "--reference"),
+)
+"""What the commands have another way for."""
 
 
 @contextmanager
@@ -82,15 +89,25 @@ def at_command_line() -> Iterator[None]:
         _at_command_line.reset(token)
 
 
-def in_python(text: str) -> str:
-    """A message that names options of the commands, with the names that these have in Python.
+def as_options(text: str) -> str:
+    """A message that names parameters of Python, with the options of the commands in their place.
 
-    >>> in_python("Look at it; --allow look applies the curve all the same.")
-    'Look at it; allow=["look"] applies the curve all the same.'
+    >>> as_options('Look at it; allow=["look"] applies the curve all the same.')
+    'Look at it; --allow look applies the curve all the same.'
     """
-    for option, name in IN_PYTHON:
-        text = re.sub(option, name, text)
-    return re.sub(r"--([a-z][a-z-]+)", lambda found: found[1].replace("-", "_") + "=", text)
+    for parameter, option in OTHERWISE:
+        text = re.sub(parameter, option, text)
+    return KEYWORD.sub(_option, text)
+
+
+def _option(found: re.Match[str]) -> str:
+    name, of_list, value, is_false = found.groups()
+    return " ".join(filter(None, [f"--{'not-' if is_false else ''}{name.replace('_', '-')}", of_list or value]))
+
+
+def in_callers_terms(text: str) -> str:
+    """A message as it is in Python; while a command runs, with its options."""
+    return as_options(text) if _at_command_line.get() else text
 
 
 class IsotoneError(Exception):
@@ -105,8 +122,8 @@ class IsotoneError(Exception):
     file : path, optional
         The file concerned, as the user gave it.
     next_step : str, optional
-        What to do, in terms of the command line; by default the code's remedy. The error's text has it in terms
-        of Python, unless a command runs.
+        What to do, in terms of Python; by default the code's remedy. While a command runs, the error's text names
+        options in the place of parameters.
 
     Examples
     --------
@@ -133,14 +150,13 @@ class IsotoneError(Exception):
             "path": self.file,
             "status": "refused",
             "code": self.code,
-            "message": self.what,
-            "next_step": self.next_step,
+            "message": in_callers_terms(self.what),
+            "next_step": in_callers_terms(self.next_step),
         }
 
     def __str__(self) -> str:
         where = f"{self.file}: " if self.file else ""  # with its blanks and line breaks: it names no other file then
-        step = self.next_step if _at_command_line.get() else in_python(self.next_step)
-        line = f"{self.what} [{self.code}]. {step}"
+        line = in_callers_terms(f"{self.what} [{self.code}]. {self.next_step}")
         return printable(where + " ".join(line.split()))
 
     def __reduce__(self) -> tuple[object, ...]:

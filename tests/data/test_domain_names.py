@@ -150,14 +150,14 @@ def test_a_reference_image_passes_under_every_spelling(tmp_path: Path) -> None:
     assert report.reference == 1
 
 
-def test_an_unknown_scanner_is_told_the_nearest_one_and_the_option_that_works(tmp_path: Path) -> None:
+def test_an_unknown_scanner_is_told_the_nearest_one_and_what_works(tmp_path: Path) -> None:
     harmonizer = scanner_harmonizer("HOLOGIC, Inc. Lorad Selenia", "SIEMENS Mammomat Inspiration")
     path = scan(tmp_path / "a.dcm", "LORAD", "Lorad Selenia DOE^JANE")
     with pytest.raises(RadiographError) as caught:
         harmonizer.mapper(read_header(path))
     said = f"{caught.value.code} {caught.value.next_step}"
     assert "E_DOMAIN" in said
-    assert '--domain-map "OLD=HOLOGIC, Inc. Lorad Selenia"' in said
+    assert 'use .with_domain("HOLOGIC, Inc. Lorad Selenia")' in said
     assert "JANE" not in said
     old = read_header(path).domain
     named = Manifest.from_paths([path], domain_map={str(old): "HOLOGIC, Inc. Lorad Selenia"})
@@ -209,8 +209,8 @@ def test_a_fit_of_several_modalities_or_depths_says_so_on_either_side(tmp_path: 
             write(ds, tmp_path / "in" / f"{name}{i}.dcm")
     fitted = ToneCurveHarmonizer("REF One", "SRC One").fit(Manifest.from_paths([tmp_path / "in"]), workers=0)
     said = [warning for warning in fitted.scanners["SRC One"].report.warnings if warning.startswith("W_MIXED")]
-    assert any("its images differ in modality (" in w and "of CR" in w and "--domain-by modality" in w for w in said)
-    assert any("images of the reference differ in bit depth (" in w and "--domain-by depth" in w for w in said)
+    assert any("its images differ in modality (" in w and "of CR" in w and 'domain_by=["modality"]' in w for w in said)
+    assert any("images of the reference differ in bit depth (" in w and 'domain_by=["depth"]' in w for w in said)
     assert len(said) == 2
 
 
@@ -219,7 +219,7 @@ def test_images_of_both_intents_are_refused_as_one_scanner_and_fitted_as_two(tmp
     with pytest.raises(IsotoneError, match=r"FOR PRESENTATION and .* FOR PROCESSING") as caught:
         ToneCurveHarmonizer("REF One", "SRC One").fit(Manifest.from_paths([folder]), workers=0)
     assert caught.value.code == "E_INTENT"
-    assert "--domain-by intent" in caught.value.next_step
+    assert 'domain_by=["intent"]' in caught.value.next_step
     sources = [f"SRC One [intent FOR {kind}]" for kind in ("PRESENTATION", "PROCESSING")]
     manifest = Manifest.from_paths([folder], domain_by=["intent"])
     fitted = ToneCurveHarmonizer("REF One", sources).fit(manifest, workers=0)
@@ -326,8 +326,8 @@ def test_an_old_name_that_is_split_is_met(tmp_path: Path) -> None:
 
 def test_a_domain_for_images_without_a_name_says_where_it_names_none(tmp_path: Path) -> None:
     scan(tmp_path / "a.dcm", "LORAD", "Selenia")
-    assert "--domain names no image" in "".join(Manifest.from_paths([tmp_path], domain="X").notes)
+    assert "domain= names no image" in "".join(Manifest.from_paths([tmp_path], domain="X").notes)
     (tmp_path / "m.csv").write_text("path,domain\nb.png,Y\n")
-    assert "--domain names no image" in "".join(Manifest.read(tmp_path / "m.csv", domain="X").notes)
+    assert "domain= names no image" in "".join(Manifest.read(tmp_path / "m.csv", domain="X").notes)
     (tmp_path / "m.csv").write_text("path,domain\nb.png,\nc.png,Y\n")
     assert Manifest.read(tmp_path / "m.csv", domain="X").notes == ()

@@ -56,7 +56,7 @@ def test_a_file_name_with_a_line_break_has_one_line(tmp_path):
 def test_a_line_says_that_a_png_has_no_domain(tmp_path):
     Image.linear_gradient("L").save(tmp_path / "a.png")
     (finding,) = inspect([tmp_path / "a.png"], workers=0)
-    assert "no domain: name it with --domain; PNG; 256 × 256; 8 bits" in finding.line()
+    assert "no domain: name it with domain=; PNG; 256 × 256; 8 bits" in finding.line()
 
 
 def test_what_a_manifest_says_of_a_file_counts(tmp_path):
@@ -106,7 +106,7 @@ def test_the_second_image_of_one_uid_and_one_without_are_told_too(tmp_path):
         ({"SeriesInstanceUID": ""}, "W_NO_STATE"),
         ({"SeriesInstanceUID": ["1.2", "3.4"]}, "W_NO_STATE"),
         ({"SeriesInstanceUID": "1.2.x"}, None),
-        ({"intent": "FOR PROCESSING"}, "no --deliver voi-lut"),
+        ({"intent": "FOR PROCESSING"}, 'no deliver="voi-lut"'),
     ],
 )
 def test_what_a_delivery_will_refuse_is_told_beforehand(tmp_path, attributes, told):
@@ -122,12 +122,12 @@ def test_what_a_delivery_will_refuse_is_told_beforehand(tmp_path, attributes, to
         None: [],
         "W_NO_UID": ["pixels", "voi-lut", "gsps"],
         "W_NO_STATE": ["gsps"],
-        "no --deliver voi-lut": ["voi-lut"],
+        'no deliver="voi-lut"': ["voi-lut"],
     }[told]
-    assert [word for word in ("W_NO_UID", "no --deliver") if word in line] == [
-        word for word in ("W_NO_UID", "no --deliver") if (told or "").startswith(word)
+    assert [word for word in ("W_NO_UID", "no deliver=") if word in line] == [
+        word for word in ("W_NO_UID", "no deliver=") if (told or "").startswith(word)
     ]
-    assert ("--deliver gsps" in line) == bool(refused["gsps"])
+    assert ('deliver="gsps"' in line) == bool(refused["gsps"])
 
 
 def test_what_isotone_made_and_what_is_no_dicom_is_told_too(tmp_path):
@@ -137,7 +137,7 @@ def test_what_isotone_made_and_what_is_no_dicom_is_told_too(tmp_path):
     Image.linear_gradient("L").save(tmp_path / "a.png")
     ours, png = inspect([tmp_path / "out" / "in.dcm", tmp_path / "a.png"], workers=0)
     assert "apply refuses" in ours.line()
-    assert "--deliver pixels only" in png.line()
+    assert 'deliver="pixels" only' in png.line()
 
 
 def test_without_decoding_the_header_alone_is_judged(tmp_path):

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 import dicoms
 from harmonizers import CURVE, REFERENCE, change, scanner_harmonizer
 from isotone.errors import RadiographError, at_command_line
+from isotone.harmonizer.whole_levels import looked_up
 from isotone.imaging.inspect import inspect
 from isotone.imaging.radiograph import Radiograph
 from isotone.imaging.read import read_header, read_radiograph
@@ -160,6 +161,23 @@ def test_integers_come_back_as_the_nearest_level_of_their_bits(dtype: type) -> N
     np.testing.assert_array_equal(found, np.rint(4095 * CURVE(STORED / 4095)))
     inverted = HARMONIZER.transform((4095 - STORED).astype(dtype), domain="any", bits=12, inverted=True)
     np.testing.assert_array_equal(inverted, 4095 - found)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 12, 14, 16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_floats_that_are_whole_numbers_over_their_largest_are_looked_up_to_the_same_bits(
+    bits: int, dtype: type, inverted: bool
+) -> None:
+    stored = np.random.default_rng(0).integers(0, 2**bits, (32, 24))
+    image = (stored / (2**bits - 1)).astype(dtype)
+    wanted = 1 - CURVE(1 - image) if inverted else CURVE(image)
+    assert looked_up(image, CURVE, inverted) is not None
+    np.testing.assert_array_equal(HARMONIZER.transform(image, domain="any", inverted=inverted), wanted)
+    image[3, 5] = np.nextafter(dtype(0.7), dtype(1))  # no level of any depth
+    assert looked_up(image, CURVE, inverted) is None
+    assert looked_up(np.full_like(image, np.nan), CURVE, inverted) is None
+    assert looked_up(image - 1, CURVE, inverted) is None
 
 
 def test_reference_images_pass_through() -> None:

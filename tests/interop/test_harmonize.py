@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harmonizers import CURVE, scanner_harmonizer
+from harmonizers import CURVE, change, scanner_harmonizer
+from isotone.errors import RadiographError
 from isotone.imaging.radiograph import Radiograph
 from isotone.interop.harmonize import Harmonize
 
@@ -33,6 +34,16 @@ def test_a_step_maps_whatever_comes_and_says_what_it_is(tmp_path: Path) -> None:
     image = Harmonize(tmp_path / "curve")(Radiograph.from_array(STORED[0], bits=12, domain="any"))
     np.testing.assert_allclose(image.pixels, CURVE(STORED[0] / 4095), atol=1e-6)
     assert repr(step) == "Harmonize('curve', domain='any')"
+
+
+def test_a_checked_step_leaves_the_gate_out_and_a_strange_image_is_told_by_its_number() -> None:
+    harmonizer = scanner_harmonizer("any")
+    step = Harmonize(harmonizer, domain="any", bits=12, allow=["depth"]).checked(STORED)
+    assert step.allow == ("depth", "look") or step.allow == ("look", "depth")
+    np.testing.assert_array_equal(step(STORED[0]), WANTED[0])
+    change(harmonizer, "any", headers={"bits_stored": {"10": 3}})
+    with pytest.raises(RadiographError, match="image 1: "):
+        Harmonize(harmonizer, domain="any").checked([STORED[0] / 4095, Radiograph.from_array(STORED[0], bits=12)])
 
 
 @pytest.mark.slow

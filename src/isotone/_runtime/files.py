@@ -88,7 +88,7 @@ def hold_folder(folder: str | Path) -> Iterator[Path]:
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another -o.")
+        raise UsageError("the output is a file, not a folder", file=folder, next_step="Name another output=.")
     fresh = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,9 @@ def hold_folder(folder: str | Path) -> Iterator[Path]:
 
 def not_empty(folder: Path) -> UsageError:
     """The refusal of an output folder that holds something."""
-    return UsageError("the output folder is not empty", file=folder, next_step="Name another -o, or give --force.")
+    return UsageError(
+        "the output folder is not empty", file=folder, next_step="Name another output=, or give force=True."
+    )
 
 
 @contextmanager

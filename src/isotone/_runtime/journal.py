@@ -309,7 +309,7 @@ def another_run(folder: Path) -> UsageError:
     return UsageError(
         "the output folder holds another run",
         file=folder,
-        next_step="Give the same model and delivery, name another -o, or give --force.",
+        next_step="Give the same model and delivery, name another output=, or give force=True.",
     )
 
 
@@ -318,7 +318,7 @@ def foreign(path: Path) -> UsageError:
     return UsageError(
         "this is no journal of isotone, or it is damaged",
         file=path,
-        next_step="Name another -o; or move the file away and give --force, and every image is done again.",
+        next_step="Name another output=; or move the file away and give force=True, and every image is done again.",
     )
 
 

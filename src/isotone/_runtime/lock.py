@@ -57,7 +57,9 @@ def _take(path: Path, folder: Path) -> int:
             if error.errno in TAKEN:
                 os.close(handle)
                 raise UsageError(
-                    "another run is writing into this folder", file=folder, next_step="Wait for it, or name another -o."
+                    "another run is writing into this folder",
+                    file=folder,
+                    next_step="Wait for it, or name another output=.",
                 ) from None
             warnings.warn(
                 f"W_NO_LOCK: {folder} is on a file system without locks; let no second run write into it", stacklevel=4

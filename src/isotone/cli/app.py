@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from isotone._version import __version__
-from isotone.errors import IsotoneError, UsageError, at_command_line, installing
+from isotone.errors import IsotoneError, UsageError, at_command_line, in_callers_terms, installing
 from isotone.monitoring.guards import GUARDS
 from isotone.safe_text import printable, printable_lines
 
@@ -221,7 +221,12 @@ def need(*packages: str) -> None:
 def say(*lines: object) -> None:
     """Print lines, in which names of files and scanners may stand, on standard output."""
     for line in lines:
-        print(printable(line), flush=True)
+        print(printable(in_callers_terms(str(line))), flush=True)
+
+
+def warn(line: str) -> None:
+    """Print a warning, in the terms of the command line, on standard error."""
+    print(printable(in_callers_terms(line)), file=sys.stderr)
 
 
 def run_in(output: Path, force: bool, command: str, *inputs: Any) -> AbstractContextManager[Path]:

@@ -26,10 +26,10 @@ from isotone.cli.app import (
     print_json,
     read_manifest,
     say,
+    warn,
 )
 from isotone.cli.images import DomainBy, DomainMap, images_of, naming
 from isotone.errors import UsageError
-from isotone.safe_text import printable
 
 if TYPE_CHECKING:
     from isotone.imaging.inspect import Listed
@@ -118,7 +118,7 @@ def apply(
     for error in [] if as_json else report.refused:
         complain(error)
     for warning in report.warnings:
-        print(printable(f"isotone: {warning}"), file=sys.stderr)
+        warn(f"isotone: {warning}")
     if as_json:
         print_json("summary", {"command": "apply"} | report.to_json() | {"left_out": given.left_out})
     else:

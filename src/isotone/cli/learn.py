@@ -28,10 +28,10 @@ from isotone.cli.app import (
     need,
     run_in,
     say,
+    warn,
 )
 from isotone.cli.images import DomainBy, DomainMap, Images, OptionalImages, images_of, labelled
 from isotone.errors import UsageError
-from isotone.safe_text import printable
 
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too, beside log.csv.")]
 
@@ -185,7 +185,7 @@ def fit(
             tensorboard=tensorboard,
         )
     for line in (*gain_lines(harmonizer.scanners), *warning_lines(harmonizer.scanners)):
-        print(printable(line), file=sys.stderr)
+        warn(line)
     say(output)
     raise left_out.end()
 

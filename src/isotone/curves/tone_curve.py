@@ -329,7 +329,7 @@ class ToneCurve:
 
 def quantize(levels: Floats, bits: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Grey levels in [0, 1] rounded to the nearest of ``2**bits`` integers."""
-    whole: Floats = np.rint(np.asarray(levels, np.float64) * (2**bits - 1))
+    whole: Floats = np.rint(np.multiply(levels, 2**bits - 1, dtype=np.float64))
     return whole.astype(np.uint8) if bits <= 8 else whole.astype(np.uint16)
 
 

@@ -201,7 +201,7 @@ def apply(
 
 def _refuse_one_file_in_parts(deliver: Deliver, shard: Shard | None) -> None:
     if shard is not None and deliver == "npy":
-        raise UsageError("several machines cannot write one array", next_step="Use --deliver png, or no --shard.")
+        raise UsageError("several machines cannot write one array", next_step='Use deliver="png", or no shard=.')
 
 
 def _model(
@@ -243,7 +243,7 @@ class _Cautions:
         lines = [f"W_BATCH: {v.line}" for v in self._watch.verdicts() if v.differences]
         if self._levels_left:
             lines.append(
-                f"W_LEVELS: in {self._levels_left.total()} images --bits same made levels meet; the fewest left are "
+                f'W_LEVELS: in {self._levels_left.total()} images bits="same" made levels meet; the fewest left are '
                 f"{min(self._levels_left)}; restore cannot give back the source exactly"
             )
         if self._unseen and looked:

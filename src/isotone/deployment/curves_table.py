@@ -41,7 +41,7 @@ def refuse_foreign_table(folder: Path) -> None:
     except OSError:
         ours = False
     if not ours:
-        raise UsageError("this is no table of isotone", file=path, next_step="Move it away, or name another -o.")
+        raise UsageError("this is no table of isotone", file=path, next_step="Move it away, or name another output=.")
 
 
 def inputs_by_output(folder: Path) -> dict[str, str]:

@@ -186,7 +186,7 @@ class Delivery:
             write_derived_png(radiograph, record, target)
         else:
             raise RadiographError(
-                "E_UNSUPPORTED", "only DICOM images carry a look-up table", next_step="Use --deliver pixels."
+                "E_UNSUPPORTED", "only DICOM images carry a look-up table", next_step='Use deliver="pixels".'
             )
         outcome = outcome_of(self.harmonizer, curve, radiograph, table, seen)
         return replace(outcome, warnings=(*outcome.warnings, "W_LEVELS")) if record.altered else outcome
@@ -324,11 +324,11 @@ def safe_target(output: Path, relative: str) -> Path:
         path = path / part
         if part == ".." or path.is_symlink():
             raise RadiographError(
-                "E_WRITE", "a link stands in the output folder", next_step="Remove the link, or name another -o."
+                "E_WRITE", "a link stands in the output folder", next_step="Remove the link, or name another output=."
             )
     if path.is_dir():
         raise RadiographError(
-            "E_WRITE", "a folder stands in the place of its output", next_step="Remove it, or name another -o."
+            "E_WRITE", "a folder stands in the place of its output", next_step="Remove it, or name another output=."
         )
     return path
 

@@ -62,7 +62,7 @@ class Survey:
         """
         if job.path.suffix.lower() in SUFFIXES:
             raise RadiographError(
-                "E_UNSUPPORTED", "a presentation state refers to DICOM images", next_step="Use --deliver pixels."
+                "E_UNSUPPORTED", "a presentation state refers to DICOM images", next_step='Use deliver="pixels".'
             )
         with caught_warnings():
             shown, radiograph = read_shown(job)

@@ -56,17 +56,17 @@ class Encoding:
         """
         for name, given, known in (("compress", self.compress, Compress), ("bits", self.bits, Bits)):
             if given is not None and given not in get_args(known):
-                raise UsageError(f"unknown --{name} {given}", next_step=f"Use one of {', '.join(get_args(known))}.")
+                raise UsageError(f'unknown {name}="{given}"', next_step=f"Use one of {', '.join(get_args(known))}.")
         if (self.compress is not None or self.bits != "16") and deliver != "pixels":
             raise UsageError(
-                f"--compress and --bits are for --deliver pixels, not for {deliver}", next_step="Leave them out."
+                f'compress= and bits= are for deliver="pixels", not for {deliver}', next_step="Leave them out."
             )
         if deliver in RESIZED and not 1 <= (self.size or 0) <= LARGEST:
             raise UsageError(
-                f"--deliver {deliver} needs --size, 1 to {LARGEST}", next_step="Give the side that the network sees."
+                f'deliver="{deliver}" needs size=, 1 to {LARGEST}', next_step="Give the side that the network sees."
             )
         if self.size is not None and deliver not in RESIZED:
-            raise UsageError(f"--size is for --deliver png and npy, not for {deliver}", next_step="Leave it out.")
+            raise UsageError(f"size= is for {' and '.join(RESIZED)}, not for {deliver}", next_step="Leave it out.")
 
     def said(self) -> dict[str, str]:
         """What differs from the usual, for the journal of an output folder."""

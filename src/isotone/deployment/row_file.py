@@ -52,7 +52,9 @@ class RowFile:
         self._start = len(self._header(0))
         if found is not None and found.stat().st_size and not self._is_ours(found):
             raise UsageError(
-                "this is no array of isotone, or has another size", file=found, next_step="Move it, or use another -o."
+                "this is no array of isotone, or has another size",
+                file=found,
+                next_step="Move it, or use another output=.",
             )
         self._rows = 0 if found is None else max(found.stat().st_size - self._start, 0) // self._row
 

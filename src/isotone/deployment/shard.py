@@ -73,7 +73,9 @@ def open_part(output: Path, shard: Shard, model: Mapping[str, str], *, force: bo
     if output.is_dir() and not force:
         if (output / JOURNAL).exists():
             raise UsageError(
-                "the output folder holds a whole run", file=output, next_step="Leave --shard out, or name another -o."
+                "the output folder holds a whole run",
+                file=output,
+                next_step="Leave shard= out, or name another output=.",
             )
         if content(output) and not _parts_in(output):
             raise not_empty(output)

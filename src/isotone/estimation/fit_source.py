@@ -19,7 +19,7 @@ from isotone.estimation.scanner_curve import fit_scanner_curve
 from isotone.estimation.settings import FitOptions
 from isotone.estimation.tone_residual import ToneResidual
 
-KEPT = "they stay as they are; --allow harm applies the curve all the same"
+KEPT = 'they stay as they are; allow=["harm"] applies the curve all the same'
 HARMS = f"W_HARMS the classifier is predicted to do worse behind the curve than on untouched images: {KEPT}"
 NO_GAIN = f"W_NO_GAIN the classifier is predicted to do no better behind the curve than on untouched images: {KEPT}"
 AIRLESS = 0.1

@@ -223,8 +223,8 @@ class _Fit:
         if variance >= VARIES:
             said.append(
                 f"W_VARIES exposure or windowing differs from image to image (standard deviation {extra:.0f} of 255 "
-                "grey levels beyond the reference's): the curve was fitted to the middle images; compare with --method "
-                "adaptive"
+                "grey levels beyond the reference's): the curve was fitted to the middle images; compare with "
+                'method="adaptive"'
             )
         return said
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from isotone.baselines.by_name import BASELINES
+from isotone.errors import in_callers_terms
 from isotone.evaluation.bootstrap import MARGIN
 from isotone.evaluation.headline import outcome, primary_method
 from isotone.evaluation.metric_table import PairedField
@@ -22,8 +23,8 @@ VERDICTS = {
 NAMES: dict[PairedField, str] = {"auc": "the AUC", "worst_group_accuracy": "the recall of the weakest class"}
 UNTESTED = ("that it works on images acquired later than these", "that it helps any human reader")
 WITHOUT_REFIT = (
-    "that the gain is the scanner's and not the label's (--refit tests it)",
-    "how many source images the fit needs (--refit tests it)",
+    "that the gain is the scanner's and not the label's (refit=True tests it)",
+    "how many source images the fit needs (refit=True tests it)",
 )
 
 
@@ -73,7 +74,7 @@ def not_proven(results: Results) -> list[str]:
             if r.reference and any(g.ci is None or g.ci[0] < -MARGIN for g in (r.auc_gain, r.worst_group_accuracy_gain))
         ),
         *UNTESTED,
-        *(() if results.leakage else WITHOUT_REFIT),
+        *(() if results.leakage else map(in_callers_terms, WITHOUT_REFIT)),
     ]
 
 

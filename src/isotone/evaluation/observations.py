@@ -107,7 +107,7 @@ def gather(
         raise UsageError(
             f"{int(table['domain'].isna().sum())} rows name no domain",
             code="E_MANIFEST",
-            next_step="Add a column 'domain', or name it with --domain.",
+            next_step="Add a column 'domain', or name it with domain=.",
         )
     label_indices(table["label"], classifier.config.classes)  # before hours are spent on reading
     asked = list(manifest)

@@ -65,7 +65,7 @@ def write_paperwork(results: Results, folder: Path, *, force: bool = False) -> l
         raise UsageError(
             "there is such a paper already, and a person may have filled it in",
             file=there[0],
-            next_step="Name another -o, or overwrite it by --force.",
+            next_step="Name another output=, or overwrite it by force=True.",
         )
     written = []
     for name in PAPERS:

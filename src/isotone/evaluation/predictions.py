@@ -64,7 +64,7 @@ def evaluate_predictions(
     source = Path(predictions)
     manifest = with_splits(manifest).called(reference_domains)
     if not reference_domains:
-        raise UsageError("scores do not say what their reference is", next_step="Name it with --reference.")
+        raise UsageError("scores do not say what their reference is", next_step="Name it with reference_domains=.")
     manifest.select(domains=list(reference_domains))
     tested = manifest.select(splits=["test"], labelled=True)
     given = read_predictions(source, set(tested.table["label"]))

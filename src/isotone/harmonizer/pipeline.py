@@ -80,13 +80,13 @@ class FitPlan:
         if find_spec("sklearn") is None:  # what a fit needs of it is loaded where it is used
             raise IsotoneError("E_EXTRA", "fitting needs scikit-learn")
         if self.method == "gdce" and (classifier is None or self.labels == "none"):
-            raise UsageError("gdce needs a classifier and source labels", next_step="Use --method scanner.")
+            raise UsageError("gdce needs a classifier and source labels", next_step='Use method="scanner".')
         if self.mix:
             self._check_mix(self.mix)
 
     def _check_mix(self, mix: Mapping[str, float]) -> None:
         if self.method == "gdce":
-            raise UsageError("gdce takes no class mix", next_step="Leave it out, or use --method scanner.")
+            raise UsageError("gdce takes no class mix", next_step='Leave it out, or use method="scanner".')
         if not (all(0 <= share < math.inf for share in mix.values()) and any(mix.values())):
             raise UsageError("a class mix has a share that is negative or no number, or none above 0")
         total = sum(mix.values())
@@ -248,7 +248,7 @@ def _fit_network(
         raise IsotoneError(
             "E_DATA",
             "the classifier was trained on every val image of a source scanner, or on its patients",
-            next_step="Add labelled images of other patients, or use --method scanner.",
+            next_step='Add labelled images of other patients, or use method="scanner".',
         )
     network, log = fit_gdce(
         [s for s in source if s.split == "train"],

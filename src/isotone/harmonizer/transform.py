@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import isotone
 from isotone._runtime.parameters import Parameters
 from isotone.curves.tone_curve import ToneCurve
+from isotone.harmonizer.whole_levels import looked_up, through_curve
 from isotone.imaging.grey_levels.lookup import gather
 from isotone.imaging.radiograph import Radiograph
 
@@ -101,11 +102,21 @@ def array_curve(image: Any, harmonizer: HasCurves, said: Said) -> ToneCurve:
 def through(image: Any, curve: ToneCurve, said: Said) -> Any:
     """An array or tensor through a curve: grey levels exactly, stored values by a table of their bits."""
     if image.dtype.kind == "f" if isinstance(image, np.ndarray) else image.is_floating_point():
-        return 1 - curve(1 - image) if said.inverted else curve(image)
+        return _floats_through(image, curve, bool(said.inverted))
     stored = image if isinstance(image, np.ndarray) else _on_cpu(image)
     table = _table(curve, 8 if said.bits is None else said.bits, bool(said.inverted), stored.dtype.str)
     levels = gather(table, np.ascontiguousarray(stored))
     return levels if stored is image else image.new_tensor(levels)
+
+
+def _floats_through(image: Any, curve: ToneCurve, inverted: bool) -> Any:
+    if not isinstance(image, np.ndarray) and (image.requires_grad or image.device.type != "cpu"):
+        # A look-up has no gradient, and a device computes faster than it hands over.
+        return through_curve(image, curve, inverted)
+    found = looked_up(image if isinstance(image, np.ndarray) else _on_cpu(image), curve, inverted)
+    if found is None:
+        return through_curve(image, curve, inverted)
+    return found if isinstance(image, np.ndarray) else image.new_tensor(found)
 
 
 def _on_cpu(tensor: Any) -> NDArray[Any]:

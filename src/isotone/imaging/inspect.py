@@ -66,7 +66,7 @@ class Finding:
             return str(self.error)
         h = self.header
         facts = [
-            h.domain or "no domain: name it with --domain",
+            h.domain or "no domain: name it with domain=",
             h.modality or h.format.upper(),
             *filter(None, [h.body_part, h.view, h.laterality]),
             f"{h.rows} × {h.columns}",
@@ -94,8 +94,8 @@ class Finding:
 def _deliveries(header: Header) -> list[str]:
     """What `apply` can make of such an image, where that is not everything; faults are among its warnings."""
     if header.format != "dicom":
-        return ["--deliver pixels only"]
-    return ["no --deliver voi-lut"] if header.intent == "FOR PROCESSING" else []
+        return ['deliver="pixels" only']
+    return ['no deliver="voi-lut"'] if header.intent == "FOR PROCESSING" else []
 
 
 @dataclass(frozen=True)

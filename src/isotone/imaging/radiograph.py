@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -193,7 +193,7 @@ class Radiograph:
                 f"this is {array.shape}"
             )
         stored, depth = stored_values(array, bits)
-        tone = np.linspace(0, 1, 2**depth)
+        tone = _ramp(depth)
         header = Header(
             path=Path("array"),
             format="array",
@@ -282,6 +282,13 @@ class Radiograph:
     def with_domain(self, domain: str | None) -> Self:
         """The same image under a scanner's name."""
         return replace(self, header=replace(self.header, domain=domain))
+
+
+@lru_cache(maxsize=16)
+def _ramp(bits: int) -> Floats:
+    tone = np.linspace(0, 1, 2**bits)
+    tone.setflags(write=False)  # many images share it
+    return tone
 
 
 def stored_values(array: NDArray[Any], bits: int | None) -> tuple[Stored, int]:

@@ -31,5 +31,5 @@ def check_guards(allow: Collection[str]) -> None:
 
 
 def how_to_allow(guard: Guard) -> str:
-    """The clause of a refusal that names its option."""
-    return f"--allow {guard} applies the curve all the same."
+    """The clause of a refusal that names its parameter."""
+    return f'allow=["{guard}"] applies the curve all the same.'

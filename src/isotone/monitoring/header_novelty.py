@@ -107,7 +107,7 @@ def refuse_mixed_intents(headers: Iterable[Header], domain: str) -> None:
         raise IsotoneError(
             "E_INTENT",
             f"{domain!r} has {found}, which are two populations",
-            next_step="Leave one kind out, or fit each by its own curve with --domain-by intent.",
+            next_step='Leave one kind out, or fit each by its own curve with domain_by=["intent"].',
         )
 
 
@@ -127,7 +127,7 @@ def mixed(headers: Iterable[Header], whose: str) -> list[str]:
         del counts[None]
         if len(counts) > 1:
             found = ", ".join(f"{count} of {_said(name, value)}" for value, count in sorted(counts.items()))
-            said.append(f"W_MIXED {whose} differ in {what} ({found}); --domain-by {option} tells them apart")
+            said.append(f'W_MIXED {whose} differ in {what} ({found}); domain_by=["{option}"] tells them apart')
     return said
 
 

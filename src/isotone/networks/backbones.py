@@ -59,7 +59,7 @@ def refuse_code(backbone: str, allowed: str | Collection[str], file: Path) -> No
             "E_MODEL",
             f"this classifier runs code of its own, {backbone!r}, which was not allowed",
             file=file,
-            next_step=f"If you trust it, give --allow-code {backbone} (from Python allow_code={backbone!r}).",
+            next_step=f'If you trust it, give allow_code="{backbone}".',
         )
 
 

@@ -298,7 +298,7 @@ class Classifier:
         if not self.config.exclusive:
             raise UsageError(
                 "the outputs of this classifier do not exclude each other",
-                next_step=f"Choose one with --finding ({', '.join(self.config.classes)}).",
+                next_step=f"Choose one by .of_finding(NAME) ({', '.join(self.config.classes)}).",
             )
 
     def _scale(self, grey: Tensor) -> Tensor:

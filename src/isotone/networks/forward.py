@@ -58,7 +58,7 @@ def _called(module: nn.Module, images: Tensor) -> object:
         return module(images)
     except (MemoryError, torch.OutOfMemoryError) as error:
         what = f"not enough memory for the network on images of shape {tuple(images.shape)}"
-        raise ModelError("E_MODEL", what, next_step="Use another --device, or a smaller network.") from error
+        raise ModelError("E_MODEL", what, next_step="Use another device=, or a smaller network.") from error
     except (Exception, SystemExit) as error:  # a user's own code may raise anything
         what = f"the network fails on float32 images of shape {tuple(images.shape)} ({said(error)})"
         raise ModelError("E_MODEL", what, next_step=_advice(module, images, str(error))) from error

@@ -98,8 +98,8 @@ def _cached() -> Path:
         raise IsotoneError(
             "E_WEIGHTS",
             f"the VGG-16 weights cannot be downloaded ({reason})",
-            next_step=f"Fetch {TORCHVISION_URL} elsewhere and give it as --perceptual-weights, or fit with "
-            "--perceptual classifier.",
+            next_step=f"Fetch {TORCHVISION_URL} elsewhere and give it as perceptual_weights=, or fit with "
+            'perceptual="classifier".',
         ) from error
     network = VGG16Features()
     load_strictly(network, _read(archive), archive)
@@ -129,7 +129,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             "E_WEIGHTS",
             "the file does not say how its network wants its input scaled",
             file=path,
-            next_step="Add tensors 'mean' and 'std' of three numbers, or use --perceptual classifier.",
+            next_step='Add tensors mean and std of three numbers, or use perceptual="classifier".',
         )
     return tensors
 

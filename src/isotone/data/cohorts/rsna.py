@@ -91,7 +91,7 @@ def _read_headers(folder: Path, workers: int, quiet: bool, notes: list[str]) -> 
     files = sorted(folder.glob("*.dcm"))
     if not files:
         raise UsageError(
-            "no DICOM file in this folder", code="E_READ", file=folder, next_step=f"{ORIGIN} Or give --headers."
+            "no DICOM file in this folder", code="E_READ", file=folder, next_step=f"{ORIGIN} Or give headers=."
         )
     rows = []
     read = map_isolated(_facts, files, workers=workers)

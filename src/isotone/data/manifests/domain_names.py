@@ -155,7 +155,7 @@ class KnownDomains:
     def advice(self, name: str | None) -> str:
         """What to do about an unknown scanner; its own name stays out, since a header can hold anything."""
         if name is None:
-            return f"Name the scanner with --domain ({', '.join(self.names)}), or fit a curve for it."
+            return f"Name the scanner with domain= ({', '.join(self.names)}), or fit a curve for it."
         own = [known for known in self.names if key_of(bare(known)) == key_of(bare(name))]
         if own:
             return f"Curves of this scanner are for other images of it ({', '.join(own)}): fit one for these."
@@ -163,8 +163,8 @@ class KnownDomains:
         like = nearest(name, plain)
         listed = f"Known are {', '.join(plain)}; the" if 1 < len(plain) <= LISTED else "The"
         return (
-            f'{listed} nearest name is {like!r}: if it is that scanner, give --domain-map "OLD={like}", where OLD '
-            "is the name that isotone inspect shows; if not, fit a curve for it."
+            f'{listed} nearest name is {like!r}: if it is that scanner, use .with_domain("{like}"); if not, fit a '
+            "curve for it."
         )
 
 

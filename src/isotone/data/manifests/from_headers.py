@@ -18,7 +18,7 @@ from isotone.imaging.raster.read_raster import SUFFIXES as RASTER_SUFFIXES
 FOUND = "found"
 """Column that is true for files found in a folder, which the user did not name himself."""
 NOTHING = Facts()
-IDLE = "W_NAMES: --domain names no image, since each has a name already; --domain-map renames"
+IDLE = "W_NAMES: domain= names no image, since each has a name already; domain_map= renames"
 TIFF = {".tif", ".tiff"}
 """Of these only the image itself is read, in a process of its own: their headers have no bounds."""
 DomainFrom = Literal["headers", "subfolder"]
@@ -193,7 +193,7 @@ def _note_spellings(named: Sequence[tuple[str | None, bool]], one: dict[str, str
         if len(versions) > 1:
             notes.append(
                 f"W_SEEN_SOFTWARE: {domain} stands for {len(versions)} software versions in the names of headers; "
-                "--domain-by software splits them"
+                'domain_by=["software"] splits them'
             )
         elif len(names) > 1:
             notes.append(f"W_NAMES: {domain} stands for {len(names)} spellings in headers")

@@ -105,7 +105,7 @@ def _htj2k(words: Words, bits: int) -> bytes:
         raise RadiographError(
             "E_UNSUPPORTED",
             f"HTJ2K is written with 8 or 16 bits, not with {bits}",
-            next_step="Use --compress jpeg-ls with --bits same.",
+            next_step='Use compress="jpeg-ls" with bits="same".',
         )
     return bytes(imagecodecs.htj2k_encode(words))
 

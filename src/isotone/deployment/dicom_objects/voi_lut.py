@@ -61,7 +61,7 @@ def write_voi_lut_image(
     """
     if header.intent == "FOR PROCESSING":
         raise RadiographError(
-            "E_UNSUPPORTED", "a FOR PROCESSING image may not have a VOI LUT", next_step="Use --deliver pixels."
+            "E_UNSUPPORTED", "a FOR PROCESSING image may not have a VOI LUT", next_step='Use deliver="pixels".'
         )
     syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     if syntax in (ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):

@@ -49,7 +49,7 @@ def warnings_of(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
         said.append(
             f"W_UNLEARNED behind the network the classifier's cross-entropy on validation images is "
             f"{kept['val_loss']:.2f}, and a guess has {np.log(len(set(labels))):.2f}: train longer, try other learning "
-            "rates, or use --method scanner; Eq. 1 cannot lower a lifted black"
+            'rates, or use method="scanner"; Eq. 1 cannot lower a lifted black'
         )
     return said
 
