@@ -87,6 +87,14 @@ Each command has a page, made from the code. The examples run one after the othe
 {pages}
 ```
 """
+INTEROP = (
+    *("harmonize.Harmonize", "sklearn.ImageTransformer"),
+    *("monai.Harmonize", "monai.Harmonized", "monai.LoadRadiograph", "monai.LoadRadiographd"),
+    *("torchio.Harmonize", "torchio.ApplyToneCurve"),
+    *("onnx.export_onnx", "bundle.export_bundle"),
+    *("hub.save_pretrained", "hub.from_pretrained", "hub.push_to_hub"),
+)
+"""What users import from `isotone.interop`; it has no name in `isotone` itself, since some of it needs an extra."""
 
 
 def pages() -> dict[Path, str]:
@@ -101,7 +109,8 @@ def pages() -> dict[Path, str]:
         for names in rooms.values()
         for name in names
     ]
-    listed = "\n".join(f"api/{room}" for room in sorted(rooms))
+    found[DOCS / "api" / "interop.md"] = interop_page()
+    listed = "\n".join(f"api/{room}" for room in sorted([*rooms, "interop"]))
     found[DOCS / "api.md"] = API.format(rows="\n".join(sorted(rows, key=str.casefold)), pages=listed)
     found |= command_pages()
     errors = (DOCS / "errors.md").read_text(encoding="utf-8")
@@ -202,17 +211,32 @@ def room_of(thing: object) -> str:
 
 def page_of(room: str, names: list[str]) -> str:
     """The question of a room, its public names, and what their functions return."""
-    home = SRC / room if room != "isotone" else SRC
-    question = (ast.get_docstring(ast.parse((home / "__init__.py").read_text(encoding="utf-8"))) or "").partition("\n")[
-        0
-    ]
-    lines = [f"# {room}", "", question, "", "```{eval-rst}", ".. currentmodule:: isotone"]
+    lines = [f"# {room}", "", question_of(room), "", "```{eval-rst}", ".. currentmodule:: isotone"]
     for name in names:
         lines += ["", *directive(getattr(isotone, name), name)]
     returned = [kind for name in names for kind in results_of(getattr(isotone, name))]
     for kind in dict.fromkeys(returned):
         lines += ["", *directive(kind, f"{kind.__module__}.{kind.__qualname__}")]
     return "\n".join([*lines, "```", ""])
+
+
+def question_of(room: str) -> str:
+    """The first line of a room; the door is called isotone."""
+    home = SRC / room if room != "isotone" else SRC
+    text = ast.get_docstring(ast.parse((home / "__init__.py").read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+def interop_page() -> str:
+    """The names of `INTEROP`, each by the module that users import; the extras are not needed for that."""
+    lines = [question_of("interop"), "", "Examples: [pipelines](../pipelines.md), [export](../export.md)."]
+    lines = ["# interop", "", *lines, "", "```{eval-rst}"]
+    for name in INTEROP:
+        is_class = name.partition(".")[2][0].isupper()
+        lines += [f".. auto{'class' if is_class else 'function'}:: isotone.interop.{name}", ""]
+        if name == "harmonize.Harmonize":
+            lines[-1:] = ["   :members:", "   :special-members: __call__", ""]
+    return "\n".join([*lines[:-1], "```", ""])
 
 
 def directive(thing: object, name: str) -> list[str]:
