@@ -124,10 +124,10 @@ app.add_typer(cohort, name="cohort")
 Output = Annotated[Path, typer.Option("--output", "-o", help="Output folder.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, folders or manifests.", metavar="PATH...")]
 Reference = Annotated[list[str], typer.Option("--reference", help="Reference domain; may be repeated.")]
-Domain = Annotated[str | None, typer.Option(help="Domain of files whose header names none.")]
+Domain = Annotated[str | None, typer.Option(help="Domain of files whose header has none.")]
 Inverted = Annotated[
     bool | None,
-    typer.Option("--inverted/--not-inverted", help="0 is white, or black, whatever the files say.", show_default=False),
+    typer.Option("--inverted/--not-inverted", help="0 is white (or black); overrides the files.", show_default=False),
 ]
 Deliver = Literal["pixels", "voi-lut", "gsps", "png", "npy"]
 Compress = Annotated[
@@ -135,31 +135,32 @@ Compress = Annotated[
     typer.Option(help="Lossless compression of pixels; by default JPEG-LS where the source was compressed."),
 ]
 Bits = Annotated[
-    Literal["16", "same"], typer.Option(help="Bits of a delivered value; same as the source: levels are lost.")
+    Literal["16", "same"],
+    typer.Option(help="Bits of a delivered value: 16, or the same as the source, which loses grey levels."),
 ]
-Size = Annotated[int | None, typer.Option(help="Side of images for --deliver png and npy, as the network sees them.")]
+Size = Annotated[int | None, typer.Option(help="Side in pixels of the images of --deliver png and npy.")]
 FitMethod = Literal["auto", "scanner", "adaptive", "gdce"]
 Labels = Literal["all", "none"]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-PlannedDevice = Annotated[str, typer.Option("--device", help="Where networks run, e.g. cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
+PlannedDevice = Annotated[str, typer.Option("--device", help="Device of the networks, e.g. cpu or cuda.")]
 Device = Annotated[
-    str, typer.Option(help="Where networks run, e.g. cpu or cuda.", callback=lambda name: usable_device(name))
+    str, typer.Option(help="Device of the networks, e.g. cpu or cuda.", callback=lambda name: usable_device(name))
 ]
 AllowCode = Annotated[
     str | None,
-    typer.Option(help="Code that the classifier's folder names and may run.", metavar="MODULE:FUNCTION"),
+    typer.Option(help="Code that is named in the classifier's folder and may run.", metavar="MODULE:FUNCTION"),
 ]
 LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the labels.", metavar="COLUMN")]
 Finding = Annotated[
     str | None,
-    typer.Option(help="One output of a classifier of several findings; --label says yes or no of it.", metavar="NAME"),
+    typer.Option(help="One output of a classifier with several findings; --label is its label column.", metavar="NAME"),
 ]
 Workers = Annotated[int, typer.Option(help="Processes that read images.", min=1)]
 Force = Annotated[bool, typer.Option("--force", help="Use a non-empty output folder.")]
 Allow = Annotated[
     list[str] | None,
     typer.Option(
-        help=f"Overrule a guard and apply the curve all the same: {', '.join(GUARDS)}; may be repeated.",
+        help=f"Skip a check (guard) and apply the curve: {', '.join(GUARDS)}; may be repeated.",
         metavar="GUARD",
     ),
 ]

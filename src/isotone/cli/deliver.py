@@ -77,7 +77,7 @@ def apply(
     harmonizer: Annotated[Path, typer.Argument(help="Folder of the harmonizer.")],
     paths: Paths,
     output: Output,
-    deliver: Annotated[Deliver, typer.Option(help="What is handed on.")] = "pixels",
+    deliver: Annotated[Deliver, typer.Option(help="Form of the output.")] = "pixels",
     compress: Compress = None,
     bits: Bits = "16",
     size: Size = None,
@@ -95,7 +95,10 @@ def apply(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Harmonize images: derived DICOM for DICOM, 16-bit PNG for the rest. Again: those that are new or changed."""
+    """Harmonize images: derived DICOM for DICOM, 16-bit PNG for others.
+
+    A second run processes only new and changed images.
+    """
     from isotone.deployment.apply import apply as run
     from isotone.deployment.encoding import Encoding
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer

@@ -27,7 +27,7 @@ DomainMap = Annotated[
 DomainBy = Annotated[
     list[str] | None,
     typer.Option(
-        help="Split what one name hides by body-part, depth, detector, intent, laterality, modality, processing, "
+        help="Split one scanner name by body-part, depth, detector, intent, laterality, modality, processing, "
         "software, station or view; may be repeated.",
         metavar="ATTRIBUTE",
     ),

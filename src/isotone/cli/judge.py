@@ -97,9 +97,9 @@ def evaluate(
     allow_code: AllowCode = None,
     label: LabelColumn = None,
     finding: Finding = None,
-    predictions: Annotated[Path | None, typer.Option(help="CSV of scores in the place of a network.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="CSV of scores instead of a network.")] = None,
     reference: Annotated[
-        list[str] | None, typer.Option(help="Reference domain, with --predictions; a classifier knows its own.")
+        list[str] | None, typer.Option(help="Reference domain for --predictions; a classifier stores its own.")
     ] = None,
     harmonizer: Annotated[list[Path] | None, typer.Option(help="Folder of a harmonizer; may be repeated.")] = None,
     baseline: Annotated[list[str] | None, typer.Option(help="A baseline's name, or all; may be repeated.")] = None,
@@ -107,11 +107,11 @@ def evaluate(
         bool, typer.Option("--with-images", help="Show images in the report; they may identify a patient.")
     ] = False,
     with_paths: Annotated[
-        bool, typer.Option("--with-paths", help="Write paths.csv: which image of the report lies where.")
+        bool, typer.Option("--with-paths", help="Write paths.csv: the path of each image in the report.")
     ] = False,
     allow: Allow = None,
     refit: Annotated[
-        bool, typer.Option("--refit", help="Leakage tests and learning curve, which need new fits.")
+        bool, typer.Option("--refit", help="Run leakage tests and a learning curve, with new fits.")
     ] = False,
     domain_map: DomainMap = None,
     domain_by: DomainBy = None,
@@ -121,7 +121,7 @@ def evaluate(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Does the shift hurt, does the curve help, does it harm? A report and results.json."""
+    """Measure what the shift costs and whether a curve helps or harms. Writes a report and results.json."""
     need("sklearn", "jinja2")
     from isotone.evaluation.evaluate import evaluate as run
     from isotone.evaluation.predictions import evaluate_predictions

@@ -133,17 +133,17 @@ def fit(
     method: Annotated[
         FitMethod,
         typer.Option(
-            help="auto: scanner, with half of each image's own histogram matching where the classifier does not mind. "
-            "scanner: one curve by transport of grey levels. adaptive (experimental): one for each acquisition "
-            "mode that the images show. gdce: the paper's network."
+            help="auto: the scanner curve, averaged with each image's histogram matching if that hardly changes the "
+            "classifier's output. scanner: one curve by transport of grey levels. adaptive (experimental): one curve "
+            "for each acquisition mode. gdce: the paper's network."
         ),
     ] = "auto",
-    labels: Annotated[Labels, typer.Option(help="all, or none: no source label is read.")] = "all",
+    labels: Annotated[Labels, typer.Option(help="all: use source labels; none: read no source label.")] = "all",
     mix: Annotated[
-        list[str] | None, typer.Option(help="The class mix of each source, where you know it, as LABEL=SHARE.")
+        list[str] | None, typer.Option(help="The class mix of each source, if you know it, as LABEL=SHARE.")
     ] = None,
-    perceptual: Annotated[str | None, typer.Option(help="Of gdce: vgg16, or classifier (no download).")] = None,
-    perceptual_weights: Annotated[Path | None, typer.Option(help="Of gdce: a file of VGG-16 weights.")] = None,
+    perceptual: Annotated[str | None, typer.Option(help="For gdce: vgg16, or classifier (no download).")] = None,
+    perceptual_weights: Annotated[Path | None, typer.Option(help="For gdce: a file of VGG-16 weights.")] = None,
     settings: Settings = None,
     tensorboard: Tensorboard = False,
     domain_map: DomainMap = None,
