@@ -109,10 +109,12 @@ class StorageScp:
     def _welcome(self, _: Any, address: tuple[Any, ...]) -> bool:
         """Whether a connection is taken: it comes from a peer's address, and not too many wait for an association."""
         peers, limit = self._settings.peer, self._settings.limits.associations
-        waiting = [one for one in self._server.active_associations if one not in self._open]
-        here = [one for one in waiting if one.requestor.address == address[0]]
+        others = [one for one in self._server.active_associations if one not in self._open]
+        here = [one for one in others if one.requestor.address == address[0]]
+        silent = [one for one in here if one.requestor.primitive is None]  # the others end, and wait for their peers
         known = not peers or any(peer.covers(address[0]) for peer in peers)
-        return known and len(here) < limit and len(waiting) < WAITING * limit
+        few = len(silent) < limit and len(here) < WAITING // 2 * limit and len(others) < WAITING * limit
+        return known and few
 
     def _connected(self, event: Any) -> None:
         """A connection: guard it."""
