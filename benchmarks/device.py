@@ -190,9 +190,9 @@ def gradient(bench: Bench, device: torch.device, kind: torch.dtype, precision: P
     perceptual = copy.deepcopy(bench.perceptual).to(device, kind)
     torch.manual_seed(bench.seed)
     network = GDCE()
-    nn.init.normal_(
-        network.head[4].weight, std=0.3
-    )  # far from the identity, where L_P of the reference is 0 but for rounding
+    last = network.head[4]
+    assert isinstance(last, nn.Linear)
+    nn.init.normal_(last.weight, std=0.3)  # far from the identity, where L_P of the reference is 0 but for rounding
     network = network.to(device, kind)
     images, labels = bench.images[:COMPARED].to(device, kind), bench.labels[:COMPARED].to(device)
     half = COMPARED // 2

@@ -27,7 +27,7 @@ from isotone.data.descriptors.appearance import through
 from isotone.data.descriptors.image_set import image_set
 from isotone.data.phantom.scanners import ALDER, BIRCH, CEDAR
 from isotone.data.sample import Sample, load_samples
-from isotone.deployment.check import judge
+from isotone.deployment.check import Batch, judge
 from isotone.estimation.fit_source import fit_source
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.settings import FitOptions, ScannerSettings
@@ -114,7 +114,14 @@ def measure(
         deviations = drift.residual.of(changed, drift.residual.behind(changed, drift.curves))
         seen = np.concatenate([through(looks, tone), deviations], 1)[of]
         draws = (rng.choice(len(seen), min(BATCH, len(seen)), replace=False) for _ in range(DRAWS))
-        return float(np.mean([bool(judge("", gate, drift, [*seen[i], *seen[i]][:BATCH]).differences) for i in draws]))
+        return float(np.mean([bool(judge("", gate, drift, twice(seen[i])).differences) for i in draws]))
+
+    def twice(part: Floats) -> Batch:
+        """As large a batch as is judged, of fewer images if need be."""
+        batch = Batch(gate)
+        for look in [*part, *part][:BATCH]:
+            batch.add(look)
+        return batch
 
     shares = {"false alarms, single images": alarms(looks)}
     shares |= {f"  class {label}": alarms(looks[labels == label]) for label in sorted(set(labels))}

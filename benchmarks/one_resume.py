@@ -15,7 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from one_delivery import JOURNAL, Job, ToneCurve, named, scanner_harmonizer
+from one_delivery import (  # type: ignore[import-not-found]  # beside this file: it runs as a script
+    JOURNAL,
+    Job,
+    ToneCurve,
+    named,
+    scanner_harmonizer,
+)
 
 DOMAIN = "any"
 CURVE = ToneCurve([0.5, -0.3, 0.4, 0.2, -0.1, 0.3, 0.1, -0.2])

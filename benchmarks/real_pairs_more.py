@@ -137,7 +137,7 @@ def random_curve(rng: np.random.Generator) -> ToneCurve:
 
 
 def validation_auc(classifier: Classifier) -> float:
-    return float(classifier.config.training["val_auc"])
+    return float(classifier.config.training["val_auc"] or 0)
 
 
 def main() -> None:

@@ -212,7 +212,8 @@ def choices(groups: dict[str, list[Measured]]) -> str:
 
 def more_table(folder: Path, groups: dict[str, list[Measured]], what: str) -> str:
     """AUC of what `real_pairs_more.py` measured, beside those of the same runs."""
-    rows, heads = [], []
+    rows: list[tuple[str, dict[str, float]]] = []
+    heads: list[str] = []
     for pair, runs in groups.items():
         own = [run for run in runs if (run.architecture, run.seed) == ("small", 0)]
         path = next(folder.glob(f"more/{file_name(pair)}-{what}-0.json"), None)
