@@ -272,7 +272,7 @@ def test_code_that_a_folder_names_runs_only_where_the_user_names_it(tmp_path: Pa
     mynet.build = lambda: ran.append(1) or TwoLayers()  # type: ignore[attr-defined]
     own().save(tmp_path)
     for allowed in ((), "mynet", "mynet:other", ["other:build"]):
-        with pytest.raises(ModelError, match="allow_code='mynet:build'"):
+        with pytest.raises(ModelError, match='allow_code="mynet:build"'):
             Classifier.load(tmp_path, allow_code=allowed)
     assert not ran
     Classifier.load(tmp_path, allow_code=["mynet:build"])

@@ -70,7 +70,7 @@ def test_a_network_of_one_logit_has_one_finding(flat: bool) -> None:
 
 def test_all_findings_at_once_are_no_classes() -> None:
     classifier = several(network(3))
-    with pytest.raises(UsageError, match=r"do not exclude each other.*finding= \(Edema, Mass, Nodule\)"):
+    with pytest.raises(UsageError, match=r"do not exclude each other.*of_finding\(NAME\) \(Edema, Mass, Nodule\)"):
         classifier.predict(IMAGES)
     with pytest.raises(UsageError, match="Name one of: Edema, Mass, Nodule"):
         classifier.of_finding("Pneumonia")
@@ -79,8 +79,13 @@ def test_all_findings_at_once_are_no_classes() -> None:
 
 
 def test_a_sigmoid_is_declared() -> None:
-    with pytest.raises(ModelError, match='output="probabilities"'):
-        several(network(3, nn.Sigmoid()))
+    class Scores(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).sigmoid()
+
+    for scores in (network(3, nn.Sigmoid()), Scores(network(3))):
+        with pytest.raises(ModelError, match='output="probabilities"'):
+            several(scores)
     with pytest.raises(ModelError, match="not in \\[0, 1\\]"):
         several(network(3), output="probabilities")
     with pytest.raises(UsageError, match="two at least"):

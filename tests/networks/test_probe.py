@@ -125,6 +125,7 @@ def halves() -> nn.Module:
     return Net().half()
 
 
+FLAT = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "functional dropout": (Dropping, "dropout"),
     "a layer that is set to training in forward": (Retraining, "drop is set to training"),
@@ -160,6 +161,14 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "softmax at the end": (lambda: Net(lambda x: x.softmax(1)), 'output="probabilities"'),
     "sigmoid at the end": (lambda: nn.Sequential(Net(), nn.Sigmoid()), "sigmoid off"),
     "one sigmoid at the end": (lambda: nn.Sequential(Net(outputs=1), nn.Sigmoid()), 'output="probabilities"'),
+    "a function's sigmoids at the end": (lambda: Net(torch.sigmoid), "sigmoid off"),
+    "a function's sigmoid, reshaped": (
+        lambda: Net(lambda x: x.sigmoid().view(-1).clone(), 1),
+        'output="probabilities"',
+    ),
+    "a sigmoid in TorchScript": (lambda: torch.jit.script(nn.Sequential(*FLAT, nn.Sigmoid())), "sigmoid off"),
+    "sigmoids of two heads": (lambda: Net(lambda x: torch.cat([F.sigmoid(x[:, :1]), x[:, 1:].sigmoid_()], 1)), "sigm"),
+    "one column of a softmax": (lambda: Net(lambda x: x.softmax(1)[:, 1]), 'output="probabilities"'),
 }
 
 
@@ -219,6 +228,14 @@ def test_probabilities_stay_what_they_are_where_they_are_declared(outputs: int) 
     np.testing.assert_allclose(declared.predict(GREY), plain.predict(GREY), atol=1e-6)
 
 
+SMALL = [lambda x: x.relu() / 100, lambda x: x * x.sigmoid() * 0.1 + 0.5, lambda x: x.log_softmax(1)]
+
+
+@pytest.mark.parametrize("change", SMALL, ids=["rectified", "swish", "logarithms"])
+def test_logits_that_happen_to_lie_between_0_and_1_are_taken(change: Callable[[Tensor], object]) -> None:
+    Classifier.from_module(Net(change), classes=["no", "yes"], image_size=SIZE)
+
+
 def test_logits_declared_as_probabilities_are_refused() -> None:
     with pytest.raises(ModelError, match="declared as probabilities"):
         Classifier.from_module(Net(), classes=["no", "yes"], image_size=SIZE, output="probabilities")
@@ -249,6 +266,6 @@ def test_features_come_from_the_last_linear_layer_that_runs() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_scripted_network_serves() -> None:
-    scripted = torch.jit.script(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)))
+    scripted = torch.jit.script(nn.Sequential(*FLAT))
     classifier = Classifier.from_module(scripted, classes=["no", "yes"], image_size=SIZE)
     assert classifier.predict(GREY).shape == (5, 2)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from isotone.errors import ModelError
 
@@ -21,6 +21,11 @@ If it is raised, random layers that change little are let through."""
 ALONE = 1e-3
 """The same between an image alone and in a batch, for which libraries use other kernels: a ResNet-50 gives 1e-5."""
 
+SQUASHING = {f"aten::{name}" for name in ("sigmoid", "special_expit", "hardsigmoid", "softmax", "_softmax")}
+"""Operations whose results are probabilities. Logits may lie in [0, 1] as well, those of an untrained network."""
+MOVES = {f"aten::{name}" for name in ("cat", "stack", "clone", "_to_copy", "detach", "contiguous", "index_select")}
+"""Operations that change no number, beside views."""
+
 
 def probe(classifier: Classifier) -> None:
     """Two passes of the same images, one of them in another order, and one of each image alone.
@@ -33,12 +38,11 @@ def probe(classifier: Classifier) -> None:
         statistics in use).
     """
     images = torch.from_numpy(_images(classifier.config.image_size)).to(classifier.device)
-    last = _LastLayer(classifier.module)
+    observed = _Observed(classifier.module)
     # cuDNN's convolutions in TF32 would differ by 1e-3.
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=False):
         drawn = _generator_state(images)
-        with last:
-            first, raw = classifier.logits(images), last.output
+        first = type(classifier)(observed, classifier.config, device=classifier.device).logits(images)
         random = not torch.equal(drawn, _generator_state(images))
         again, turned = classifier.logits(images), classifier.logits(images.flip(0)).flip(0)
         try:
@@ -51,7 +55,7 @@ def probe(classifier: Classifier) -> None:
             "the network gives scores that are not finite for grey levels in [0, 1]",
             next_step="Check its weights, and mean and std.",
         )
-    _refuse_wrong_output(raw, last.kind, classifier.config)
+    _refuse_wrong_output(observed.returned, observed.operation in SQUASHING, classifier.config)
     scale = max(float(first.abs().max()), 1e-3)
     if random or not _close(first, again, REPEAT * scale):
         what = f"a layer that is random or that changes is in use{_in_training(classifier.module)}"
@@ -82,20 +86,18 @@ def _close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
     return float((ours.double() - theirs.double()).abs().max()) <= tolerance
 
 
-def _refuse_wrong_output(raw: Tensor | None, last: str, config: ClassifierConfig) -> None:
+def _refuse_wrong_output(raw: Tensor, squashed: bool, config: ClassifierConfig) -> None:
     """Compare what the network returns with what is declared."""
-    if raw is None:
-        return
     raw, output = raw.double(), config.output
     unit = bool(((raw >= 0) & (raw <= 1)).all())
     if not config.exclusive:
-        _refuse_wrong_scores(unit, last, output)
+        _refuse_wrong_scores(unit, squashed, output)
         return
     sums = bool(((raw.sum(-1) - 1).abs() < 1e-3).all()) and raw.ndim == 2 and raw.shape[1] > 1
     if output == "probabilities" and not (unit and (sums or raw.ndim < 2 or raw.shape[1] == 1)):
         what = "the network's output is declared as probabilities, but its rows are not in [0, 1] with the sum 1"
         raise ModelError("E_MODEL", what, next_step='Leave out output="probabilities" if it returns logits.')
-    if output == "logits" and unit and (sums or last == "Sigmoid"):
+    if output == "logits" and unit and (sums or squashed):
         several = raw.ndim == 2 and raw.shape[1] > 1 and not sums
         raise ModelError(
             "E_MODEL",
@@ -106,41 +108,44 @@ def _refuse_wrong_output(raw: Tensor | None, last: str, config: ClassifierConfig
         )
 
 
-def _refuse_wrong_scores(unit: bool, last: str, output: str) -> None:
+def _refuse_wrong_scores(unit: bool, squashed: bool, output: str) -> None:
     """The same for outputs that do not exclude each other: their sum says nothing."""
     if output == "probabilities" and not unit:
         what = "the network's output is declared as probabilities, but is not in [0, 1]"
         raise ModelError("E_MODEL", what, next_step='Leave out output="probabilities" if it returns logits.')
-    if output == "logits" and unit and last == "Sigmoid":
+    if output == "logits" and unit and squashed:
         what = "the network returns probabilities, not logits"
         raise ModelError("E_MODEL", what, next_step='Give output="probabilities", or take the last sigmoid off.')
 
 
-class _LastLayer:
-    """Within: what a network returns, and the kind of the last of its layers that ran."""
+class _LastOperation(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Within: the name of the last operation that computed something, such as ``aten::sigmoid``."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module, self.kind = module, ""
-        self.output: Tensor | None = None
-        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+    name = ""
 
-    def __enter__(self) -> None:
-        def taken(_: nn.Module, __: object, output: object) -> None:
-            self.output = output if isinstance(output, Tensor) else None
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = func.name().split(".")[0].rstrip("_")
+        if not func.is_view and name not in MOVES:
+            self.name = name
+        return func(*args, **(kwargs or {}))
 
-        def ran(layer: nn.Module, __: object, ___: object) -> None:
-            self.kind = type(layer).__name__
 
-        leaves = [m for m in self.module.modules() if not [*m.children()]]
-        for leaf in leaves:
-            with suppress(RuntimeError):  # a scripted module may take no hook
-                self._hooks.append(leaf.register_forward_hook(ran))
-        with suppress(RuntimeError):
-            self._hooks.append(self.module.register_forward_hook(taken))
+class _Observed(nn.Module):
+    """A network that keeps what it returned, and the name of the operation that computed that."""
 
-    def __exit__(self, *_: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.returned = torch.empty(0)
+        self.operation = ""
+
+    def forward(self, images: Tensor) -> Tensor:
+        with _LastOperation() as last:  # type: ignore[no-untyped-call]
+            self.returned = self.network(images)
+        self.operation = last.name
+        return self.returned
 
 
 def _in_training(module: nn.Module) -> str:
