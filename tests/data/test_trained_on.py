@@ -381,8 +381,9 @@ def test_a_class_mix_is_told_by_other_images_than_those_of_the_training() -> Non
 def test_a_fit_says_how_many_images_did_not_validate_it() -> None:
     counts = LeftOut(3, 9), LeftOut(2, 8)
     first, second = training_sentences(TrainingOverlap(True, *counts), "Src Two")
-    assert first.startswith("W_TRAINED_ON 3 of 9 validation images of the reference did not validate")
-    assert second.startswith("W_TRAINED_ON 2 of 8 images of Src Two did not validate")
+    asked = "W_TRAINED_ON The fit does not ask the classifier about"
+    assert first.startswith(f"{asked} 3 of 9 validation images of the reference, because")
+    assert second.startswith(f"{asked} 2 of 8 images of Src Two, because")
     assert training_sentences(TrainingOverlap(False, *counts))[0].startswith("W_NO_RECORD")
     assert training_sentences(None) == []
 

@@ -94,9 +94,10 @@ def test_a_recall_that_may_have_fallen_is_named_too() -> None:
 
 def test_uncertain_images_are_said_beside_the_gain() -> None:
     found = results(HELPS)
-    found.fits = [FitNote(domain=SOURCE, method="curve", sentences=["."], uncertain_share=0.034)]
-    said = "The class of 3\u00a0% of the images that the fit looked at is uncertain: it changes within the curve's"
-    assert said in lines(found)[0]
+    for share, there in ((0.034, True), (0.004, False), (0.0, False)):
+        found.fits = [FitNote(domain=SOURCE, method="curve", sentences=["."], uncertain_share=share)]
+        assert ("3\u00a0% of the images of the fit change class under the curves" in lines(found)[0]) is there
+        assert ("band" in lines(found)[0]) is there
 
 
 def test_the_predicted_gain_is_said_beside_the_measured_one_and_kept() -> None:

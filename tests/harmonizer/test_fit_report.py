@@ -7,7 +7,7 @@ import pytest
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
-from isotone.estimation.report import Band, FitReport, ModeReport, PredictedGain, ScoreInterval
+from isotone.estimation.report import Band, Blend, FitReport, ModeReport, PredictedGain, ScoreInterval
 from isotone.harmonizer.fit_report import fit_sentences, gain_lines, warning_lines
 from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
@@ -80,6 +80,12 @@ def test_without_labels_it_says_so_and_what_a_gain_is_worth():
         ({"patients": 1}, "needs at least two patients"),
         ({"gain": GAIN}, "AUC +0.12 [+0.05, +0.18], recall of the weakest class −0.02 [−0.10, +0.06]"),
         ({"gain": GAIN, "warnings": ("W_VARIES so",)}, "This means little"),
+        (
+            {"score_interval": ScoreInterval(0.0, 0.0, 64)},
+            "varies by 0.00 (mean of 64 images), and none of them changes",
+        ),
+        ({"blend": Blend(share=0.0, agreement=0.87)}, "Histogram matching of single images has no share in it"),
+        ({"blend": Blend(share=0.5, agreement=0.97)}, "is 50 % of each curve, because it hardly changes"),
         ({"no_gain": "no classifier was given"}, "No gain is predicted: no classifier was given."),
         ({"modes": (MODE, MODE)}, "2 acquisition modes"),
         ({"modes": (MODE, replace(MODE, images=46))}, "Mode 2: 46 images. Patients resampled"),

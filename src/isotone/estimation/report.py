@@ -177,8 +177,9 @@ class PredictedGain:
             for gain, ends in ((self.auc, self.auc_interval), (self.worst_recall, self.worst_recall_interval))
         )
         return (
-            f"Predicted gain (90 %), by {self.images} labelled images of the reference as this scanner would have made "
-            f"them: AUC {auc}, recall of the weakest class {recall}"
+            f"Predicted gain, with 90 % intervals: AUC {auc}, recall of the weakest class {recall}. "
+            f"The prediction uses {self.images} labelled images of the reference, with the grey levels that this "
+            "scanner would give them"
         )
 
 

@@ -62,7 +62,7 @@ def cautions(results: Results) -> list[str]:
     return [
         *(line for row in shown for line in _weak(row)),
         *(() if results.training is None else results.training.sentences),
-        *(f"W_COLLAPSED on {domain} ({', '.join(states)}) {said}." for (domain, said), states in collapsed.items()),
+        *(f"W_COLLAPSED on {domain}, {' and '.join(s)}, {said}." for (domain, said), s in collapsed.items()),
         *(_with_place(*key, " and ".join(methods)) for key, methods in warned.items()),
     ]
 

@@ -156,10 +156,9 @@ def _fitted(results: Results, row: ResultRow) -> str:
             gains = {m: (getattr(fit.predicted, f), getattr(fit.predicted, f"{f}_interval")) for m, f in PREDICTED}
             each = ", ".join(f"{m} {_signed(value)}{_interval(ci)}" for m, (value, ci) in gains.items())
             said += f" Predicted by the fit, without labels of this scanner (90\u00a0%): {each}."
-        if fit.uncertain_share is not None:
-            share = f"{100 * fit.uncertain_share:.0f}\u00a0%"
-            said += f" The class of {share} of the images that the fit looked at is uncertain: it changes within the"
-            said += " curve's 95\u00a0% band."
+        share = f"{100 * (fit.uncertain_share or 0):.0f}"
+        if share != "0":
+            said += f" {share}\u00a0% of the images of the fit change class under the curves within its 95\u00a0% band."
     return said
 
 

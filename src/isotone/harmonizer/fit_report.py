@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from isotone.data.trained_on import NO_RECORD
-from isotone.estimation.report import Blend, CurveReport, FitReport, MixFrom, ModeReport, TrainingOverlap
+from isotone.estimation.report import Blend, CurveReport, FitReport, MixFrom, ModeReport, ScoreInterval, TrainingOverlap
 from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
 
 MIXES: dict[MixFrom, str] = {
@@ -72,8 +72,8 @@ def training_sentences(training: TrainingOverlap | None, domain: str = "this sca
     if not training.recorded:
         return [f"{NO_RECORD}."]
     return [
-        f"W_TRAINED_ON {side.left_out} of {side.images} {what} did not validate the fit: the "
-        "classifier was trained on them, or on images of the same patients. Their grey levels are used."
+        f"W_TRAINED_ON The fit does not ask the classifier about {side.left_out} of {side.images} {what}, because the "
+        "classifier was trained on them or on other images of the same patients. The fit uses only their grey levels."
         for side, what in (
             (training.reference, "validation images of the reference"),
             (training.source, f"images of {domain}"),
@@ -144,12 +144,18 @@ def _uncertainty(report: CurveReport, patients: int = 2) -> list[str]:
         f"Patients resampled, the curve is known to ±{255 * report.band.half_width:.1f} of 255 grey levels on average "
         "(95 %)"
     )
-    if scores := report.score_interval:
-        said += (
-            f"; within that the probability of an image's likeliest class moves by {scores.width:.2f} on average, "
-            f"and {100 * scores.decisions:.0f} % of {scores.images} images do not keep their class"
-        )
-    return [f"{said}."]
+    return [f"{said}.", *_scores_within(report.score_interval)]
+
+
+def _scores_within(scores: ScoreInterval | None) -> list[str]:
+    """What the curves of the band do to the classifier's scores."""
+    if scores is None:
+        return []
+    changed = f"{100 * scores.decisions:.0f} % of them change" if scores.decisions > 0 else "none of them changes"
+    return [
+        f"Under the curves within that band, the probability of an image's likeliest class varies by "
+        f"{scores.width:.2f} (mean of {scores.images} images), and {changed} class."
+    ]
 
 
 def _projection(report: CurveReport) -> list[str]:
@@ -168,11 +174,15 @@ def _projection(report: CurveReport) -> list[str]:
 def _blend(blend: Blend | None) -> list[str]:
     if blend is None:
         return []
-    how = f"its verdicts on images of the reference before and after that correlate by {blend.agreement:.2f}"
+    how = (
+        f"the classifier's probabilities on images of the reference before and after it correlate by "
+        f"{blend.agreement:.2f}"
+    )
     if blend.share == 0:
-        return [f"Each image gets the scanner's curve, for the classifier minds histogram matching: {how}."]
-    share = f"{100 * blend.share:.0f} %"
-    return [f"Of each image's curve {share} is its own histogram matching, which the classifier does not mind: {how}."]
+        said = "All images get the scanner's curve. Histogram matching of single images has no share in it"
+        return [f"{said}, because it changes the classifier's output too much: {how}."]
+    said = f"Histogram matching of the single image is {100 * blend.share:.0f} % of each curve"
+    return [f"{said}, because it hardly changes the classifier's output: {how}."]
 
 
 def _modes(modes: tuple[ModeReport, ...]) -> list[str]:
