@@ -70,6 +70,20 @@ def test_restore_copies_them(source, tmp_path):
     assert (tmp_path / "back" / "a.dcm").read_bytes() == (source / "a.dcm").read_bytes()
 
 
+@pytest.mark.parametrize("deliver", ["png", "npy"])
+@pytest.mark.parametrize("allow", [[], ["harm"]])
+def test_restore_gives_no_resized_image_for_a_source(source, tmp_path, deliver, allow):
+    run(source, tmp_path / "out", deliver, allow=allow)
+    if deliver == "npy":
+        with pytest.raises(UsageError, match="resized for training"):
+            restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
+        return
+    report = restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
+    assert report.summary() == "0 restored exactly, 0 in part, 0 copied, 1 refused"
+    assert "resized for training" in str(report.refused[0])
+    assert not (tmp_path / "back" / "a.png").exists()
+
+
 def test_raster_files_keep_their_format(tmp_path):
     (tmp_path / "in").mkdir()
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "in" / "a.jpg")

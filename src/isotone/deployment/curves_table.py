@@ -35,7 +35,7 @@ def refuse_foreign_table(folder: Path) -> None:
     """
     path = folder / CURVES
     try:
-        ours = stat.S_ISREG(path.lstat().st_mode) and _is_ours(path)
+        ours = stat.S_ISREG(path.lstat().st_mode) and is_table(path)
     except FileNotFoundError:
         return
     except OSError:
@@ -61,7 +61,7 @@ def passed_through(paths: Iterable[Path]) -> set[Path]:
     found = set()
     for path in paths:
         whole = path.absolute()
-        folder = next((above for above in whole.parents if _is_ours(above / CURVES)), None)
+        folder = next((above for above in whole.parents if is_table(above / CURVES)), None)
         if folder is None:
             continue
         if folder not in tables:
@@ -77,7 +77,8 @@ def _is_copy(row: dict[str, str]) -> bool:
     return gone or row["status"] in ("reference", "kept")
 
 
-def _is_ours(table: Path) -> bool:
+def is_table(table: Path) -> bool:
+    """Whether a file is a table of isotone."""
     try:
         with table.open(encoding="utf-8", errors="replace") as file:
             return file.readline(256).rstrip("\r\n") == ",".join(COLUMNS)
@@ -86,7 +87,7 @@ def _is_ours(table: Path) -> bool:
 
 
 def _rows(table: Path) -> Iterator[dict[str, str]]:
-    if not _is_ours(table):  # no run has ended here
+    if not is_table(table):  # no run has ended here
         return
     with table.open(newline="", encoding="utf-8", errors="replace") as file:
         yield from csv.DictReader(file, restval="")

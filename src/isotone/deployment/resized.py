@@ -29,7 +29,7 @@ from isotone.deployment.dicom_objects.derived_image import BITS, output_table
 from isotone.deployment.dicom_objects.read_back import confirm_png
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.imaging.dicom.warning_codes import caught_warnings
-from isotone.imaging.own_files import NAME
+from isotone.imaging.own_files import NAME, RESIZED
 from isotone.imaging.read import read_radiograph
 from isotone.imaging.resize import to_square
 
@@ -104,6 +104,7 @@ class Resizing:
         pixels = quantize(to_square(radiograph.pixels, self.size).astype(np.float64), BITS).astype(np.uint16)
         if target is None:
             return Resized(outcome, pixels)
+        text.add_text(RESIZED, str(self.size))
         with replace_file(target) as temporary:
             Image.fromarray(pixels).save(temporary, "PNG", pnginfo=text, compress_level=1)
             confirm_png(temporary, pixels)

@@ -24,7 +24,7 @@ from isotone._runtime.journal import Journal, open_journal
 from isotone._runtime.workers import map_isolated
 from isotone.data.images import progress, time_limit
 from isotone.data.manifests.manifest import Manifest
-from isotone.deployment.curves_table import passed_through
+from isotone.deployment.curves_table import CURVES, is_table, passed_through
 from isotone.deployment.deliver import Job, safe_target
 from isotone.deployment.dicom_objects.derived_image import BITS, overlays_in_pixels
 from isotone.deployment.dicom_objects.encapsulate import EXTENDED, copied
@@ -35,16 +35,18 @@ from isotone.deployment.dicom_objects.write import copy_file, element_of, write_
 from isotone.deployment.plan import Inputs, plan
 from isotone.deployment.record import Record, Table, digest_of_values
 from isotone.deployment.resume import is_written
-from isotone.errors import IsotoneError, RadiographError
+from isotone.deployment.row_file import ARRAY
+from isotone.errors import IsotoneError, RadiographError, UsageError
 from isotone.imaging.dicom.frames import Frames
 from isotone.imaging.dicom.read_dicom import open_dicom
 from isotone.imaging.dicom.warning_codes import caught_warnings
 from isotone.imaging.grey_levels.lookup import gather
-from isotone.imaging.own_files import CREATOR, GROUP, NAME, record_in
+from isotone.imaging.own_files import CREATOR, GROUP, NAME, is_resized, record_in
 from isotone.imaging.radiograph import Stored
 from isotone.imaging.raster.read_raster import SUFFIXES, read_raster
 from isotone.safe_text import printable
 
+RESIZED = "it was resized for training, and resized pixels are no source"
 KEPT = [Tag(keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")]
 KEPT_GROUPS = (0x0002, 0x7FE0)
 """What no delivery replaces: a record that says so would make a file of which nobody can read the pixels."""
@@ -140,7 +142,8 @@ def restore(
     Raises
     ------
     UsageError
-        A path does not exist, or the output folder is in use or holds something else.
+        A path does not exist, or the output folder is in use or holds something else. E_RESTORE: a folder holds an
+        array of resized images.
     IsotoneError
         E_WRITE: the output folder cannot be written to.
 
@@ -154,6 +157,10 @@ def restore(
     4 restored exactly, 0 in part, 0 copied, 0 refused
     """
     output = Path(output)
+    paths = list(paths)
+    for folder in map(Path, paths):
+        if (folder / ARRAY).is_file() and is_table(folder / CURVES):
+            raise UsageError(RESIZED, code="E_RESTORE", file=folder)
     manifest = Manifest.from_paths(paths)
     inputs = Inputs(manifest, output)
     report = RestoreReport()
@@ -189,6 +196,8 @@ class Restoring:
     def __call__(self, job: Job) -> Restored:
         """As `restore_file`, or a copy of what `apply` passed through."""
         target = safe_target(self.output, job.target)
+        if is_resized(job.path):
+            raise RadiographError("E_RESTORE", RESIZED)
         if job.path in self.copies:
             copy_file(job.path, target)
             return Restored("reference")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 from PIL import Image
 from pydicom.dataset import Dataset
 
 NAME = "isotone"
+RESIZED = "isotone-resized"
+"""Key of the text in a PNG that was resized for training, harmonized or not."""
 GROUP, CREATOR = 0x0073, "ISOTONE"
 """Private block: 01 the record as JSON (UT), 02 the replaced elements (SQ), 03 the tags of the added ones (AT)."""
 
@@ -20,3 +25,12 @@ def record_in(image: Image.Image) -> str | None:
     """The record, as JSON, in a PNG that isotone made; None in any other image."""
     text = getattr(image, "text", {}).get(NAME)
     return None if text is None else str(text)
+
+
+def is_resized(path: Path) -> bool:
+    """Whether a file is a PNG that isotone resized for training."""
+    if path.suffix.lower() != ".png":
+        return False
+    with suppress(OSError, ValueError, Image.DecompressionBombError), Image.open(path, formats=["PNG"]) as image:
+        return RESIZED in getattr(image, "text", {})
+    return False
