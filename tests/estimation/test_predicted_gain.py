@@ -12,7 +12,9 @@ from isotone.estimation import scanner_curve
 from isotone.estimation.fit_source import fit_source
 from isotone.estimation.predicted_gain import predicted_gain
 from isotone.estimation.reference_model import ReferenceModel
+from isotone.estimation.report import PredictedGain
 from isotone.estimation.settings import FitOptions, ScannerSettings
+from isotone.harmonizer.fit_report import gain_sentences
 from samples import CLASSES, draw_samples
 
 DARKER = ToneCurve([-0.9, -0.9])
@@ -52,11 +54,24 @@ def test_a_fit_warns_of_harm_unless_its_images_vary_by_their_settings(varies, mo
     if not varies:  # the noise of these images looks like settings
         monkeypatch.setattr(scanner_curve, "VARIES", 1e9)
     model = ReferenceModel([replace(s, split="val") for s in draw_samples(80, seed=1)])
-    options = FitOptions(classifier=Brightness(most=0.15), labels=False, settings=FEW)
+    options = FitOptions(classifier=Brightness(most=0.21), labels=False, settings=FEW)
     report = fit_source(image_set(draw_samples(30, gamma=2.0, seed=2)), model, options).report
     assert report.varies == varies
     assert report.gain.auc < -0.1
     assert any(warning.startswith("W_HARMS") for warning in report.warnings) != varies
+
+
+@pytest.mark.parametrize("auto", [False, True])
+def test_a_weak_classifier_keeps_no_image_and_gets_the_scanner_s_curve(auto, monkeypatch):
+    monkeypatch.setattr(scanner_curve, "VARIES", 1e9)
+    model = ReferenceModel([replace(s, split="val", label=CLASSES[i % 2]) for i, s in enumerate(draw_samples(40))])
+    options = FitOptions(classifier=Brightness(most=0.15), labels=False, auto=auto, settings=FEW)
+    fit = fit_source(image_set(draw_samples(30, gamma=2.0, seed=2)), model, options)
+    assert fit.report.weak.startswith("W_WEAK")
+    assert isinstance(fit.report.gain, PredictedGain)
+    assert (fit.report.kept, fit.report.blend, fit.blend) == (False, None, None)
+    assert not any(warning.startswith(("W_HARMS", "W_NO_GAIN")) for warning in fit.report.warnings)
+    assert gain_sentences(fit.report)[-1] == "The predicted gain is not used: the classifier is weak."
 
 
 def test_modes_get_their_share_of_the_images():

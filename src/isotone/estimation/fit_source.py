@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.image_set import ImageSet, image_set
 from isotone.data.sample import Sample
+from isotone.data.weak_classifier import auc_on, weak_sentence
 from isotone.estimation.acquisition_modes import find_modes, one_mode
 from isotone.estimation.comparable import comparable
 from isotone.estimation.image_blend import ImageBlend, image_blend
@@ -16,7 +17,7 @@ from isotone.estimation.predicted_gain import predicted_gain
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.report import FitReport, PredictedGain
 from isotone.estimation.scanner_curve import fit_scanner_curve
-from isotone.estimation.settings import FitOptions
+from isotone.estimation.settings import FitOptions, FrozenClassifier
 from isotone.estimation.tone_residual import ToneResidual
 
 KEPT = 'they stay as they are; allow=["harm"] applies the curve all the same'
@@ -88,10 +89,20 @@ def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: Fit
     else:
         modes = one_mode(compared, reference, scanner)
     left_out = _left_out(given, images, compared, reference)
-    blend, said = image_blend(reference.given, options.classifier) if options.auto else (None, None)
-    report = _with_gain(replace(modes.report, blend=said), modes.curves, reference, options, blend)
+    weak = weakness(reference, options.classifier)
+    asked = options.auto and weak is None
+    blend, said = image_blend(reference.given, options.classifier) if asked else (None, None)
+    report = _with_gain(replace(modes.report, blend=said, weak=weak), modes.curves, reference, options, blend)
     report = replace(report, warnings=(*report.warnings, *left_out))
     return SourceFit(modes.curves, modes.residual, report, images, reference, blend)
+
+
+def weakness(reference: ReferenceModel, classifier: FrozenClassifier | None) -> str | None:
+    """A sentence (W_WEAK) where the classifier does not tell its own classes on the reference; None without one."""
+    if classifier is None:
+        return None
+    found = auc_on([s for s in reference.given if s.split == "val" and not s.trained], classifier)
+    return None if found is None else weak_sentence("validation images of the reference", *found)
 
 
 def _with_gain(
@@ -108,9 +119,10 @@ def _with_gain(
     )
     if not isinstance(found, PredictedGain):
         return replace(report, no_gain=found)
-    # Where settings vary from image to image, one curve simulates no image of the source.
+    # Where settings vary from image to image, one curve simulates no image of the source; the gain of a classifier that
+    # does not tell its own classes is chance.
     said = HARMS if found.harms else NO_GAIN if options.auto and found.none else None
-    if said is None or report.varies:
+    if said is None or report.varies or report.weak is not None:
         return replace(report, gain=found)
     return replace(report, gain=found, kept=True, warnings=(*report.warnings, said))
 

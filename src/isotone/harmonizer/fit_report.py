@@ -57,7 +57,8 @@ def gain_sentences(report: FitReport | NetworkReport) -> list[str]:
     if report.gain is None:
         return [] if report.no_gain is None else [f"No gain is predicted: {report.no_gain}."]
     vary = " This means little: its images vary by their settings." if report.varies else ""
-    return [f"{report.gain.sentence}.{vary}"]
+    weak = [] if report.weak is None or report.kept else ["The predicted gain is not used: the classifier is weak."]
+    return [f"{report.gain.sentence}.{vary}", *weak]
 
 
 def classifier_sentences(report: FitReport | NetworkReport, domain: str = "this scanner") -> list[str]:

@@ -16,9 +16,8 @@ from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
 from isotone.data.trained_on import VALIDATION, TrainingRecord
-from isotone.data.weak_classifier import auc_on, weak_sentence
 from isotone.errors import IsotoneError, UsageError
-from isotone.estimation.fit_source import SourceFit, fit_source
+from isotone.estimation.fit_source import SourceFit, fit_source, weakness
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.report import FitReport, LeftOut, TrainingOverlap
 from isotone.estimation.settings import FitOptions, ScannerSettings
@@ -130,7 +129,7 @@ def fit_scanners(
             warnings=(*report.warnings, *images.warnings[domain]),
             refused=images.refused,
             training=None if classifier is None else _training(fit, reference, record),
-            weak=None if classifier is None else _weak(reference, classifier),
+            weak=weakness(reference, classifier) if isinstance(report, NetworkReport) else report.weak,
         )
         found[domain] = FittedScanner(
             mapper,
@@ -199,12 +198,6 @@ def _training(fit: SourceFit, reference: ReferenceModel, record: TrainingRecord 
     validation = [s for s in reference.given if s.split == "val"]
     sides = (LeftOut(sum(s.trained for s in part), len(part)) for part in (validation, fit.images))
     return TrainingOverlap(record is not None, *sides)
-
-
-def _weak(reference: ReferenceModel, classifier: Classifier) -> str | None:
-    """A sentence where the classifier does not tell its own classes."""
-    found = auc_on([s for s in reference.given if s.split == "val" and not s.trained], classifier)
-    return None if found is None else weak_sentence("validation images of the reference", *found)
 
 
 def _refuse_or_say_mixed(samples: Sequence[Sample], plan: FitPlan) -> dict[str, list[str]]:
