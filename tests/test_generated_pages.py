@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import tokenize
 from pathlib import Path
+
+import pytest
 
 import isotone
 from isotone.errors import CODES
@@ -46,3 +49,16 @@ def test_every_code_has_a_cause_and_a_remedy() -> None:
     for code, said in CODES.items():
         assert said.cause
         assert said.remedy.endswith((".", ")")), code
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_tutorial_stores_what_it_shows_and_nothing_of_the_machine(path: Path) -> None:
+    """Where this fails: python docs/tutorials.py."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert {output["output_type"] for cell in code for output in cell["outputs"]} <= {"execute_result", "stream"}
+    assert not any(cell["metadata"] for cell in code)
+    assert notebook["metadata"]["language_info"] == {"name": "python"}
+    shown = json.dumps([cell["outputs"] for cell in code])
+    assert not re.search(r"(?<![\w/+.])/(tmp|home|root|work|usr)/|Traceback|Warning:", shown)

@@ -3,6 +3,7 @@
 import base64
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -75,6 +76,15 @@ def test_a_radiograph_shows_its_header_and_no_patient_and_no_pixels() -> None:
     assert "Doe" not in html
     assert "image/png" not in html
     assert shown(Radiograph.from_array(np.zeros((4, 4))))
+
+
+def test_the_text_of_a_radiograph_which_a_notebook_stores_too_has_no_pixels_and_no_file_name(tmp_path: Path) -> None:
+    path = tmp_path / "Doe_Jane.dcm"
+    dicoms.radiograph().save_as(path, enforce_file_format=True)
+    text = repr(read_radiograph(path))
+    assert "Selenia Dimensions" in text
+    assert "Doe" not in text
+    assert "array" not in text
 
 
 def test_results_show_numbers_cautions_and_provenance() -> None:

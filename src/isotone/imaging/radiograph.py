@@ -66,7 +66,7 @@ class Header:
         Each starts with its stable code, W_….
     """
 
-    path: Path
+    path: Path = field(repr=False)  # a notebook keeps what is shown, and file names may name a patient
     format: str
     domain: str | None
     bits_stored: int
@@ -135,7 +135,7 @@ class Radiograph:
     True
     """
 
-    stored: Stored
+    stored: Stored = field(repr=False)
     tone: Floats = field(repr=False)
     header: Header
     display: Floats | None = field(default=None, repr=False)
