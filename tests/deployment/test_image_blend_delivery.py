@@ -34,12 +34,21 @@ def test_every_delivery_gives_each_image_its_own_curve(cohort, tmp_path, deliver
     report = apply(harmonizer, Manifest.from_paths([source]), tmp_path / "out", deliver=deliver, workers=0, quiet=True)
     assert (report.harmonized, report.refused) == (2, [])
     with report.curves.open(newline="", encoding="utf-8") as file:
-        slopes = [row["max_slope"] for row in csv.DictReader(file)]
-    assert slopes[0] != slopes[1]
+        rows = list(csv.DictReader(file))
+    assert rows[0]["max_slope"] != rows[1]["max_slope"]
+    assert [row["coefficients"] for row in rows] == ["", ""]
     if deliver == "pixels":
         image = read_radiograph(source / "b.dcm")
         delivered = read_radiograph(tmp_path / "out" / "b.dcm")
         assert np.abs(delivered.pixels - harmonizer.curve(image)(image.pixels)).max() < 2e-5
+
+
+def test_images_that_are_gone_are_still_restored_and_not_copied(cohort, tmp_path):
+    harmonizer, source = cohort
+    for left in (source, source / "a.dcm"):
+        apply(harmonizer, Manifest.from_paths([left]), tmp_path / "out", workers=0, quiet=True)
+    report = restore([tmp_path / "out"], tmp_path / "back", workers=0, quiet=True)
+    assert report.summary() == "2 restored exactly, 0 in part, 0 copied, 0 refused"
 
 
 @pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])

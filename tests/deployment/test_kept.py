@@ -43,6 +43,7 @@ def test_every_delivery_keeps_them(source, tmp_path, deliver):
     with report.curves.open(newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file))
     assert (row["status"], row["code"], row["coefficients"]) == ("kept", "", "")
+    assert "W_HARMS" in row["warnings"].split()
     if deliver in ("pixels", "voi-lut"):
         assert (tmp_path / "out" / "a.dcm").read_bytes() == (source / "a.dcm").read_bytes()
     elif deliver == "gsps":
@@ -61,6 +62,19 @@ def test_one_option_applies_the_curve_all_the_same_in_a_folder_of_its_own(source
         run(source, tmp_path / "kept", deliver, allow=["harm"])
     report = run(source, tmp_path / "out", deliver, allow=["harm"])
     assert (report.kept, report.harmonized) == (0, 1)
+    assert "0 reference, 0 kept, " in report.summary()
+    assert any("1 images have the curve" in line for line in report.warnings if line.startswith(f"W_HARMS: {HOLOGIC}"))
+
+
+@pytest.mark.parametrize("deliver", ["pixels", "npy"])
+def test_a_line_says_why_a_scanner_s_images_are_kept_also_when_they_are_resumed(source, tmp_path, deliver):
+    first, again = run(source, tmp_path / "out", deliver), run(source, tmp_path / "out", deliver)
+    said = f"W_HARMS: {HOLOGIC}: 1 images stay as they are: the classifier is predicted to do worse behind the curve"
+    for report in (first, again):
+        assert sum(line.startswith(said) and 'allow=["harm"] applies' in line for line in report.warnings) == 1
+    assert "0 reference, 0 kept, 1 resumed (1 kept), 0 refused" in again.summary()
+    counts = again.to_json()
+    assert (counts["images"], counts["resumed"], counts["resumed_kept"], counts["resumed_reference"]) == (1, 1, 1, 0)
 
 
 def test_restore_copies_them(source, tmp_path):

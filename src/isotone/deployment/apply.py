@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,8 +48,12 @@ class ApplyReport:
     Attributes
     ----------
     harmonized, reference, kept, resumed : int
-        Images harmonized, reference images passed through and images kept as they are (W_HARMS) by this run; images
-        that an earlier run had done.
+        Images harmonized, reference images passed through and images kept as they are (W_HARMS, W_NO_GAIN) by this run;
+        images that an earlier run had done.
+    resumed_reference, resumed_kept : int
+        How many of the resumed ones are of the reference, and kept.
+    keeps : bool
+        Whether the harmonizer has a scanner whose images its fit would keep.
     gone : int
         Images of earlier runs that are not among those of this one: their files and their lines in the table stay.
     refused : list of IsotoneError
@@ -59,7 +63,8 @@ class ApplyReport:
     warnings : list of str
         ``W_BATCH: …``, one for each domain whose images as a whole differ from those of the fit
         (`isotone.deployment.check`); ``W_NO_LOOK: …`` where images were not compared, since presentation states needed
-        no pixel or not all of them.
+        no pixel or not all of them; ``W_HARMS: …`` or ``W_NO_GAIN: …``, one for each scanner whose images were kept, or
+        were not since `allow` overruled that.
     """
 
     curves: Path
@@ -67,6 +72,9 @@ class ApplyReport:
     reference: int = 0
     kept: int = 0
     resumed: int = 0
+    resumed_reference: int = 0
+    resumed_kept: int = 0
+    keeps: bool = False
     gone: int = 0
     refused: list[IsotoneError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -78,6 +86,8 @@ class ApplyReport:
         return {
             "images": sum(counts.values()) + refused,
             **counts,
+            "resumed_reference": self.resumed_reference,
+            "resumed_kept": self.resumed_kept,
             "refused": refused,
             "gone": self.gone,
             "warnings": self.warnings,
@@ -87,10 +97,13 @@ class ApplyReport:
 
     def summary(self) -> str:
         """One line."""
-        kept = f"{self.kept} kept, " if self.kept else ""
+        kept = f"{self.kept} kept, " if self.kept or self.keeps else ""
+        passed = {"reference": self.resumed_reference, "kept": self.resumed_kept}
+        again = ", ".join(f"{count} {what}" for what, count in passed.items() if count)
+        resumed = f"{self.resumed} resumed" + (f" ({again})" if again else "")
         gone = f", {self.gone} gone" if self.gone else ""
         return (
-            f"{self.harmonized} harmonized, {self.reference} reference, {kept}{self.resumed} resumed, "
+            f"{self.harmonized} harmonized, {self.reference} reference, {kept}{resumed}, "
             f"{len(self.refused)} refused{gone}: {printable(self.curves)}"
         )
 
@@ -195,6 +208,7 @@ def apply(
             report = _tabulate(cautions.watched(results), journal, state, tell)
         if array is not None:
             array.finish()
+        report.keeps = any(scanner.kept for scanner in harmonizer.scanners.values())
         report.warnings += cautions.lines(looked="look" not in allow)
         return report
 
@@ -221,6 +235,8 @@ class _Cautions:
         self._watch = Watch(harmonizer)
         self._compared = {domain for domain, scanner in harmonizer.scanners.items() if scanner.novelty is not None}
         self._unseen, self._levels_left = 0, Counter[int]()
+        self._kept_for = {domain: scanner.kept_for for domain, scanner in harmonizer.scanners.items() if scanner.kept}
+        self._done = Counter[tuple[str | None, str]]()
 
     def watched(self, results: Results) -> Results:
         """The results as they come; each is looked at first."""
@@ -230,6 +246,7 @@ class _Cautions:
                 self._watch.refuse(domain, outcome)
                 yield result
                 continue
+            self._done[domain, outcome.status] += 1
             if "W_LEVELS" in outcome.warnings:
                 self._levels_left[outcome.levels_kept or 0] += 1
             if outcome.look is not None:
@@ -241,6 +258,7 @@ class _Cautions:
     def lines(self, *, looked: bool) -> list[str]:
         """A line for each; `looked`: whether images that could be compared with the fit were."""
         lines = [f"W_BATCH: {v.line}" for v in self._watch.verdicts() if v.differences]
+        lines += [line for domain, code in self._kept_for.items() for line in self._of_kept(domain, code or "W_HARMS")]
         if self._levels_left:
             lines.append(
                 f'W_LEVELS: in {self._levels_left.total()} images bits="same" made levels meet; the fewest left are '
@@ -252,6 +270,15 @@ class _Cautions:
                 "the fit; isotone check does that"
             )
         return lines
+
+    def _of_kept(self, domain: str, code: str) -> Iterator[str]:
+        """Why images of a scanner stay as they are, and that a guard was overruled."""
+        how = "no better" if code == "W_NO_GAIN" else "worse"
+        why = f"the classifier is predicted to do {how} behind the curve than on untouched images"
+        if kept := self._done[domain, "kept"]:
+            yield f'{code}: {domain}: {kept} images stay as they are: {why}; allow=["harm"] applies the curve'
+        if harmonized := self._done[domain, "harmonized"]:
+            yield f'{code}: {domain}: allow=["harm"] overruled the guard: {harmonized} images have the curve: {why}'
 
 
 def _print(result: Result) -> None:
@@ -276,6 +303,8 @@ def _tabulate(results: Iterable[Result], journal: Journal, output: Path, tell: C
                 report.refused.append(result.outcome)
             elif result.resumed:
                 report.resumed += 1
+                report.resumed_reference += result.outcome.status == "reference"
+                report.resumed_kept += result.outcome.status == "kept"
             elif result.outcome.status == "reference":
                 report.reference += 1
             elif result.outcome.status == "kept":
@@ -306,7 +335,7 @@ def _cells_of_gone(entry: Entry) -> list[object]:
 
 def _numbers(outcome: Outcome) -> list[object]:
     """From the column "status" to the column "warnings"."""
-    coefficients = "" if outcome.curve is None else json.dumps(outcome.curve.coefficients)
+    coefficients = "" if outcome.coefficients is None else json.dumps(outcome.coefficients)
     numbers = [f"{number:.6g}" for number in (outcome.min_slope, outcome.max_slope)]
     kept = "" if outcome.levels_kept is None else outcome.levels_kept
     clipped, warnings = f"{outcome.clipped_share:.6g}", " ".join(outcome.warnings)

@@ -73,7 +73,7 @@ def passed_through(paths: Iterable[Path]) -> set[Path]:
 
 def _is_copy(row: dict[str, str]) -> bool:
     """Those that are gone by now have no curve either."""
-    gone = row["status"] == "gone" and not row["coefficients"] and row["output"] != ""
+    gone = row["status"] == "gone" and not row["levels_kept"] and row["output"] != ""
     return gone or row["status"] in ("reference", "kept")
 
 

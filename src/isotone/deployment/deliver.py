@@ -12,6 +12,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone.curves.stages import Knots
 from isotone.curves.tone_curve import ToneCurve
 from isotone.deployment.dicom_objects.derived_image import (
     BITS,
@@ -80,7 +81,7 @@ class Outcome:
     instance : str or None
         SHA-256 of the SOP Instance UID, the first 128 bits.
     warnings : tuple of str
-        Codes.
+        Codes; of an image that is kept also why.
     look : tuple of float or None
         What the gate looked at (`isotone.data.descriptors.appearance`).
     code : str
@@ -97,6 +98,13 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     look: tuple[float, ...] | None = None
     code: str = ""
+
+    @property
+    def coefficients(self) -> tuple[float, ...] | None:
+        """α of the curve's steps; None without a curve, and of one through points."""
+        if self.curve is None or any(isinstance(stage, Knots) for stage in self.curve.stages):
+            return None
+        return self.curve.coefficients
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Self:
@@ -244,7 +252,8 @@ def passed_through(
     status = harmonizer.passing(domain, allow) or ""
     if status == "kept":
         refuse_ours(header, allow)
-    return Outcome(status, instance=instance_of(header), warnings=header.codes)
+    why = harmonizer.scanners[domain or ""].kept_for if status == "kept" else None
+    return Outcome(status, instance=instance_of(header), warnings=(*header.codes, *([why] if why else ())))
 
 
 def curve_of(

@@ -42,7 +42,7 @@ class Result(NamedTuple):
             "domain": self.job.domain,
             "resumed": self.resumed,
             "output": self.target or None,
-            "coefficients": None if outcome.curve is None else outcome.curve.coefficients,
+            "coefficients": outcome.coefficients,
             "levels_kept": outcome.levels_kept,
             "clipped_share": outcome.clipped_share,
             "warnings": list(outcome.warnings),

@@ -76,6 +76,12 @@ class FittedScanner:
         """Whether its images stay as they are, since a curve is predicted to harm, or to gain nothing."""
         return isinstance(self.report, FitReport) and self.report.kept
 
+    @property
+    def kept_for(self) -> str | None:
+        """The code of the warning for which its images stay as they are; None where they do not, or no warning says."""
+        codes = [line.split()[0] for line in self.report.warnings] if self.kept and self.report else []
+        return next((code for code in codes if code in ("W_HARMS", "W_NO_GAIN")), None)
+
 
 def bands_of(scanner: FittedScanner | None, curves: int) -> Sequence[Band | None]:
     """The 95 % band of each of the curves; None where it is not known."""
