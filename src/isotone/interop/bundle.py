@@ -111,8 +111,8 @@ def _inference(classifier: Classifier | None) -> dict[str, Any]:
     )
     return {
         "imports": [
-            "$from isotone.interop import bundle",
-            "$from isotone.imaging import folder",
+            "$import isotone.interop.bundle as bundle",
+            "$import isotone.imaging.folder as folder",
             "$from pathlib import Path",
         ],
         "bundle_root": ".",
