@@ -115,3 +115,11 @@ def test_saved_and_loaded_it_gives_the_same_curves_and_damaged_numbers_are_refus
     for damage in ({"share": 1.0}, {"levels": [0.5]}, two | {"levels": [0.5, 0.1]}, two | {"levels": [0.0, 2.0]}):
         with pytest.raises(ModelError):
             load_mapper(tmp_path, {"blend": {**entry["blend"], **damage}})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_its_images_a_saved_blend_loads(reference, seed):
+    """Sums of many shares may end a rounding above 1."""
+    levels = np.random.default_rng(seed).integers(0, 256, 3000, dtype=np.uint16) * np.uint16(257)
+    blend = ImageBlend.fit([replace(reference[0], pixels=levels, valid=np.ones(3000, bool))])
+    assert np.array_equal(ImageBlend.from_json(blend.to_json()).below, blend.below)

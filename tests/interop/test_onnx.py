@@ -59,17 +59,23 @@ def test_images_that_stay_as_they_are_get_the_identity() -> None:
     assert export.scanner_curves(kept_harmonizer("A").overruling(["harm"])) == {"A": CURVE}
 
 
+class PerImage:
+    """A mapper of no scanner curve."""
+
+
 def test_curves_that_depend_on_the_image_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     harmonizer = scanner_harmonizer("a", "b")
-
-    class PerImage:
-        """A mapper of no scanner curve."""
-
     change(harmonizer, "b", mapper=PerImage())
-    with pytest.raises(ModelError) as refused:
+    with pytest.raises(ModelError, match=r"scanner.*hub.*monai") as refused:
         export_onnx(harmonizer, tmp_path)
     assert refused.value.code == "E_EXPORT"
     assert not list(tmp_path.iterdir())
+
+
+def test_where_such_images_stay_as_they_are_the_graph_is_the_identity() -> None:
+    harmonizer = kept_harmonizer("A")
+    change(harmonizer, "A", mapper=PerImage())
+    assert export.scanner_curves(harmonizer) == {"A": ToneCurve()}
 
 
 def test_a_graph_that_computes_something_else_is_not_reported_as_done(

@@ -131,7 +131,8 @@ def image_blend(
 def _distribution(counts: NDArray[np.floating] | NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Grey levels that divide pixels into `PARTS`, and the last before each, with the shares at or below them."""
     present = np.flatnonzero(counts)
-    below = np.cumsum(counts[present]) / counts.sum()
+    below = np.cumsum(counts[present])
+    below = below / below[-1]  # not by counts.sum(), which rounds in another order, so that shares would exceed 1
     at = np.searchsorted(below, np.linspace(0, 1, PARTS + 1) * (1 - 1e-9))
     kept = np.unique(np.concatenate([at, at - 1]).clip(0))
     return present[kept] / FULL, np.asarray(below[kept])

@@ -112,9 +112,16 @@ def scanner_curves(harmonizer: ToneCurveHarmonizer) -> dict[str, ToneCurve]:
     """
     found = {}
     for domain, scanner in harmonizer.scanners.items():
-        if not isinstance(scanner.mapper, ScannerMapper):
-            raise ModelError("E_EXPORT", f"the curves of {domain!r} depend on the image")
-        found[domain] = ToneCurve() if harmonizer.passing(domain) else scanner.mapper.scanner_curve
+        if harmonizer.passing(domain):
+            found[domain] = ToneCurve()
+        elif isinstance(scanner.mapper, ScannerMapper):
+            found[domain] = scanner.mapper.scanner_curve
+        else:
+            raise ModelError(
+                "E_EXPORT",
+                f"the curves of {domain!r} depend on the image",
+                next_step="Fit with method='scanner', or export with format='hub' or format='monai'.",
+            )
     if not found:
         raise ModelError("E_EXPORT", "the harmonizer is not fitted", next_step="Call fit first.")
     return found
