@@ -92,6 +92,11 @@ def test_a_sigmoid_is_declared() -> None:
         Classifier.from_module(network(1), classes=["Mass"], image_size=32, channels=1)
 
 
+def test_one_finding_is_not_saved_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"all its findings.*onnx"):
+        several(network(3)).of_finding("Mass").save(tmp_path)
+
+
 def test_it_is_saved_with_all_its_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lungs.py").write_text(
         "from torch import nn\n\ndef build():\n    return nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.ReLU(), "

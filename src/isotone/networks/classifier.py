@@ -163,8 +163,13 @@ class Classifier:
         Raises
         ------
         UsageError
-            The network has no name to build it by.
+            The network has no name to build it by, or is `of_finding`.
         """
+        if isinstance(self.module, OneOutput):
+            raise UsageError(
+                "one finding of a network cannot be saved without the others",
+                next_step="Save the classifier with all its findings, or export with format='onnx'.",
+            )
         if not self.config.backbone:
             raise UsageError("this network has no name to build it by", next_step='Give backbone="module:function".')
         target = Path(folder)
