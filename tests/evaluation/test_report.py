@@ -118,7 +118,39 @@ def test_each_scanner_s_line_begins_with_its_verdict() -> None:
 def test_too_few_patients_are_undecided_without_an_interval() -> None:
     said = headline(results(HELPS, patients=3))
     assert said.startswith(f"Whether “curve” helps on {SOURCE} is undecided (worst-group accuracy")
-    assert "without an interval" in said
+    assert "[too few patients]" in said
+
+
+def test_equal_scores_of_two_patients_prove_nothing_and_the_reference_still_passes_unchanged() -> None:
+    made = scores(HELPS | {(SOURCE, "curve"): 0.1}, patients=6, classes=2)
+    made.patient[:] = made.patient // 3
+    found = compare_methods(made, [REFERENCE], {}, seed=0)
+    row = found.row(SOURCE, "curve")
+    assert row.unchanged
+    assert [g.ci for g in (row.auc_gain, row.worst_group_accuracy_gain, *row.accuracy_per_class_change.values())] == [
+        None
+    ] * 4
+    assert "+0.00 [too few patients]" in lines(found)[0]
+    assert headline(found).endswith("; images of the reference pass unchanged.")
+    assert not any("a reference scanner" in line for line in not_proven(found))
+
+
+def test_a_scanner_with_one_class_has_no_worst_group_accuracy_and_no_shift() -> None:
+    made = scores(HELPS)
+    found = compare_methods(made.at((made.domain == REFERENCE) | (made.label == 1)), [REFERENCE], {}, seed=0)
+    row = found.row(SOURCE, "curve")
+    assert (row.worst_group_accuracy, row.worst_group_accuracy_ci, row.worst_group_accuracy_gain.ci) == (None,) * 3
+    assert row.accuracy_per_class["B"] is not None
+    assert [s.difference for s in found.shifts] == [None, None]
+    assert hurt(found) == f"{SOURCE} and the reference are not comparable: no test image of class A, C."
+    assert "worst-group accuracy undefined, AUC undefined" in headline(found)
+    assert "is undefined, with test images of one class alone" in answers(found)[0].sentence
+
+
+def test_a_class_that_the_reference_lacks_is_not_compared_either() -> None:
+    made = scores(HELPS)
+    found = compare_methods(made.at((made.domain == SOURCE) | (made.label != 2)), [REFERENCE], {}, seed=0)
+    assert "not comparable: the reference has no test image of class C." in hurt(found)
 
 
 def test_harm_is_said() -> None:
@@ -243,7 +275,7 @@ def test_a_loss_of_auc_alone_hurts_too() -> None:
     )
 
 
-def test_equal_scores_of_few_patients_are_not_undecided() -> None:
+def test_equal_scores_of_few_patients_have_no_interval_and_are_told_by_their_row() -> None:
     made = scores({(REFERENCE, m): 0.8 for m in ("none", "curve")} | {(SOURCE, "none"): 0.1}, patients=3)
-    gain = compare_methods(made, [REFERENCE], {}, seed=0).row(REFERENCE, "curve").auc_gain
-    assert (gain.difference, gain.ci, gain.verdict) == (0.0, (0.0, 0.0), "not worse")
+    row = compare_methods(made, [REFERENCE], {}, seed=0).row(REFERENCE, "curve")
+    assert (row.auc_gain.difference, row.auc_gain.ci, row.unchanged) == (0.0, None, True)

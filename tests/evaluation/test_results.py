@@ -38,7 +38,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_a_row_holds_the_metrics_of_the_table_and_few_other_facts() -> None:
     described = {m.field for m in METRICS} | {f"{m.field}_ci" for m in METRICS if m.kind == "share"}
     paired = {f"{m.field}{end}" for m in PAIRED for end in ("", "_ci", "_gain")}
-    facts = {"domain", "method", "reference", "n", "patients", "refused", "confusion", "reliability"}
+    facts = {"domain", "method", "reference", "n", "patients", "refused", "unchanged", "confusion", "reliability"}
     others = {"accuracy_per_class_change", "delong_p", "label_probe_auc", *(field for field, _ in DISTANCES)}
     assert ResultRow.model_fields.keys() == described | paired | facts | others
 

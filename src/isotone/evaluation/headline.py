@@ -18,7 +18,7 @@ from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.baselines.by_name import BASELINES
 from isotone.evaluation.bootstrap import MARGIN
 from isotone.evaluation.metric_table import PAIRED
-from isotone.evaluation.results import Gain, ResultRow, Results, Shift
+from isotone.evaluation.results import Change, Gain, ResultRow, Results, Shift
 from isotone.evaluation.scores import NONE, ORACLE
 
 FALL = 0.05
@@ -29,8 +29,8 @@ JUDGED = PAIRED[::-1]
 NAMES = {m.field: m.title for m in PAIRED}
 PREDICTED = ((NAMES["worst_group_accuracy"], "worst_recall"), (NAMES["auc"], "auc"))
 """What a fit predicts, as `JUDGED` has it."""
-FEW = " without an interval"
-"""Of fewer than five patients, or where a metric is undefined in many resamples."""
+FEW = " [too few patients]"
+"""In the place of an interval: fewer than five patients, or so few of a class that many resamples have none."""
 Interval = tuple[float, float] | None
 
 
@@ -89,8 +89,10 @@ def outcome(row: ResultRow) -> str:
 def hurt(results: Results) -> str:
     """What the classifier loses on untouched source images against the reference."""
     known = [s for s in results.shifts if s.difference is not None]
-    if not known:
-        return "Whether the shift hurts cannot be said: the reference was not scored."
+    apart = {s.domain: s.not_comparable for s in results.shifts if s.not_comparable is not None}
+    if not known and not apart:
+        why = "the test images are of one class alone" if results.shifts else "the reference was not scored"
+        return f"Whether the shift hurts cannot be said: {why}."
     lost: list[Shift] = []
     open_: list[Shift] = []
     for domain in dict.fromkeys(s.domain for s in known):
@@ -102,6 +104,7 @@ def hurt(results: Results) -> str:
         said.append(f"The shift hurts, untouched images against the reference: {_each(lost)}.")
     if open_:
         said.append(f"The shift is not shown to hurt{' elsewhere' if lost else ''}: {_each(open_)}.")
+    said += [f"{domain} and the reference are not comparable: {why}." for domain, why in apart.items()]
     return " ".join(said)
 
 
@@ -111,7 +114,7 @@ def lines(results: Results) -> list[str]:
     found = []
     for row in sorted((r for r in results.rows if r.method == method != NONE), key=lambda r: r.reference):
         before = results.row(row.domain, NONE)
-        if before is None or (row.reference and _unchanged(row)):
+        if before is None or (row.reference and row.unchanged):
             continue
         each = "; ".join(
             f"{m.title} {_number(before.value(m.field)[0])} → {_number(row.value(m.field)[0])} "
@@ -124,10 +127,8 @@ def lines(results: Results) -> list[str]:
 
 
 def _gained(gain: Gain) -> str:
-    said = f"{_signed(gain.difference)}{_interval(gain.ci)}"
-    if gain.ci is None:
-        said += FEW
-    elif gain.verdict == "undecided" and gain.p is not None and (gain.ci[0] > 0 or gain.ci[1] < 0):
+    said = _difference(gain)
+    if gain.ci and gain.verdict == "undecided" and gain.p is not None and (gain.ci[0] > 0 or gain.ci[1] < 0):
         said += f", undecided: p {gain.p:.2f} once adjusted for all comparisons"
     if gain.recovered_share is not None:
         said += f", {100 * gain.recovered_share:.0f}\u00a0% of the oracle's gain"
@@ -140,7 +141,7 @@ def _recalls(row: ResultRow) -> str:
         verb = "fell" if _below_zero(change.ci) else "may have fallen"
         if verb == "fell" or (change.difference is not None and change.difference <= -FALL):
             said += (
-                f" The recall of {name} {verb}: {_signed(change.difference)}{_interval(change.ci)}, "
+                f" The recall of {name} {verb}: {_difference(change)}, "
                 f"{change.lost} images became wrong and {change.gained} right."
             )
     return said
@@ -183,7 +184,7 @@ def _on_reference(results: Results, method: str) -> str:
     harmed = [r for r in rows if any(g.verdict == "worse" for g in _gains(r))]
     if harmed:
         return f"; it harms the reference{_support(harmed)}"
-    if all(_unchanged(r) for r in rows):
+    if all(r.unchanged for r in rows):
         return "; images of the reference pass unchanged"
     if all(g.verdict in ("not worse", "better") for r in rows for g in _gains(r)):
         return f"; on the reference a loss above {MARGIN} is excluded"
@@ -196,13 +197,8 @@ def _support(rows: Sequence[ResultRow]) -> str:
         return ""
     gains = {m.title: rows[0].gain(m.field) for m in JUDGED}
     decided = {name: g for name, g in gains.items() if g.verdict in ("better", "worse")}
-    said = [f"{n} {_signed(g.difference)}{_interval(g.ci) or FEW}" for n, g in (decided or gains).items()]
+    said = [f"{n} {_difference(g)}" for n, g in (decided or gains).items()]
     return f" ({', '.join(said)})"
-
-
-def _unchanged(row: ResultRow) -> bool:
-    """Whether every score is as it was: the one case in which a difference of zero is certain."""
-    return all(g.difference == 0 and g.ci == (0, 0) for g in _gains(row))
 
 
 def _gains(row: ResultRow) -> list[Gain]:
@@ -214,7 +210,7 @@ def _below_zero(ci: Interval) -> bool:
 
 
 def _each(shifts: Sequence[Shift]) -> str:
-    return "; ".join(f"{NAMES[s.metric]} {_signed(s.difference)}{_interval(s.ci) or FEW} on {s.domain}" for s in shifts)
+    return "; ".join(f"{NAMES[s.metric]} {_difference(s)} on {s.domain}" for s in shifts)
 
 
 def _which(some: Sequence[str], all_: Sequence[str]) -> str:
@@ -223,6 +219,10 @@ def _which(some: Sequence[str], all_: Sequence[str]) -> str:
     return (
         f"all {len(all_)} source scanners" if len(some) == len(all_) else f"{len(some)} of {len(all_)} source scanners"
     )
+
+
+def _difference(of: Gain | Change | Shift) -> str:
+    return "undefined" if of.difference is None else f"{_signed(of.difference)}{_interval(of.ci) or FEW}"
 
 
 def _number(value: float | None) -> str:

@@ -118,7 +118,9 @@ def auc(cell: Cell) -> tuple[Floats, int]:
 
 
 def worst_group_accuracy(cell: Cell) -> tuple[Floats, int]:
-    """The lowest recall; it rests on the patients of that class."""
+    """The lowest recall; it rests on the patients of that class. With one class alone it is undefined, as an AUC."""
+    if len(np.unique(cell.labels)) < 2:
+        return np.full(len(cell.counts), np.nan), 0
     values, recall = metrics.worst_group_accuracy(cell.matrices), metrics.recalls(cell.matrices[0])
     return values, min(cell.people(cell.labels == c) for c in np.flatnonzero(recall == values[0]))
 

@@ -57,5 +57,7 @@ def _undefined(results: Results, domain: str) -> Iterator[str]:
     absent = [c for c, value in row.accuracy_per_class.items() if value is None]
     if absent:
         yield f"{domain} has no test image of {', '.join(absent)}."
-    if row.auc_ci is None:
+    if row.auc is None:
+        yield f"{domain} has test images of one class alone: it has neither an AUC nor a worst-group accuracy."
+    elif row.auc_ci is None:
         yield f"{domain} has too few patients for an interval of the AUC ({row.patients})."

@@ -34,7 +34,7 @@ class Estimate:
     fewest : int
         Patients on whom the point rests.
     certain : bool
-        It is the difference of equal scores: it differs in no sample, however small.
+        It is the difference of equal scores: it differs in no resample.
     """
 
     values: Floats
@@ -51,9 +51,11 @@ class Estimate:
     @property
     def ci(self) -> tuple[float, float] | None:
         """None with too few patients."""
+        if self.patients < LEAST_PATIENTS:
+            return None
         if self.certain:
             return 0.0, 0.0
-        found = interval(self.values[1:]) if self.patients >= LEAST_PATIENTS else None
+        found = interval(self.values[1:])
         if found and found[0] == found[1] and self.steady:
             return self.steady(found[0])
         return found

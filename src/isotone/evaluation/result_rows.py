@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isotone.evaluation import metrics
-from isotone.evaluation.bootstrap import holm, verdict
+from isotone.evaluation.bootstrap import LEAST_PATIENTS, holm, verdict
 from isotone.evaluation.delong import delong
 from isotone.evaluation.metric_table import METRICS, PAIRED, Cell, Metric, Paired
 from isotone.evaluation.proportions import change_interval, share_interval
@@ -73,6 +73,8 @@ class Comparison(Resampled):
             n=len(cell.labels),
             patients=len(np.unique(cell.patients)),
             refused=int((inside & ~self.asked.scored(method)).sum()),
+            unchanged=method != NONE
+            and np.array_equal(self.scores.probabilities[method][inside], self.scores.probabilities[NONE][inside]),
             accuracy_per_class_change=self._recall_changes(method, inside),
             confusion=cell.matrices[0].astype(int).tolist(),
             reliability=metrics.reliability(cell.labels, cell.probabilities),
@@ -87,15 +89,15 @@ class Comparison(Resampled):
         ours, none = self.cell(method, inside), self.cell(NONE, inside)
         right, was = ours.predicted == ours.labels, none.predicted == ours.labels
         values = metrics.recalls(ours.matrices) - metrics.recalls(none.matrices)
+        certain = (0.0, 0.0) if len(np.unique(ours.patients)) >= LEAST_PATIENTS else None
         found = {}
         for i in np.unique(ours.labels):
             part = ours.labels == i
             gained, lost = int((right & ~was & part).sum()), int((~right & was & part).sum())
             same = np.array_equal(ours.probabilities[part], none.probabilities[part])
             ci = change_interval(values[:, i], gained, lost, int(part.sum()), ours.people(part))
-            # Equal scores differ in no sample, however small.
             found[ours.classes[i]] = Change(
-                difference=float(values[0, i]), ci=(0.0, 0.0) if same else ci, lost=lost, gained=gained
+                difference=float(values[0, i]), ci=certain if same else ci, lost=lost, gained=gained
             )
         return found
 
@@ -158,10 +160,21 @@ class Comparison(Resampled):
         found = []
         for domain in self.scores.domains if reference.any() else ():
             inside = (self.scores.domain == domain) & scored
+            why = self._not_comparable(inside, reference)
             for metric in PAIRED if inside.any() and domain not in self.reference_domains else ():
-                gap = self.estimate(metric, NONE, inside).against(self.estimate(metric, NONE, reference))
-                found.append(Shift(domain=domain, metric=metric.field, difference=gap.point, ci=gap.ci))
+                shift = Shift(domain=domain, metric=metric.field, not_comparable=why)
+                if why is None:
+                    gap = self.estimate(metric, NONE, inside).against(self.estimate(metric, NONE, reference))
+                    shift.difference, shift.ci = gap.point, gap.ci
+                found.append(shift)
         return found
+
+    def _not_comparable(self, source: Bools, reference: Bools) -> str | None:
+        """Which classes one of two groups of images lacks; None where both have the same."""
+        here, there = (set(self.scores.label[part].tolist()) for part in (source, reference))
+        sides = (("no test image of class", there - here), ("the reference has no test image of class", here - there))
+        said = [f"{what} {', '.join(self.scores.classes[i] for i in sorted(lost))}" for what, lost in sides if lost]
+        return " and ".join(said) or None
 
     def by_view(self) -> list[ViewRow]:
         """AUC and worst-group accuracy for each view, where a domain has more than one."""

@@ -72,12 +72,14 @@ class ResultRow(Documented):
     patients: Count
     refused: Count = 0
     """How many of them the method would not take: they keep their untouched score."""
+    unchanged: bool = False
+    """Whether every score is that of none."""
     auc: Number = None
     """Macro one-versus-rest over the classes present; the usual AUC of two classes."""
     auc_ci: Interval = None
     auc_per_class: dict[str, Number] = {}
     worst_group_accuracy: Number = None
-    """Lowest recall over the classes present."""
+    """Lowest recall over the classes present; undefined with one class alone."""
     worst_group_accuracy_ci: Interval = None
     accuracy_per_class: dict[str, Number] = {}
     """Recall."""
@@ -130,6 +132,8 @@ class Shift(Documented):
     difference: Number = None
     """Source minus reference."""
     ci: Interval = None
+    not_comparable: str | None = None
+    """Which classes have test images on one side alone: then there is no difference."""
 
 
 class ViewRow(Documented):
