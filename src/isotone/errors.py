@@ -61,7 +61,7 @@ def _requirement(extra: str, origin: dict[str, Any]) -> str:
 _at_command_line: ContextVar[bool] = ContextVar("at_command_line", default=False)
 PARAMETERS = (
     *("allow", "allow_code", "bits", "compress", "deliver", "device", "domain", "domain_by", "domain_map", "force"),
-    *("headers", "inverted", "method", "perceptual", "perceptual_weights", "refit", "shard", "size"),
+    *("headers", "inverted", "labels", "method", "perceptual", "perceptual_weights", "refit", "shard", "size"),
 )
 """Parameters that messages name, each by its name and an equals sign; the option has the same name with hyphens."""
 KEYWORD = re.compile(rf"""(?<![\w./])({"|".join(PARAMETERS)})=(?:\["([^"]*)"\]|"([^"]*)"|True|(False))?(?!\w)""")

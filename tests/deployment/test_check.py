@@ -63,6 +63,12 @@ def test_new_images_of_the_same_scanner_pass(harmonizer: ToneCurveHarmonizer, tm
     assert "as in the fit" in report.verdicts[0].line
 
 
+def test_of_few_images_it_says_that_there_was_no_test_of_the_batch() -> None:
+    assert "nothing found in 3 images; too few for the batch test" in Verdict("src", 3, 0).line
+    assert "as in the fit" in Verdict("src", 24, 0).line
+    assert "too few" not in Verdict("src", 3, 3, differences=("another look",)).line
+
+
 def test_reference_images_are_counted_and_not_compared(folder: Path, harmonizer: ToneCurveHarmonizer) -> None:
     manifest = Manifest.read(folder / "cohort" / "manifest.csv")
     report = check(harmonizer, manifest, workers=0)

@@ -11,7 +11,7 @@ from isotone.data.descriptors.image_set import image_set
 from isotone.data.phantom.anatomy import Anatomy, draw_breast
 from isotone.data.phantom.scanners import ALDER, BIRCH, reference_presentation
 from isotone.data.sample import Sample
-from isotone.errors import UsageError
+from isotone.errors import IsotoneError
 from isotone.estimation.matching import odd_images
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.scanner_curve import fit_scanner_curve
@@ -232,10 +232,13 @@ def test_the_same_seed_gives_the_same_fit_and_its_report_names_no_patient(refere
 
 
 def test_what_cannot_be_matched_is_refused(reference):
-    with pytest.raises(UsageError, match="source"):
+    with pytest.raises(IsotoneError, match="source"):
         fit_scanner([], reference)
-    with pytest.raises(UsageError, match="share no class"):
-        fit_scanner([replace(reference[0], label="Z")], reference)
+    with pytest.raises(IsotoneError, match="share no class") as refused:
+        fit_scanner([replace(reference[0], label="Z", domain="Src Two")], reference)
+    assert (refused.value.code, refused.value.exit_code) == ("E_DATA", 1)
+    assert "Src Two (Z) and the reference (A, B, C, D)" in str(refused.value)
+    assert 'labels="none"' in str(refused.value)
 
 
 def test_images_of_which_one_side_shows_no_air_are_said(reference, others):

@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harmonizers import kept_harmonizer
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.manifests.manifest import Manifest
 from isotone.estimation.report import Band, Blend, FitReport, ModeReport, PredictedGain, ScoreInterval
+from isotone.harmonizer.curve_report import only_in_part
 from isotone.harmonizer.fit_report import fit_sentences, gain_lines, warning_lines
 from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
-from isotone.harmonizer.mappers import ScannerMapper
+from isotone.harmonizer.mappers import BlendMapper, ScannerMapper
 from make_images import write_cohort
 
 REPORT = FitReport(
@@ -103,7 +105,7 @@ def test_of_a_network_it_names_the_epoch_that_was_kept():
         for i, a in enumerate((0.2, 0.6, 0.6, 0.1))
     )
     said = fit_sentences(NetworkReport(epochs=epochs, warnings=("W_SATURATED so",)), "all")
-    assert "4 epochs at a learning rate of 0.001; the one kept, number 3, had" in said[0]
+    assert "4 epochs at a learning rate of 0.001; the one used, number 3, had" in said[0]
     assert said[-1] == "Warning W_SATURATED so."
     assert "still improving" not in said[0]
     assert "still improving" in fit_sentences(NetworkReport(epochs=epochs[:3]), "all")[0]
@@ -135,3 +137,12 @@ def test_every_fit_can_be_described(tmp_path):
     assert "No label" in text
     assert str(report.images) in text
     assert np.isfinite(report.projection_rmse_levels_8bit)
+
+
+def test_a_blend_s_share_is_told_on_the_terminal_and_beside_the_scanner_s_certificate():
+    scanner = kept_harmonizer("a").scanners["a"]
+    report = replace(scanner.report, blend=Blend(share=0.5, agreement=0.95), kept=False)
+    blended = replace(scanner, report=report, mapper=BlendMapper(ToneCurve(), None))
+    assert gain_lines({"a": blended})[0].startswith("a: Histogram matching of the single image is 50 %")
+    assert "of the scanner's curve alone, and not of delivered images" in only_in_part(blended)[0]
+    assert only_in_part(scanner) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from harmonizers import CURVE, NARROW, REFERENCE, change, kept_harmonizer, scanner_harmonizer
 from processes import COMMAND
@@ -15,6 +16,7 @@ pytest.importorskip("onnxruntime")
 import onnx
 import onnxruntime
 
+from isotone.cli import app
 from isotone.curves.stages import Affine, InverseStep, Knots
 from isotone.curves.tone_curve import ToneCurve
 from isotone.errors import ModelError
@@ -129,3 +131,11 @@ def test_the_command_exports_a_folder(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"a: {tmp_path / 'out' / 'a.onnx'}")
+
+
+def test_the_command_says_whose_graph_is_the_identity(tmp_path: Path) -> None:
+    kept_harmonizer("a").save(tmp_path / "curve")
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "curve"), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0
+    assert done.stderr.startswith("W_HARMS a: ")
+    assert "its graph is the identity" in done.stderr

@@ -309,7 +309,7 @@ def another_run(folder: Path) -> UsageError:
     return UsageError(
         "the output folder holds another run",
         file=folder,
-        next_step="Give the same model and delivery, name another output=, or give force=True.",
+        next_step="Give the same model, delivery and allow=, name another output=, or give force=True.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from isotone.cli.app import AllowCode, Finding, Force, Output, app, load_classifier, need, run_in, say
+from isotone.cli.app import AllowCode, Finding, Force, Output, app, load_classifier, need, run_in, say, warn
 
 Format = Literal["onnx", "hub", "monai"]
 
@@ -27,6 +27,7 @@ def export(
     """Write a harmonizer, and a classifier, for other tools: ONNX graphs, a hub folder, a MONAI bundle."""
     if format == "onnx":
         need("onnx", "onnxruntime", *(() if classifier is None else ("torch", "onnxscript")))
+    from isotone.harmonizer.fit_report import kept_lines
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
     model = ToneCurveHarmonizer.load(harmonizer)
@@ -47,3 +48,5 @@ def export(
 
             export_bundle(model, output, frozen)
             say(output)
+    for line in kept_lines(model.scanners):
+        warn(f"{line}, and its graph is the identity" if format == "onnx" else line)

@@ -242,7 +242,7 @@ def curve(
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into an SVG, PNG or PDF file.")] = None,
 ) -> None:
     """The curve, its numbers, its certificate, a plot."""
-    from isotone.harmonizer.curve_report import curves_of, draw, sheet
+    from isotone.harmonizer.curve_report import curves_of, draw, only_in_part, sheet
     from isotone.harmonizer.fit_report import fit_sentences
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 
@@ -254,7 +254,8 @@ def curve(
         if not own:
             say(name, "  Each image has a curve of its own: name an IMAGE.")
         scanner = model.scanners.get(name)
-        for sentence in fit_sentences(None if scanner is None else scanner.report, model.labels):
+        report = None if scanner is None else scanner.report
+        for sentence in (*only_in_part(scanner), *fit_sentences(report, model.labels)):
             say(f"  {sentence}")
     if plot is not None:
         draw(curves, plot, model.scanners)

@@ -72,7 +72,9 @@ class Verdict:
         if self.layout is not None:
             tone = "not compared" if self.chance is None else f"chance {self.chance:.2g}, limit {TONE_CHANCE}"
             batch = f"tone {tone}, layout {self.layout:.1f} of {LAYOUT_LIMIT}"
-        verdict = f"DIFFERENT: {'; '.join(self.differences)}" if self.differences else "as in the fit"
+        few = f"nothing found in {self.images} images; too few for the batch test"
+        alike = few if self.layout is None and self.images < BATCH else "as in the fit"
+        verdict = f"DIFFERENT: {'; '.join(self.differences)}" if self.differences else alike
         return f"{self.domain}: {verdict} ({self.images} images, {self.outside} outside, {batch})"
 
     def to_json(self) -> dict[str, object]:

@@ -69,7 +69,7 @@ def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: Fit
 
     Raises
     ------
-    UsageError
+    IsotoneError
         E_DATA: no images on one of the sides, or no class in common.
 
     Examples

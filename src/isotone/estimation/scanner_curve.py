@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.image_set import FEWEST, MOST, Descriptors, ImageSet, air_share
-from isotone.errors import UsageError
+from isotone.errors import IsotoneError
 from isotone.estimation.bootstrap import band, resampled, score_interval
 from isotone.estimation.class_prior import mixed
 from isotone.estimation.matching import Match, classified, match_populations
@@ -79,12 +80,12 @@ def fit_scanner_curve(source: ImageSet, reference: ReferenceModel, options: FitO
 
     Raises
     ------
-    UsageError
+    IsotoneError
         E_DATA: no images on one of the sides, or no class in common.
     """
     for samples, name in ((source, "source"), (reference.images, "reference")):
         if not samples:
-            raise UsageError(f"no image of the {name} domain can be used", code="E_DATA")
+            raise IsotoneError("E_DATA", f"no image of the {name} domain can be used")
     return _Fit(source, reference, options).result()
 
 
@@ -146,8 +147,16 @@ class _Fit:
         if origin == "labels" and present == {None}:
             return {}, "none"
         if found and not any(found[c] > 0 and c in present for c in found):
-            raise UsageError("the source and the reference share no class", code="E_DATA")
+            raise self._no_class_in_common(found, origin)
         return found, ("stated" if origin == "stated" else "labels") if found else "none"
+
+    def _no_class_in_common(self, mix: Mapping[str, float], origin: str) -> IsotoneError:
+        """The refusal of a class mix of which the reference has no class."""
+        scanner = ", ".join(sorted({s.domain for s in self.source if s.domain})) or "the source"
+        ours, theirs = sorted(c for c in mix if mix[c] > 0), sorted({s.label for s in self.reference.images if s.label})
+        step = 'labels="none" reads no label of the source.' if origin == "labels" else "State shares of these classes."
+        what = f"{scanner} ({', '.join(ours)}) and the reference ({', '.join(theirs)}) share no class"
+        return IsotoneError("E_DATA", what, next_step=step)
 
     def transported(self, levels: type[Pool] | type[MiddleImage]) -> _Transport:
         match, classifier = self.match, self.options.classifier

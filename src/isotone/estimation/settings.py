@@ -24,7 +24,7 @@ class ScannerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_iterations: int = Field(16, ge=2, le=64, description="Steps of the curve, every other one inverse.")
-    free: bool = Field(False, description="Always keep the free monotone curve, not only if steps cannot fit it.")
+    free: bool = Field(False, description="Always use the free monotone curve, not only if steps cannot fit it.")
     rounds: int = Field(6, ge=1, le=50, description="Maximum rounds of matching, classifying and reweighting.")
     resamples: int = Field(200, ge=0, le=5000, description="Bootstrap resamples of patients behind the band.")
 

@@ -16,7 +16,7 @@ from isotone.errors import IsotoneError, UsageError, installing
 from isotone.estimation.report import Band
 from isotone.harmonizer.fitted_scanner import FittedScanner, bands_of
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
-from isotone.harmonizer.mappers import shared_curves
+from isotone.harmonizer.mappers import BlendMapper, shared_curves
 from isotone.imaging.read import read_radiograph
 from isotone.safe_text import printable
 
@@ -49,6 +49,16 @@ def curves_of(
     if not any(curves.values()):
         raise UsageError("each image has a curve of its own", next_step="Name an IMAGE.")
     return curves
+
+
+def only_in_part(scanner: FittedScanner | None) -> list[str]:
+    """A sentence where images get more than the scanner's curve that is shown."""
+    if scanner is None or not isinstance(scanner.mapper, BlendMapper):
+        return []
+    return [
+        "These numbers are of the scanner's curve alone, and not of delivered images: each gets a part of its own "
+        "histogram matching, too. Name an IMAGE for the certificate of its curve."
+    ]
 
 
 def sheet(name: str, curve: ToneCurve, bits: int) -> str:

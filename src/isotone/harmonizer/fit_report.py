@@ -84,9 +84,22 @@ def training_sentences(training: TrainingOverlap | None, domain: str = "this sca
 
 
 def gain_lines(scanners: Mapping[str, FittedScanner]) -> list[str]:
-    """What a fit predicts for each scanner, for a terminal."""
+    """What a fit predicts for each scanner, and what images get of their own matching, for a terminal."""
     reports = {domain: scanner.report for domain, scanner in scanners.items() if scanner.report is not None}
-    return [f"{domain}: {line}" for domain, report in reports.items() for line in gain_sentences(report)]
+    said = {
+        domain: [*_blend(report.blend if isinstance(report, FitReport) else None), *gain_sentences(report)]
+        for domain, report in reports.items()
+    }
+    return [f"{domain}: {line}" for domain, lines in said.items() for line in lines]
+
+
+def kept_lines(scanners: Mapping[str, FittedScanner]) -> list[str]:
+    """Of which scanners images stay as they are, for whoever exports the model."""
+    return [
+        f"{scanner.kept_for or 'W_HARMS'} {domain}: the fit predicts no good of its curve: its images stay as they are"
+        for domain, scanner in scanners.items()
+        if scanner.kept
+    ]
 
 
 def warning_lines(scanners: Mapping[str, FittedScanner]) -> list[str]:
@@ -108,7 +121,7 @@ def _network(epochs: Sequence[Mapping[str, float]]) -> list[str]:
     which = f"number {int(kept['epoch']) + 1}" + (f" at {kept['learning_rate']:g}" if len(tries) > 1 else "")
     own = [row for row in epochs if row["learning_rate"] == kept["learning_rate"]]
     return [
-        f"The network was trained for {said}; the one kept, {which}, had a worst-group accuracy of "
+        f"The network was trained for {said}; the one used, {which}, had a worst-group accuracy of "
         f"{kept['worst_group_accuracy']:.2f} on this scanner's labelled validation images."
         + (" It was still improving: it may gain from more epochs." if kept is own[-1] else "")
     ]
@@ -164,9 +177,9 @@ def _projection(report: CurveReport) -> list[str]:
     if not report.free:
         said = [f"The steps are {off} transport."]
     elif report.projection_rmse_levels_8bit > 0:
-        said = [f"Steps would be {off} transport, which is kept."]
+        said = [f"Steps would be {off} transport, which is used."]
     else:
-        said = ["The free curve of the transport is kept, as the settings ask."]
+        said = ["The free curve of the transport is used, as the settings ask."]
     if report.clipped_share > 0:
         said.append(f"{100 * report.clipped_share:.2g} % of the anatomy's grey levels are clipped.")
     return said
