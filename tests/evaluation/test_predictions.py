@@ -169,5 +169,5 @@ def test_a_local_table_says_which_image_lies_where(cohort: Path, tmp_path: Path)
 def test_an_unknown_reference_is_refused(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no image of domain 'Nowhere'"):
         run(cohort, table(cohort), tmp_path, reference="Nowhere")
-    with pytest.raises(UsageError, match="reference="):
+    with pytest.raises(UsageError, match="reference_domains="):
         evaluate_predictions(Manifest.read(cohort), cohort, [], output=tmp_path)

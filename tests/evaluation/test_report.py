@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harmonizers import kept_harmonizer
 from isotone.estimation.report import PredictedGain
 from isotone.evaluation.answer import answers, not_proven, question
+from isotone.evaluation.cautions import fit_notes
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.headline import headline, hurt, lines, primary_method
 from isotone.evaluation.report import write_report
@@ -107,6 +109,26 @@ def test_the_predicted_gain_is_said_beside_the_measured_one_and_kept() -> None:
     found.fits = [FitNote(domain=SOURCE, method="curve", sentences=["."], predicted=predicted)]
     assert "worst-group accuracy +0.30 [+0.10, +0.40], AUC +0.12 [+0.05, +0.20]." in lines(found)[0]
     assert Results.model_validate_json(found.model_dump_json(by_alias=True), strict=True).fits == found.fits
+
+
+def test_a_scanner_whose_images_are_kept_is_not_judged(tmp_path: Path) -> None:
+    found = results(HELPS | {(SOURCE, "curve"): 0.1})
+    harmonizer = kept_harmonizer(SOURCE)
+    found.fits = fit_notes({"curve": harmonizer})
+    (answer,) = answers(found)
+    assert answer.verdict == "kept"
+    for said in (answer.sentence, lines(found)[0]):
+        assert "as they are (W_HARMS), so nothing can change" in said
+        assert "--allow harm" in said
+        assert not re.search("undecided|redicted|\\[", said.replace('["harm"]', ""))
+    assert headline(found).startswith(
+        f"“curve” leaves the images of {SOURCE} as they are (W_HARMS), so it has no effect"
+    )
+    assert any("what its curve does" in line for line in not_proven(found))
+    write_report(found, tmp_path)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count('<span class="verdict">kept</span>') == 2
+    found.fits = fit_notes({"curve": harmonizer.overruling(["harm"])})
+    assert answers(found)[0].verdict != "kept"
 
 
 def test_each_scanner_s_line_begins_with_its_verdict() -> None:

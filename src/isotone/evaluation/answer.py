@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from isotone.baselines.by_name import BASELINES
 from isotone.errors import in_callers_terms
 from isotone.evaluation.bootstrap import MARGIN
-from isotone.evaluation.headline import outcome, primary_method
+from isotone.evaluation.headline import SEE_EFFECT, keeping, outcome, primary_method
 from isotone.evaluation.metric_table import PairedField
 from isotone.evaluation.results import Gain, ResultRow, Results
 from isotone.evaluation.scores import NONE
 
 VERDICTS = {
+    "kept": "{who} leaves the images as they are",
     "helps": "{who} helps",
     "harms": "{who} harms",
     "helps and harms": "{who} gains by one measure and loses by the other",
@@ -58,7 +59,7 @@ def question(results: Results) -> str:
 def answers(results: Results) -> list[Answer]:
     """One for each source scanner that the report's method has a curve for."""
     rows = [r for r in results.rows if r.method == primary_method(results) and not r.reference]
-    return [Answer(r.domain, outcome(r), _sentence(results, r)) for r in rows]
+    return [Answer(r.domain, outcome(results, r), _sentence(results, r)) for r in rows]
 
 
 def not_proven(results: Results) -> list[str]:
@@ -66,7 +67,8 @@ def not_proven(results: Results) -> list[str]:
     method = primary_method(results)
     rows = [r for r in results.rows if r.method == method]
     return [
-        *(f"that it helps on {r.domain}" for r in rows if not r.reference and outcome(r) == "undecided"),
+        *(f"that it helps on {r.domain}" for r in rows if not r.reference and outcome(results, r) == "undecided"),
+        *(f"what its curve does on {r.domain}, where the images stay as they are" for r in rows if keeping(results, r)),
         *_no_better_than_plain(results, [r for r in rows if not r.reference]),
         *(
             f"that it does no harm on {r.domain}, a reference scanner"
@@ -98,7 +100,11 @@ def _no_better_than_plain(results: Results, rows: Sequence[ResultRow]) -> Iterat
 
 def _sentence(results: Results, row: ResultRow) -> str:
     before = results.row(row.domain, NONE)
-    said = VERDICTS[outcome(row)].format(who=f"“{row.method}”")
+    said = VERDICTS[outcome(results, row)].format(who=f"“{row.method}”")
+    if (code := keeping(results, row)) is not None:
+        scores = ((name, row.value(field)[0]) for field, name in NAMES.items())
+        stay = " and ".join(f"{name} {'is undefined' if v is None else f'stays at {v:.2f}'}" for name, v in scores)
+        return f"On {row.domain} {said} ({code}), so nothing can change: {stay}. {SEE_EFFECT}"
     figures = [
         _change(name, before.value(field)[0] if before else None, row.value(field)[0], row.gain(field))
         for field, name in NAMES.items()

@@ -30,6 +30,7 @@ def fit_notes(harmonizers: Mapping[str, Any]) -> list[FitNote]:
             method=name,
             sentences=sentences,
             warnings=_warnings(scanner.report),
+            kept=harmonizer.passing(domain) == "kept",
             uncertain_share=_uncertain_share(scanner.report),
             predicted=scanner.report.gain if isinstance(scanner.report, FitReport) else None,
         )

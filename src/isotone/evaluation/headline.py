@@ -5,6 +5,7 @@ The rule, for the paired difference of a method from "none" on one scanner:
 * it **helps** where the verdict on worst-group accuracy or AUC is "better" (interval above zero, and Holm-adjusted
   p below 0.05), and neither is "worse"; it **harms** where one is "worse" and neither "better";
 * it **makes no difference** where both intervals lie within ±`MARGIN`;
+* it **keeps** the images where its fit predicts no good of the curve (W_HARMS, W_NO_GAIN): nothing is judged there;
 * all else is **undecided**, and is said with its interval;
 * a recall **fell** where the interval of its change lies below zero, and **may have fallen** where it is lower by
   `FALL` or more. Neither is adjusted for the number of classes: an alarm too many does less harm than one too few.
@@ -31,6 +32,9 @@ PREDICTED = ((NAMES["worst_group_accuracy"], "worst_recall"), (NAMES["auc"], "au
 """What a fit predicts, as `JUDGED` has it."""
 FEW = " [too few patients]"
 """In the place of an interval: fewer than five patients, or so few of a class that many resamples have none."""
+KEEPING = ("W_HARMS", "W_NO_GAIN")
+"""Warnings of a fit by which images stay as they are."""
+SEE_EFFECT = 'To measure the curve all the same: --allow harm (in Python harmonizer.overruling(["harm"])).'
 Interval = tuple[float, float] | None
 
 
@@ -55,11 +59,13 @@ def headline(results: Results) -> str:
         return f"“{method}” has no curve for {_which(sources, sources)}{_on_reference(results, method)}."
     said: list[str] = []
     for kind, clause in SAID.items():
-        group = [r for r in rows if outcome(r) == kind]
+        group = [r for r in rows if outcome(results, r) == kind]
         if group:
             who = "it" if said else f"“{method}”"
-            said.append(clause.format(who=who, where=_which([r.domain for r in group], sources)) + _support(group))
-    joined = ", but" if any(outcome(r) == "helps" for r in rows) else ", and"
+            said.append(clause.format(who=who, where=_which([r.domain for r in group], sources)))
+            codes = sorted({code for r in group if (code := keeping(results, r)) is not None})
+            said[-1] += f" ({', '.join(codes)}), so it has no effect there" if codes else _support(group)
+    joined = ", but" if any(outcome(results, r) == "helps" for r in rows) else ", and"
     whole = f"{'; '.join(said)}{_falls(results, method, joined)}{_on_reference(results, method)}."
     return whole[0].upper() + whole[1:]
 
@@ -70,11 +76,22 @@ SAID = {
     "helps and harms": "{who} gains by one measure and loses by the other on {where}",
     "no difference": f"{{who}} makes no difference above {MARGIN} on {{where}}",
     "undecided": "whether {who} helps on {where} is undecided",
+    "kept": "{who} leaves the images of {where} as they are",
 }
 
 
-def outcome(row: ResultRow) -> str:
+def keeping(results: Results, row: ResultRow) -> str | None:
+    """The warning by which the method leaves this scanner's images as they are; None where it does not."""
+    for fit in results.fits:
+        if fit.kept and (fit.domain, fit.method) == (row.domain, row.method):
+            return next((code for code in KEEPING if any(w.startswith(code) for w in fit.warnings)), KEEPING[0])
+    return None
+
+
+def outcome(results: Results, row: ResultRow) -> str:
     """A key of `SAID`, by the rule above."""
+    if keeping(results, row) is not None:
+        return "kept"
     gains = _gains(row)
     found = {g.verdict for g in gains}
     if found >= {"better", "worse"}:
@@ -116,13 +133,18 @@ def lines(results: Results) -> list[str]:
         before = results.row(row.domain, NONE)
         if before is None or (row.reference and row.unchanged):
             continue
+        if (code := keeping(results, row)) is not None:
+            stay = ", ".join(f"{m.title} {_number(row.value(m.field)[0])}" for m in JUDGED)
+            said = f"The images stay as they are ({code}), so nothing can change: {stay}. {SEE_EFFECT}"
+            found.append(f"{row.domain}: kept. {said}")
+            continue
         each = "; ".join(
             f"{m.title} {_number(before.value(m.field)[0])} → {_number(row.value(m.field)[0])} "
             f"({_gained(row.gain(m.field))})"
             for m in JUDGED
         )
         said = f"{each[0].upper()}{each[1:]}.{_recalls(row)}{_fitted(results, row)}"
-        found.append(f"{row.domain}: {outcome(row)}. {said}")
+        found.append(f"{row.domain}: {outcome(results, row)}. {said}")
     return found
 
 

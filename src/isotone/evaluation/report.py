@@ -19,7 +19,7 @@ from isotone.curves.svg import STYLE, Panel
 from isotone.data.class_order import ordinal_ranks
 from isotone.evaluation.answer import answers, not_proven, question, unchanged
 from isotone.evaluation.figures import before_and_after, panels, whisker, write_figures
-from isotone.evaluation.headline import headline, hurt, lines, primary_method
+from isotone.evaluation.headline import headline, hurt, keeping, lines, primary_method
 from isotone.evaluation.metric_table import METRICS
 from isotone.evaluation.observations import Material
 from isotone.evaluation.page import content_policy, environment, template_text
@@ -95,6 +95,7 @@ def write_report(
         chief=Markup(before_and_after(results, primary)),
         terms=TERMS,
         rows_of=partial(rows_of, results, primary),
+        keeping=partial(keeping, results),
         hurt=hurt(results),
         ordered=ordinal_ranks(results.classes) is not None,
         lines=lines(results),

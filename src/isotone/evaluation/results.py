@@ -196,6 +196,8 @@ class FitNote(Documented):
     """Each with its code, ``W_…``, first."""
     uncertain_share: Number = None
     """Share of the images looked at whose class is not the same behind all curves of the 95 % band."""
+    kept: bool = False
+    """Whether the images stay as they are, by W_HARMS or W_NO_GAIN among its warnings: no effect can be measured."""
     predicted: PredictedGain | None = None
     """Gains that the fit predicts without the scanner's labels; null where it could predict none."""
 
