@@ -68,7 +68,7 @@ class PerImage:
 def test_curves_that_depend_on_the_image_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     harmonizer = scanner_harmonizer("a", "b")
     change(harmonizer, "b", mapper=PerImage())
-    with pytest.raises(ModelError, match=r"scanner.*hub.*monai") as refused:
+    with pytest.raises(ModelError, match=r"scanner.*hub.*MONAI") as refused:
         export_onnx(harmonizer, tmp_path)
     assert refused.value.code == "E_EXPORT"
     assert not list(tmp_path.iterdir())
@@ -92,7 +92,7 @@ def test_a_graph_that_computes_something_else_is_not_reported_as_done(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output", ["logits", "probabilities", "single"])
+@pytest.mark.parametrize("output", ["logits", "probabilities", "single", "finding"])
 def test_a_classifier_behind_the_curve_gives_our_probabilities_and_verdicts(tmp_path: Path, output: str) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
@@ -100,7 +100,7 @@ def test_a_classifier_behind_the_curve_gives_our_probabilities_and_verdicts(tmp_
     from isotone.networks.classifier import Classifier
 
     torch.manual_seed(0)
-    last = {"logits": [], "probabilities": [torch.nn.Softmax(1)], "single": []}[output]
+    last = {"logits": [], "probabilities": [torch.nn.Softmax(1)], "single": [], "finding": []}[output]
     network = torch.nn.Sequential(
         *[torch.nn.Conv2d(3, 8, 3, 2), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1)],
         *[torch.nn.Flatten(), torch.nn.Linear(8, 1 if output == "single" else 2), *last],
@@ -113,7 +113,10 @@ def test_a_classifier_behind_the_curve_gives_our_probabilities_and_verdicts(tmp_
         std=0.3,
         inverted=True,
         output="probabilities" if output == "probabilities" else "logits",
+        exclusive=output != "finding",
     )
+    if output == "finding":
+        classifier = classifier.of_finding("yes")
     graphs = export_onnx(scanner_harmonizer("a"), tmp_path, classifier)
     assert [g.domain for g in graphs] == [REFERENCE, "a"]
     for shape in ((48, 48), (100, 77), (20, 90)):

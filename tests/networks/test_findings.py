@@ -93,7 +93,7 @@ def test_a_sigmoid_is_declared() -> None:
 
 
 def test_one_finding_is_not_saved_alone(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"all its findings.*onnx"):
+    with pytest.raises(UsageError, match=r"all its findings.*ONNX"):
         several(network(3)).of_finding("Mass").save(tmp_path)
 
 

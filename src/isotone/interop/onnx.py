@@ -120,7 +120,7 @@ def scanner_curves(harmonizer: ToneCurveHarmonizer) -> dict[str, ToneCurve]:
             raise ModelError(
                 "E_EXPORT",
                 f"the curves of {domain!r} depend on the image",
-                next_step="Fit with method='scanner', or export with format='hub' or format='monai'.",
+                next_step='Fit with method="scanner", or export a hub folder or a MONAI bundle.',
             )
     if not found:
         raise ModelError("E_EXPORT", "the harmonizer is not fitted", next_step="Call fit first.")
@@ -231,7 +231,7 @@ def _measured(data: bytes, curve: ToneCurve, classifier: Classifier | None) -> t
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     errors = [0.0, np.nan if classifier is None else 0.0]
     for image in _images(64 if classifier is None else classifier.config.image_size):
-        found = session.run(None, {"image": image})
+        found = _ran(session, image)
         wanted = curve(image.astype(np.float64))
         errors[0] = max(errors[0], float(np.abs(found[0] - wanted).max()))
         if classifier is None:
@@ -243,6 +243,17 @@ def _measured(data: bytes, curve: ToneCurve, classifier: Classifier | None) -> t
     if errors[0] > CURVE_TOLERANCE or errors[1] > PROBABILITY_TOLERANCE:
         raise ModelError("E_EXPORT", f"the exported graph differs by {max(errors[:1] + errors[1:]):.2g}")
     return errors[0], errors[1]
+
+
+def _ran(session: Any, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    try:
+        return list(session.run(None, {"image": image}))
+    except Exception as error:  # onnxruntime's own types; a network whose export fits one batch size alone, for example
+        raise ModelError(
+            "E_EXPORT",
+            f"onnxruntime cannot run the exported graph on images of shape {image.shape}",
+            next_step="Change what the network's forward does until it takes batches and images of any size.",
+        ) from error
 
 
 def _images(size: int) -> list[NDArray[np.float32]]:

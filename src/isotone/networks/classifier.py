@@ -168,7 +168,7 @@ class Classifier:
         if isinstance(self.module, OneOutput):
             raise UsageError(
                 "one finding of a network cannot be saved without the others",
-                next_step="Save the classifier with all its findings, or export with format='onnx'.",
+                next_step="Save the classifier with all its findings, or export the one as ONNX.",
             )
         if not self.config.backbone:
             raise UsageError("this network has no name to build it by", next_step='Give backbone="module:function".')
@@ -334,7 +334,7 @@ class OneOutput(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         given: Tensor = self.network(images)
-        return given.reshape(len(given), -1)[:, self.number]
+        return given.reshape(given.shape[0], -1)[:, self.number]  # len() would fix the batch in exports
 
 
 class _ReachedError(Exception):
