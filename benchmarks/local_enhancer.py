@@ -8,7 +8,7 @@ which took no part in the training. If the claim holds, the pattern moves the fi
 
     python -m benchmarks.local_enhancer FOLDER [--seeds 0 1]      # resumes; `--table` prints what there is
 
-64 px; the folder gets a picture of two images for each scanner. docs/results.md says what is known.
+64 px; the folder gets a picture of two images for each scanner. docs/results_local.md has the table.
 """
 
 from __future__ import annotations
