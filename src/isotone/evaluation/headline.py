@@ -34,7 +34,7 @@ FEW = " [too few patients]"
 """In the place of an interval: fewer than five patients, or so few of a class that many resamples have none."""
 KEEPING = ("W_HARMS", "W_NO_GAIN")
 """Warnings of a fit by which images stay as they are."""
-SEE_EFFECT = 'To measure the curve all the same: --allow harm (in Python harmonizer.overruling(["harm"])).'
+SEE_EFFECT = 'To measure it all the same: isotone evaluate --allow harm (in Python harmonizer.overruling(["harm"])).'
 Interval = tuple[float, float] | None
 
 
