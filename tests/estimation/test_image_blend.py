@@ -91,6 +91,14 @@ def test_the_classifier_decides_on_images_of_its_own_reference(reference, source
     assert image_blend([replace(s, trained=True) for s in reference], Edges()) == (None, None)
 
 
+def test_a_classifier_is_asked_about_the_reference_once_for_all_sources(reference):
+    model, classifier = ReferenceModel(reference), Edges()
+    first = model.asked(classifier)
+    assert model.asked(classifier) is first
+    assert first.blend is first.blend
+    assert model.asked(Brightness()).blend[0] is None
+
+
 def test_auto_gives_images_their_own_curves_and_keeps_those_that_gain_nothing(reference, source, monkeypatch):
     monkeypatch.setattr(scanner_curve, "VARIES", 1e9)  # the noise of these images looks like settings
     said = Edges().predict(np.stack([s.prepared for s in reference]))[:, 1]

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
+from isotone.data.classifier_scores import scores_of
 from isotone.data.sample import Sample
 
 WEAK = 0.6
 """Lower end of the interval of the AUC on untouched reference images down to which a classifier counts as weak (0.5 is
 chance). Raised, more classifiers are warned of; chosen here."""
-BATCH = 64
-"""Images whose inputs are joined at a time: they may be mapped from files that are larger than the memory."""
 
 
 def auc_with_interval(
@@ -79,9 +78,7 @@ def auc_on(samples: Sequence[Sample], classifier: Any) -> tuple[float, tuple[flo
     kept = [s for s in samples if s.label in classes and s.prepared is not None]
     if not kept:
         return None
-    images = [s.prepared for s in kept if s.prepared is not None]
-    starts = range(0, len(images), BATCH)
-    scores = np.concatenate([classifier.predict(np.stack(images[k : k + BATCH])) for k in starts])
+    scores = scores_of([s.prepared for s in kept if s.prepared is not None], classifier)
     return auc_with_interval(np.array([classes.index(s.label) for s in kept]), scores, [s.patient for s in kept])
 
 

@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.descriptors.image_set import ImageSet, image_set
 from isotone.data.sample import Sample
-from isotone.data.weak_classifier import auc_on, weak_sentence
 from isotone.estimation.acquisition_modes import find_modes, one_mode
 from isotone.estimation.comparable import comparable
-from isotone.estimation.image_blend import ImageBlend, image_blend
+from isotone.estimation.image_blend import ImageBlend
 from isotone.estimation.matching import odd_images
 from isotone.estimation.predicted_gain import predicted_gain
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.report import FitReport, PredictedGain
 from isotone.estimation.scanner_curve import fit_scanner_curve
-from isotone.estimation.settings import FitOptions, FrozenClassifier
+from isotone.estimation.settings import FitOptions
 from isotone.estimation.tone_residual import ToneResidual
 
 KEPT = 'they stay as they are; allow=["harm"] applies the curve all the same'
@@ -82,27 +81,17 @@ def fit_source(source: Sequence[Sample], reference: ReferenceModel, options: Fit
     images = given if reference.air else given.telling
     images = images.only(~odd_images(images.descriptors_with(reference.air), reference)) if images else images
     compared, theirs = comparable(images, reference.telling, reference.seed) if images else (images, reference.images)
-    reference = reference.seen_as(theirs)
+    asked, reference = reference.asked(options.classifier), reference.seen_as(theirs)
     scanner = fit_scanner_curve(compared, reference, options)
     if options.modes:
         modes = find_modes(compared, reference, scanner, options)
     else:
         modes = one_mode(compared, reference, scanner)
     left_out = _left_out(given, images, compared, reference)
-    weak = weakness(reference, options.classifier)
-    asked = options.auto and weak is None
-    blend, said = image_blend(reference.given, options.classifier) if asked else (None, None)
-    report = _with_gain(replace(modes.report, blend=said, weak=weak), modes.curves, reference, options, blend)
+    blend, said = asked.blend if options.auto else (None, None)
+    report = _with_gain(replace(modes.report, blend=said, weak=asked.weak), modes.curves, reference, options, blend)
     report = replace(report, warnings=(*report.warnings, *left_out))
     return SourceFit(modes.curves, modes.residual, report, images, reference, blend)
-
-
-def weakness(reference: ReferenceModel, classifier: FrozenClassifier | None) -> str | None:
-    """A sentence (W_WEAK) where the classifier does not tell its own classes on the reference; None without one."""
-    if classifier is None:
-        return None
-    found = auc_on([s for s in reference.given if s.split == "val" and not s.trained], classifier)
-    return None if found is None else weak_sentence("validation images of the reference", *found)
 
 
 def _with_gain(

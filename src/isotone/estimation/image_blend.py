@@ -1,8 +1,8 @@
-"""A scanner's curve and an image's own histogram matching, half and half, where the classifier minds neither.
+"""The mean of a scanner's curve and an image's own histogram matching, if matching hardly changes the scores.
 
-Matching each image to the reference also undoes what its exposure and processing did to that image alone, and takes
-away what its anatomy says by its brightness. On chests the former counts for more, on breasts the latter. The
-classifier tells which: on images of its own reference, matching makes it change its mind, or it does not.
+Matching each image to the reference removes differences in exposure and processing between images. It also removes the
+information about anatomy that brightness carries. On chests the first counts for more, on breasts the second. The
+classifier shows which: its scores on images of the reference change little through matching, or much.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from isotone.curves.stages import Affine, Knots
 from isotone.curves.tone_curve import ToneCurve
+from isotone.data.classifier_scores import scores_of
 from isotone.data.sample import Sample
 from isotone.estimation.report import Blend
 from isotone.estimation.settings import FrozenClassifier
@@ -25,20 +26,18 @@ from isotone.estimation.transport import FLATTEST
 Floats = NDArray[np.float64]
 
 SHARE = 0.5
-"""Of the image's own matching. More mends more of what differs from image to image, and takes more of what tells the
-classes; chosen among 0.25, 0.5 and 0.75 on half of the pairs of benchmarks/real_pairs.py."""
-SAME_MIND = 0.9
+"""Of the image's own matching. Raised, more of what differs from image to image is removed, and more of what
+distinguishes the classes. Chosen among 0.25 and 0.5 on half of the pairs of benchmarks/real_pairs.py."""
+AGREEING = 0.9
 """Correlation of the classifier's probabilities before and after, from which on images are blended. Real chests have
 0.81 to 0.99, half of them 0.96 or more, phantoms of breasts 0.25 to 0.45 (benchmarks/real_pairs.py). Lowered, images
-are blended whose brightness tells the classes. Taken over from an earlier study, not chosen on these pairs."""
+are blended in which brightness distinguishes the classes. Taken from an earlier study, not chosen here."""
 PARTS = 256
 """Into which pixels are divided: of a distribution the grey levels between two parts are kept, and so of a curve."""
 FEWEST = 10
 """Images that the classifier is asked about, at least."""
 FULL = 65535
 """White, in the pixels of a sample."""
-BATCH = 64
-"""Images that the classifier gets at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +101,7 @@ class ImageBlend(StoredArrays):
 def image_blend(
     reference: Sequence[Sample], classifier: FrozenClassifier | None
 ) -> tuple[ImageBlend | None, Blend | None]:
-    """The blend, where the classifier keeps its mind on blended images of the reference; and how far it does.
+    """The blend, where it hardly changes the classifier's scores on images of the reference; and how far they agree.
 
     Parameters
     ----------
@@ -123,8 +122,8 @@ def image_blend(
     blend = ImageBlend.fit(reference)
     before = [s.prepared for s in asked if s.prepared is not None]
     after = [blend.curve(s, ToneCurve())(image) for s, image in zip(asked, before, strict=True)]
-    agreement = _correlation(_said(before, classifier), _said(after, classifier))
-    admitted = agreement >= SAME_MIND
+    agreement = _correlation(scores_of(before, classifier), scores_of(after, classifier))
+    admitted = agreement >= AGREEING
     return (blend if admitted else None), Blend(share=SHARE if admitted else 0.0, agreement=agreement)
 
 
@@ -146,11 +145,6 @@ def _through(x: Floats, y: Floats) -> ToneCurve:
     low, high = float(levels[0]), float(levels[-1])
     knots = (levels - low) / (high - low)
     return ToneCurve([Knots(tuple(grid.tolist()), tuple(knots.tolist())), Affine(high - low, low)])
-
-
-def _said(images: Sequence[NDArray[np.float32]], classifier: FrozenClassifier) -> Floats:
-    starts = range(0, len(images), BATCH)
-    return np.concatenate([classifier.predict(np.stack(images[k : k + BATCH])) for k in starts])
 
 
 def _correlation(before: Floats, after: Floats) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from isotone.curves.tone_curve import ToneCurve
+from isotone.data.classifier_scores import scores_of
 from isotone.data.sample import Sample
 from isotone.errors import ModelError
 from isotone.estimation.image_blend import ImageBlend
@@ -31,8 +32,6 @@ IMAGES = 500
 """At most so many images, drawn at random. More make the intervals narrower, and the fit longer."""
 FEWEST = 10
 """Patients, at least: of fewer an interval says nothing."""
-BATCH = 64
-"""Images that the classifier gets at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +97,7 @@ def predicted_gain(
     shown = simulated(reference, curves, shares, classifier, seed, blend)
     if isinstance(shown, str):
         return shown
-    before, after = (_scores(images, classifier) for images in (shown.source, shown.harmonized))
+    before, after = (scores_of([*images], classifier) for images in (shown.source, shown.harmonized))
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
         raise ModelError("E_MODEL", "the classifier's scores are not all finite")
     rng = np.random.default_rng(seed)
@@ -153,10 +152,6 @@ def simulated(
         own = [blend.curve(s, ToneCurve())(image) for s, image in zip(kept, harmonized, strict=True)]
         harmonized = np.stack(own)
     return Simulated(labels, patients, source, harmonized)
-
-
-def _scores(images: NDArray[np.float32], classifier: FrozenClassifier) -> Floats:
-    return np.concatenate([classifier.predict(images[k : k + BATCH]) for k in range(0, len(images), BATCH)])
 
 
 def _measures(labels: Ints, scores: Floats) -> Floats:

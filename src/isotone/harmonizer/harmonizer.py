@@ -53,7 +53,7 @@ class ToneCurveHarmonizer(Transformer):
     source_domain : str or sequence of str
         The scanners to map; each gets a curve of its own.
     method : {"auto", "scanner", "adaptive", "gdce"}
-        "auto": as "scanner", with half of each image's own histogram matching where the classifier does not mind.
+        "auto": as "scanner", averaged with each image's histogram matching if that hardly changes the scores.
         "scanner": one curve per scanner, by transport of grey levels. "adaptive", experimental: one curve for each
         acquisition mode of a scanner whose images show several. "gdce": the paper's network, one curve per image.
     settings : pydantic model or mapping, optional

@@ -17,7 +17,7 @@ from isotone.data.sample import Sample, load_samples
 from isotone.data.splits import with_splits
 from isotone.data.trained_on import VALIDATION, TrainingRecord
 from isotone.errors import IsotoneError, UsageError
-from isotone.estimation.fit_source import SourceFit, fit_source, weakness
+from isotone.estimation.fit_source import SourceFit, fit_source
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.report import FitReport, LeftOut, TrainingOverlap
 from isotone.estimation.settings import FitOptions, ScannerSettings
@@ -129,7 +129,7 @@ def fit_scanners(
             warnings=(*report.warnings, *images.warnings[domain]),
             refused=images.refused,
             training=None if classifier is None else _training(fit, reference, record),
-            weak=weakness(reference, classifier) if isinstance(report, NetworkReport) else report.weak,
+            weak=fit.report.weak,
         )
         found[domain] = FittedScanner(
             mapper,
