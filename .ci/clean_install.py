@@ -2,8 +2,8 @@
 
     python3 .ci/clean_install.py dist/isotone-*.whl
 
-A command must end well, or with one line that has E_EXTRA and a command that installs what is missing. The last
-interpreter runs one such line, and the command again.
+A command must end well, or with one line that has E_EXTRA and a command that installs what is missing. With the
+first interpreter one such line is run, and the command again.
 """
 
 from __future__ import annotations

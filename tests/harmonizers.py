@@ -28,20 +28,18 @@ def scanner_harmonizer(*domains: str, curve: ToneCurve = CURVE) -> ToneCurveHarm
     return harmonizer
 
 
+def fit_report(**changes: object) -> FitReport:
+    """Of a fit of which nothing is to be said; `changes` replace single facts."""
+    facts = {"images": 2, "patients": 2, "reference_images": 2, "mix": None, "mix_from": "none", "window": 1.0}
+    curve = {"free": False, "projection_rmse_levels_8bit": 0.1, "clipped_share": 0.0}
+    return FitReport(**facts | curve | changes)  # type: ignore[arg-type]
+
+
 def kept_harmonizer(*domains: str) -> ToneCurveHarmonizer:
     """One whose fits predict that the curve harms."""
     harmonizer = scanner_harmonizer(*domains)
     for domain in domains:
-        report = FitReport(
-            images=2,
-            patients=2,
-            reference_images=2,
-            mix=None,
-            mix_from="none",
-            window=1.0,
-            free=False,
-            projection_rmse_levels_8bit=0.1,
-            clipped_share=0.0,
+        report = fit_report(
             gain=PredictedGain(
                 auc=-0.1,
                 auc_interval=(-0.2, -0.05),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonizers import change, scanner_harmonizer
+from harmonizers import change, fit_report, scanner_harmonizer
 from isotone.cli.app import print_results
-from isotone.estimation.report import FitReport, ModeReport, ScoreInterval
+from isotone.estimation.report import ModeReport, ScoreInterval
 from isotone.evaluation.cautions import cautions, fit_notes
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.report import write_report
@@ -66,16 +66,10 @@ def test_warnings_of_a_fit_and_its_uncertain_images_are_kept() -> None:
     """Those of its modes too."""
     harmonizer = scanner_harmonizer(SOURCE)
     mode = ModeReport(images=1, free=False, projection_rmse_levels_8bit=0.1, clipped_share=0.0)
-    report = FitReport(
+    report = fit_report(
         images=40,
         patients=20,
         reference_images=50,
-        mix=None,
-        mix_from="none",
-        window=1.0,
-        free=False,
-        projection_rmse_levels_8bit=0.1,
-        clipped_share=0.0,
         warnings=("W_FEW fewer than 25 patients of the source scanner",),
         modes=(
             replace(mode, warnings=("W_OVERLAP few reference images",), score_interval=ScoreInterval(0.1, 0.5, 10)),

@@ -30,7 +30,7 @@ FITS: dict[str, tuple[Method, Labels]] = {
     "scanner-without-labels": ("scanner", "none"),
     "gdce": ("gdce", "all"),
 }
-"""The harmonizers of the demo: isotone's default first, for the report is about the first."""
+"""The harmonizers of the demo: isotone's curve first, for the report is about the first."""
 SAID = {"none": "untouched", "gdce": "by the paper's GDCE", "scanner": "by isotone's curve"}
 PATIENTS = 360
 SIZE = 256
@@ -112,10 +112,11 @@ def _scanner(results: Results, domain: str, why: str) -> str:
 
 
 def _best_plain(results: Results, domain: str) -> str:
-    rows = [row for name in BASELINES if (row := results.row(domain, name)) is not None and row.auc is not None]
-    if not rows:
+    from isotone.evaluation.headline import best_plain
+
+    best = best_plain(results, domain)
+    if best is None:
         return f"none on {domain}"
-    best = max(rows, key=lambda row: row.auc or 0.0)
     return f"{best.method} on {domain}, AUC {_two(best.auc)}, weakest class {_two(best.worst_group_accuracy)}"
 
 

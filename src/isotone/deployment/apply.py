@@ -33,6 +33,7 @@ from isotone.deployment.resume_states import deliver_states
 from isotone.deployment.row_file import RowFile
 from isotone.deployment.shard import Shard, open_part, open_whole
 from isotone.errors import IsotoneError, UsageError
+from isotone.estimation.report import KEEPING
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.monitoring.guards import check_guards
 from isotone.safe_text import inert, printable
@@ -235,7 +236,7 @@ class _Cautions:
         self._watch = Watch(harmonizer)
         self._compared = {domain for domain, scanner in harmonizer.scanners.items() if scanner.novelty is not None}
         self._unseen, self._levels_left = 0, Counter[int]()
-        self._kept_for = {domain: scanner.kept_for for domain, scanner in harmonizer.scanners.items() if scanner.kept}
+        self._kept_for = {name: code for name, one in harmonizer.scanners.items() if (code := one.kept_for) is not None}
         self._done = Counter[tuple[str | None, str]]()
 
     def watched(self, results: Results) -> Results:
@@ -258,7 +259,7 @@ class _Cautions:
     def lines(self, *, looked: bool) -> list[str]:
         """A line for each; `looked`: whether images that could be compared with the fit were."""
         lines = [f"W_BATCH: {v.line}" for v in self._watch.verdicts() if v.differences]
-        lines += [line for domain, code in self._kept_for.items() for line in self._of_kept(domain, code or "W_HARMS")]
+        lines += [line for domain, code in self._kept_for.items() for line in self._of_kept(domain, code)]
         if self._levels_left:
             lines.append(
                 f'W_LEVELS: in {self._levels_left.total()} images bits="same" made levels meet; the fewest left are '
@@ -273,8 +274,7 @@ class _Cautions:
 
     def _of_kept(self, domain: str, code: str) -> Iterator[str]:
         """Why images of a scanner stay as they are, and that a guard was overruled."""
-        how = "no better" if code == "W_NO_GAIN" else "worse"
-        why = f"the classifier is predicted to do {how} behind the curve than on untouched images"
+        why = KEEPING[code]
         if kept := self._done[domain, "kept"]:
             yield f'{code}: {domain}: {kept} images stay as they are: {why}; allow=["harm"] applies the curve'
         if harmonized := self._done[domain, "harmonized"]:

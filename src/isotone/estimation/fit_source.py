@@ -14,14 +14,13 @@ from isotone.estimation.image_blend import ImageBlend
 from isotone.estimation.matching import odd_images
 from isotone.estimation.predicted_gain import predicted_gain
 from isotone.estimation.reference_model import ReferenceModel
-from isotone.estimation.report import FitReport, PredictedGain
+from isotone.estimation.report import KEEPING, FitReport, PredictedGain
 from isotone.estimation.scanner_curve import fit_scanner_curve
 from isotone.estimation.settings import FitOptions
 from isotone.estimation.tone_residual import ToneResidual
 
 KEPT = 'they stay as they are; allow=["harm"] applies the curve all the same'
-HARMS = f"W_HARMS the classifier is predicted to do worse behind the curve than on untouched images: {KEPT}"
-NO_GAIN = f"W_NO_GAIN the classifier is predicted to do no better behind the curve than on untouched images: {KEPT}"
+HARMS, NO_GAIN = (f"{code} {why}: {KEPT}" for code, why in KEEPING.items())
 AIRLESS = 0.1
 """Share of a side's images in which no air is told, unlike the others, from which on that is said."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -12,7 +12,19 @@ MixFrom = Literal["stated", "labels", "structure", "classifier", "none"]
 """Where the class mix of a source comes from; "none": it is not known."""
 LEAST_AUC, LEAST_RECALL = 0.01, 0.03
 """Gains of the AUC and of the weakest class's recall below which, both, nothing is gained. Raised, more images stay as
-they are. Chosen on pairs of scanners before those of benchmarks/real_pairs.py, and kept."""
+they are. Taken from an earlier study, whose pairs include those of benchmarks/real_pairs.py."""
+KEEPING = {
+    "W_HARMS": "the classifier is predicted to do worse behind the curve than on untouched images",
+    "W_NO_GAIN": "the classifier is predicted to do no better behind the curve than on untouched images",
+}
+"""Warnings for which the images of a scanner stay as they are, and what each says."""
+
+
+def kept_for(warnings: Iterable[str]) -> str:
+    """The code of `KEEPING` that stands before one of the warnings of a fit that keeps its images."""
+    return next((code for code in KEEPING if any(line.startswith(code) for line in warnings)), "W_HARMS")
+
+
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -173,7 +185,7 @@ class PredictedGain:
     def sentence(self) -> str:
         """Both gains with their intervals."""
         auc, recall = (
-            f"{_signed(gain)} [{', '.join(map(_signed, ends))}]"
+            f"{signed(gain)} [{', '.join(map(signed, ends))}]"
             for gain, ends in ((self.auc, self.auc_interval), (self.worst_recall, self.worst_recall_interval))
         )
         return (
@@ -253,5 +265,6 @@ class FitReport(CurveReport):
         return self.modes or (self,)
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference as sentences have it, with its sign."""
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from isotone.baselines.by_name import BASELINES
 from isotone.errors import in_callers_terms
+from isotone.estimation.report import signed
 from isotone.evaluation.bootstrap import MARGIN
-from isotone.evaluation.headline import SEE_EFFECT, keeping, outcome, primary_method
+from isotone.evaluation.headline import SEE_EFFECT, best_plain, keeping, listed, outcome, primary_method
 from isotone.evaluation.metric_table import PairedField
 from isotone.evaluation.results import Gain, ResultRow, Results
 from isotone.evaluation.scores import NONE
@@ -49,8 +49,8 @@ class Answer:
 
 def question(results: Results) -> str:
     """What the page answers."""
-    method, reference = primary_method(results), _and(results.reference_domains)
-    sources = _and(results.source_domains) or "other scanners"
+    method, reference = primary_method(results), listed(results.reference_domains)
+    sources = listed(results.source_domains) or "other scanners"
     if method is None:
         return f"Does a classifier trained on {reference} work on images of {sources}?"
     return f"Does “{method}” make images of {sources} usable for a classifier trained on {reference}?"
@@ -90,8 +90,7 @@ def unchanged(row: ResultRow) -> bool:
 def _no_better_than_plain(results: Results, rows: Sequence[ResultRow]) -> Iterator[str]:
     """Where the best of the plain baselines, chosen by these figures, has an interval that meets the method's."""
     for row in rows:
-        plain = [r for name in BASELINES if (r := results.row(row.domain, name)) is not None and r.auc_ci is not None]
-        best = max(plain, key=lambda r: r.auc or 0.0, default=None)
+        best = best_plain(results, row.domain)
         if best is None or best.auc_ci is None or row.auc_ci is None or best.method == row.method:
             continue
         if best.auc_ci[1] >= row.auc_ci[0]:
@@ -119,9 +118,5 @@ def _change(name: str, before: float | None, after: float | None, gain: Gain) ->
     figures = f"from {before:.2f} to {after:.2f}" if after != before else f"at {after:.2f}"
     if gain.ci is None:
         return f"{name} {verb} {figures} (no interval: too few patients)"
-    low, high = (f"{v:+.2f}".replace("-", "−") for v in gain.ci)
+    low, high = map(signed, gain.ci)
     return f"{name} {verb} {figures} (95 % interval of the change: {low} to {high})"
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""

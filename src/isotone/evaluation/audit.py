@@ -19,6 +19,7 @@ from isotone.data.splits import with_splits
 from isotone.data.weak_classifier import weak_sentence
 from isotone.errors import IsotoneError, UsageError
 from isotone.evaluation.distance import grouped_auc
+from isotone.evaluation.headline import listed
 from isotone.evaluation.robustness import Degradation, degrade
 from isotone.evaluation.training_overlap import Training
 from isotone.evaluation.traits import Traits, traits
@@ -89,10 +90,10 @@ class DomainAudit:
         beyond = [name for name, auc in probes.items() if auc is not None and auc >= SEPARATE] + self.header
         if self.tone_probe < SEPARATE or self.tone_distance < NEAR:
             if beyond:
-                return f"The difference is not in the tone but in {_and(beyond)}: a tone curve will not help."
+                return f"The difference is not in the tone but in {listed(beyond)}: a tone curve will not help."
             return "Its images look like the reference's already: a tone curve will not help."
         if beyond:
-            return f"The tone differs, and so does {_and(beyond)}: fit a curve, and expect it to help in part."
+            return f"The tone differs, and so does {listed(beyond)}: fit a curve, and expect it to help in part."
         return "The tone differs and one curve explains it: fit a scanner curve."
 
 
@@ -254,7 +255,3 @@ def _matched(source: Floats, reference: Floats) -> Floats:
     x, y = np.percentile(source, q), np.percentile(reference, q)
     x, index = np.unique(x, return_inverse=True)
     return np.interp(source, x, np.bincount(index, y) / np.bincount(index))
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

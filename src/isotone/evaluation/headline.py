@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.baselines.by_name import BASELINES
+from isotone.estimation.report import kept_for, signed
 from isotone.evaluation.bootstrap import MARGIN
 from isotone.evaluation.metric_table import PAIRED
 from isotone.evaluation.results import Change, Gain, ResultRow, Results, Shift
@@ -32,8 +33,6 @@ PREDICTED = ((NAMES["worst_group_accuracy"], "worst_recall"), (NAMES["auc"], "au
 """What a fit predicts, as `JUDGED` has it."""
 FEW = " [too few patients]"
 """In the place of an interval: fewer than five patients, or so few of a class that many resamples have none."""
-KEEPING = ("W_HARMS", "W_NO_GAIN")
-"""Warnings of a fit by which images stay as they are."""
 SEE_EFFECT = 'To measure it all the same: isotone evaluate --allow harm (in Python harmonizer.overruling(["harm"])).'
 Interval = tuple[float, float] | None
 
@@ -80,11 +79,22 @@ SAID = {
 }
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them; empty where there are none."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def best_plain(results: Results, domain: str) -> ResultRow | None:
+    """The row of the plain baseline with the highest AUC on a scanner: chosen by the same figures, so it is lucky."""
+    rows = [row for name in BASELINES if (row := results.row(domain, name)) is not None and row.auc is not None]
+    return max(rows, key=lambda row: row.auc or 0.0, default=None)
+
+
 def keeping(results: Results, row: ResultRow) -> str | None:
     """The warning by which the method leaves this scanner's images as they are; None where it does not."""
     for fit in results.fits:
         if fit.kept and (fit.domain, fit.method) == (row.domain, row.method):
-            return next((code for code in KEEPING if any(w.startswith(code) for w in fit.warnings)), KEEPING[0])
+            return kept_for(fit.warnings)
     return None
 
 
@@ -252,7 +262,7 @@ def _number(value: float | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:+.2f}".replace("-", "−")
+    return "undefined" if value is None else signed(value)
 
 
 def _interval(ci: Interval) -> str:

@@ -96,7 +96,7 @@ def gain_lines(scanners: Mapping[str, FittedScanner]) -> list[str]:
 def kept_lines(scanners: Mapping[str, FittedScanner]) -> list[str]:
     """Of which scanners images stay as they are, for whoever exports the model."""
     return [
-        f"{scanner.kept_for or 'W_HARMS'} {domain}: the fit predicts no good of its curve: its images stay as they are"
+        f"{scanner.kept_for} {domain}: the fit predicts no good of its curve: its images stay as they are"
         for domain, scanner in scanners.items()
         if scanner.kept
     ]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from isotone.estimation.report import Band, Count, FitReport, TrainingOverlap
+from isotone.estimation.report import Band, Count, FitReport, TrainingOverlap, kept_for
 from isotone.harmonizer.mappers import Mapper
 from isotone.monitoring.header_novelty import HeaderFacts
 from isotone.monitoring.novelty import Novelty
@@ -78,9 +78,8 @@ class FittedScanner:
 
     @property
     def kept_for(self) -> str | None:
-        """The code of the warning for which its images stay as they are; None where they do not, or no warning says."""
-        codes = [line.split()[0] for line in self.report.warnings] if self.kept and self.report else []
-        return next((code for code in codes if code in ("W_HARMS", "W_NO_GAIN")), None)
+        """The code of the warning for which its images stay as they are; None where they do not."""
+        return kept_for(self.report.warnings) if self.kept and self.report is not None else None
 
 
 def bands_of(scanner: FittedScanner | None, curves: int) -> Sequence[Band | None]:
