@@ -8,6 +8,7 @@ and which bytes of them are changed. The node must end the connection, keep no t
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import sys
@@ -108,13 +109,22 @@ def changed(unit: bytes, data: atheris.FuzzedDataProvider) -> bytes:
     return bytes(part[: data.ConsumeIntInRange(1, len(part))]) if data.ConsumeProbability() > 0.9 else bytes(part)
 
 
+def ended(peer: socket.socket) -> None:
+    """Say that nothing follows; the node may have ended the connection first."""
+    try:
+        peer.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno != errno.ENOTCONN:
+            raise
+
+
 def one(given: bytes) -> None:
     data = atheris.FuzzedDataProvider(given)
     with socket.create_connection(("127.0.0.1", PORT), PATIENCE) as peer:
         try:
             for _ in range(data.ConsumeIntInRange(1, UNITS)):
                 peer.sendall(changed(UNITS_OF_A_CLIENT[data.ConsumeIntInRange(0, len(UNITS_OF_A_CLIENT) - 1)], data))
-            peer.shutdown(socket.SHUT_WR)
+            ended(peer)
             while peer.recv(2**16):
                 pass
         except ConnectionError:
