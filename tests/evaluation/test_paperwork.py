@@ -23,6 +23,28 @@ def test_papers_hold_the_figures_and_name_what_a_person_fills_in(tmp_path: Path)
         assert found.provenance.isotone in text or "Data sheet" in text
 
 
+HEADINGS = {
+    "model-card.md": (  # Mitchell et al. 2019, section 4
+        *("Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data"),
+        *("Quantitative analyses", "Ethical considerations", "Caveats and recommendations"),
+    ),
+    "data-sheet.md": (  # Gebru et al. 2021
+        *("Motivation", "Composition", "Collection process", "Preprocessing/cleaning/labeling", "Uses"),
+        *("Distribution", "Maintenance"),
+    ),
+    "change-control-plan.md": (  # FDA 2024
+        *("1. Description of modifications", "2. Modification protocol", "3. Impact assessment"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_headings_are_those_of_the_source_that_the_paper_names(tmp_path: Path, name: str) -> None:
+    write_paperwork(results(HELPS), tmp_path)
+    lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
+    assert tuple(line.removeprefix("## ") for line in lines if line.startswith("## ")) == HEADINGS[name]
+
+
 def test_names_from_a_header_are_no_markup(tmp_path: Path) -> None:
     write_paperwork(results(HELPS), tmp_path)
     assert all(SOURCE not in (tmp_path / name).read_text(encoding="utf-8") for name in PAPERS)

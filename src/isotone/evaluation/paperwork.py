@@ -2,9 +2,13 @@
 
 Every figure is copied from the results. What they cannot know stands as ``TO FILL IN``, for a person.
 
-The headings follow Mitchell et al. 2019 (model cards, doi:10.1145/3287560.3287596), Gebru et al. 2021 (datasheets,
-doi:10.1145/3458723) and the three parts that the FDA's guidance on predetermined change control plans asks for
-(December 2024: description of modifications, modification protocol, impact assessment).
+The headings of the first two are those of Mitchell et al. 2019 (Model Cards for Model Reporting,
+doi:10.1145/3287560.3287596, section 4) and Gebru et al. 2021 (Datasheets for Datasets, doi:10.1145/3458723,
+"Questions and Workflow").
+The plan has the three components (description of modifications, modification protocol, impact assessment) and the four
+parts of a protocol (data management practices, re-training practices, performance evaluation, update procedures) of the
+FDA's "Marketing Submission Recommendations for a Predetermined Change Control Plan for Artificial Intelligence-Enabled
+Device Software Functions" (final on December 4, 2024, issued again on August 18, 2025).
 """
 
 from __future__ import annotations
