@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from benchmarks.serve import memory
+from benchmarks.serve import MemoryWatch
 from dicoms import pixels, radiograph, write
 from isotone import Manifest
 from isotone.deployment.apply import apply
@@ -121,6 +121,7 @@ def run(scenario: str, folder: Path, paths: list[Path], events: int) -> None:
     try:
         node.start()
         began = time.monotonic()
+        watch = MemoryWatch(node)
         modality = Modality(node.port, paths)
         happened = 0
         while happened < events and modality.left:
@@ -132,10 +133,9 @@ def run(scenario: str, folder: Path, paths: list[Path], events: int) -> None:
             disturb(scenario, node, work, server)
             happened += 1
         until(lambda: not modality.left, 7200)
-        assert node.process is not None
-        used = memory(node.process.pid)
         until(node.idle, 7200)
         seconds = time.monotonic() - began
+        used = " / ".join(f"{one:.0f}" for one in watch.quarters())
         has = fetched()
         dead = node.rows("SELECT COUNT(*) FROM deliveries WHERE state = 'dead'")[0][0]
         node.stop()
@@ -158,7 +158,7 @@ def run(scenario: str, folder: Path, paths: list[Path], events: int) -> None:
         other += len(ai.got.keys() - made.keys()) + sum(len(set(digests)) > 1 for digests in ai.got.values())
     print(
         f"| {scenario} | {len(paths)} | {happened} | {modality.tries} | {lost} | {other} | {dead} | "
-        f"{seconds:.0f} s | {used:.0f} MiB |",
+        f"{seconds:.0f} s | {used} |",
         flush=True,
     )
 
@@ -194,7 +194,7 @@ def main() -> None:
 
     def measure() -> None:
         random.seed(given.seed)
-        print("| | objects | events | runs of storescu | lost | others or twice | dead letters | time | memory |")
+        print("| | objects | events | runs of storescu | lost | others, twice | dead letters | time | MiB by quarter |")
         print("|---|---|---|---|---|---|---|---|---|", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             paths = objects_of(Path(folder) / "in", given.objects, given.side)

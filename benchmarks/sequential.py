@@ -13,10 +13,11 @@ differs from the other by chance comes again in every block.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,14 +109,23 @@ class Remembering:
         return self._said[key]
 
 
-def alarms(gate: Novelty, drift: ResponseDrift, looks: Floats, per_day: float) -> list[int]:
-    """After how many images each alarm comes."""
+class Alarm(NamedTuple):
+    """After how many images it comes, the length of its block, and what deviates."""
+
+    after: int
+    length: int
+    cause: str
+
+
+def alarms(gate: Novelty, drift: ResponseDrift, looks: Floats, per_day: float) -> list[Alarm]:
+    """The alarms, the first one first."""
     found = []
     for length in LENGTHS:
         level = level_of(length / per_day, PER_YEAR)
         for start in range(0, len(looks) - length + 1, length):
-            if judge_block(gate, drift, list(looks[start : start + length]), level).alarm:
-                found.append(start + length)
+            test = judge_block(gate, drift, list(looks[start : start + length]), level)
+            if test.alarm:
+                found.append(Alarm(start + length, length, test.cause))
     return sorted(found)
 
 
@@ -135,21 +145,23 @@ def main() -> None:
     for name, fitted, drift, tests, air in fits:
         gate: Any = Remembering(fitted)
         plain = seen_through(tests, drift, air, lambda x: x)
+        causes: Counter[tuple[int, str]] = Counter()
         for per_day in PER_DAY:
             for _ in range(given.years):
                 year = plain[rng.integers(0, len(plain), round(per_day * YEAR))]
-                false[per_day].append(len(alarms(gate, drift, year, per_day)))
+                found = alarms(gate, drift, year, per_day)
+                false[per_day].append(len(found))
+                causes.update((one.length, one.cause) for one in found)
             for kind, tone in (CHANGES | GENTLE).items():
                 changed = seen_through(tests, drift, air, tone)
                 stream = changed[rng.integers(0, len(changed), 2048)]
                 found = alarms(gate, drift, stream, per_day)
-                delays.setdefault((kind, per_day), []).append(found[0] if found else 10**9)
-        print(
-            f"{name}: false alarms a year {[float(np.mean(one[-given.years :])) for one in false.values()]}", flush=True
-        )
+                delays.setdefault((kind, per_day), []).append(found[0].after if found else 10**9)
+        means = [float(np.mean(one[-given.years :])) for one in false.values()]
+        print(f"{name}: false alarms a year {means}; by length and cause {dict(causes)}", flush=True)
     print("\n| | " + " | ".join(f"{n} a day" for n in PER_DAY) + " |\n|---|" + "---|" * len(PER_DAY))
-    means = [f"{np.mean(one):.2f} (at most {PER_YEAR:g} allowed; {len(one)} years)" for one in false.values()]
-    print("| false alarms a year | " + " | ".join(means) + " |")
+    cells = [f"{np.mean(one):.2f} (at most {PER_YEAR:g} allowed; {len(one)} years)" for one in false.values()]
+    print("| false alarms a year | " + " | ".join(cells) + " |")
     for kind in CHANGES | GENTLE:
         cells = []
         for per_day in PER_DAY:

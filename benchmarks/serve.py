@@ -46,6 +46,32 @@ def memory(process: int) -> float:
     return total / 1024
 
 
+class MemoryWatch:
+    """Looks at the memory of a node every second, also while it is killed and started again.
+
+    Parameters
+    ----------
+    node : RunningNode
+    """
+
+    def __init__(self, node: RunningNode) -> None:
+        self._node, self._done = node, threading.Event()
+        self.seen: list[float] = []
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._done.wait(1.0):
+            if self._node.process is not None and self._node.process.poll() is None:
+                self.seen.append(memory(self._node.process.pid))
+
+    def quarters(self) -> list[float]:
+        """End it; the median of each quarter of the time, in MiB (none after less than four looks)."""
+        self._done.set()
+        self._thread.join()
+        return [float(np.median(part)) for part in np.array_split(self.seen, 4) if part.size]
+
+
 def small(folder: Path, count: int) -> None:
     """Objects a second and memory by time."""
     source = folder / "small"
@@ -54,16 +80,7 @@ def small(folder: Path, count: int) -> None:
     to = Destination(keep=False)
     node = RunningNode(folder / "node", to.table("archive") + to.table("ai"))
     node.start()
-    assert node.process is not None
-    seen: list[float] = []
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(1.0):
-            seen.append(memory(node.process.pid))  # type: ignore[union-attr]
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    watch = MemoryWatch(node)
     began = time.monotonic()
     senders = [threading.Thread(target=send, args=(node.port, paths[k::3])) for k in range(3)]
     for one in senders:
@@ -73,16 +90,11 @@ def small(folder: Path, count: int) -> None:
     received = time.monotonic() - began
     until(node.idle, 3600)
     whole = time.monotonic() - began
-    done.set()
-    watcher.join()
+    medians = watch.quarters()
     node.stop()
     to.close()
-    third = len(seen) // 3
     print(f"{count} objects: acknowledged {count / received:.1f} a second, forwarded {count / whole:.1f} a second")
-    print(
-        f"memory, MiB: median of the first third {np.median(seen[:third]):.0f}, "
-        f"of the last {np.median(seen[-third:]):.0f}"
-    )
+    print("memory by quarter of the time, median, MiB:", ", ".join(f"{one:.0f}" for one in medians))
 
 
 def large(folder: Path, count: int) -> None:
