@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from discs import CLASSES, REFERENCE, SOURCE, write_cohort
+from discs import CLASSES, REFERENCE, SOURCE, Power, write_cohort
 from isotone.cli import app
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.trained_on import TrainingRecord
+from isotone.evaluation.evaluate import evaluate
+from isotone.evaluation.results import Results
 from isotone.networks.classifier import Classifier
 
 NETWORK = """
@@ -154,3 +156,44 @@ def test_a_record_goes_into_a_classifiers_folder_alone(place: Path, tmp_path: Pa
     done = isotone("trained-on", tmp_path, "training.csv")
     assert done.exit_code == 2
     assert "no classifier here" in done.stderr
+
+
+def test_a_network_of_several_findings_is_judged_by_one_of_them_against_the_reference_that_is_named(
+    place: Path, tmp_path: Path
+) -> None:
+    import mynet
+
+    table = pd.read_csv(place / "manifest.csv")
+    table["Edema"] = (table.pop("label") == CLASSES[2]).astype(int)
+    table.assign(finding_notes="").to_csv(place / "chest.csv", index=False)
+    lungs = Classifier.from_module(
+        mynet.good(),
+        backbone="mynet:good",
+        classes=["Mass", "Edema", "Nodule"],
+        exclusive=False,
+        image_size=16,
+        channels=1,
+    )
+    lungs.save(tmp_path / "lungs")
+    asked = ("--classifier", tmp_path / "lungs", "--allow-code", "mynet:good", "--label", "Edema", "--finding", "Edema")
+    run = ("evaluate", "chest.csv", *asked, "--baseline", "all", "--quiet", "--workers", 1)
+    nothing_named = isotone(*run, "-o", tmp_path / "a")
+    assert nothing_named.exit_code == 2
+    assert "does not say what its reference is [E_USAGE]. Name it with --reference." in nothing_named.stderr
+    found = isotone(*run, "--reference", REFERENCE, "-o", tmp_path / "b")
+    assert found.exit_code == 0, found.output
+    assert "no column 'label'" not in found.output
+    assert found.output.count("Baseline ") == 1, found.output  # batch normalisation, which the network has not
+    results = Results.read(tmp_path / "b" / "results.json")
+    assert results.reference_domains == [REFERENCE]
+    assert {row.method for row in results.rows if row.domain == SOURCE} >= {"none", "constant-curve", "fine-tuning"}
+
+
+def test_a_classifier_without_a_reference_takes_that_of_the_harmonizer(place: Path, tmp_path: Path) -> None:
+    import mynet
+
+    mine = Classifier.from_module(mynet.good(), classes=CLASSES, image_size=16, channels=1)
+    curve = Power(0.5)
+    curve.reference_domains = (REFERENCE,)  # type: ignore[attr-defined]
+    results = evaluate(Manifest.read("manifest.csv"), mine, harmonizers={"curve": curve}, output=tmp_path, quiet=True)
+    assert results.reference_domains == [REFERENCE]

@@ -24,10 +24,10 @@ def adapt_classifiers(
     -------
     classifiers : dict of name to dict of domain to Classifier
     notes : list of str
-        One sentence for each that could not be adapted.
+        One sentence for each baseline and reason why it could not be adapted.
     """
     adapted: dict[str, dict[str, Any]] = {name: {} for name in names}
-    notes = []
+    lacking: dict[tuple[str, str], list[str]] = {}
     reference = classifier.config.reference_domains
     for domain in [d for d in manifest.domains if d not in reference] if names else []:
         samples = {s: _samples(manifest, domain, s, classifier, workers, quiet) for s in ("train", "val")}
@@ -35,8 +35,8 @@ def adapt_classifiers(
             try:
                 adapted[name][domain] = _adapt(name, classifier, samples, seed)
             except IsotoneError as error:
-                notes.append(f"Baseline {name} is left out for {domain}: {error.what}.")
-    return adapted, notes
+                lacking.setdefault((name, error.what), []).append(domain)
+    return adapted, [f"Baseline {name} is left out for {', '.join(d)}: {what}." for (name, what), d in lacking.items()]
 
 
 def _samples(manifest: Manifest, domain: str, split: str, classifier: Any, workers: int, quiet: bool) -> list[Sample]:

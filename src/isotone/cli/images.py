@@ -1,6 +1,7 @@
 """Which images a command works on, and how their domains are named; the command that writes a manifest."""
 
 import sys
+import warnings
 from collections import Counter
 from itertools import compress
 from pathlib import Path
@@ -91,13 +92,25 @@ def images_of(
     return found
 
 
-def labelled(manifest: "Manifest", column: str | None, finding: str | None) -> "Manifest":
-    """With the labels that were asked for."""
+def labelled_images_of(
+    paths: list[Path],
+    domain_map: list[str] | None,
+    domain_by: list[str] | None,
+    *,
+    label: str | None,
+    finding: str | None,
+    workers: int,
+) -> "Manifest":
+    """As `images_of`, with the labels that were asked for."""
     from isotone.data.manifests.labels import labelled_by
 
-    if column is None and finding is None:
-        return manifest
-    return labelled_by(manifest, column or "label", finding)
+    with warnings.catch_warnings():
+        if label is not None:  # the user says which column it is
+            warnings.filterwarnings("ignore", message=".*no column 'label', but")
+        found = images_of(paths, domain_map, domain_by, workers=workers)
+    if label is None and finding is None:
+        return found
+    return labelled_by(found, label or "label", finding)
 
 
 def count_left_out(found: "Manifest") -> None:

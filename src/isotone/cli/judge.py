@@ -28,7 +28,7 @@ from isotone.cli.app import (
     run_in,
     say,
 )
-from isotone.cli.images import DomainBy, DomainMap, Images, images_of, labelled
+from isotone.cli.images import DomainBy, DomainMap, Images, labelled_images_of
 from isotone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def audit(
     from isotone.evaluation.audit import audit as run
 
     frozen = None if classifier is None else load_classifier(classifier, device, allow_code, finding)
-    rows = labelled(images_of(paths, domain_map, domain_by, workers=workers), label, finding)
+    rows = labelled_images_of(paths, domain_map, domain_by, label=label, finding=finding, workers=workers)
     left_out = LeftOut()
     found = run(rows, reference, frozen, seed=seed, workers=workers, quiet=quiet, on_refusal=left_out)
     if found.weak is not None:
@@ -99,7 +99,8 @@ def evaluate(
     finding: Finding = None,
     predictions: Annotated[Path | None, typer.Option(help="CSV of scores instead of a network.")] = None,
     reference: Annotated[
-        list[str] | None, typer.Option(help="Reference domain for --predictions; a classifier stores its own.")
+        list[str] | None,
+        typer.Option(help="Reference domain; may be repeated. A classifier of isotone train stores its own."),
     ] = None,
     harmonizer: Annotated[list[Path] | None, typer.Option(help="Folder of a harmonizer; may be repeated.")] = None,
     baseline: Annotated[list[str] | None, typer.Option(help="A baseline's name, or all; may be repeated.")] = None,
@@ -133,7 +134,7 @@ def evaluate(
             "--harmonizer, --baseline, --with-images and --refit need a classifier",
             next_step="Give --classifier, or put each method's scores into the file of --predictions.",
         )
-    rows = labelled(images_of(paths, domain_map, domain_by, workers=workers), label, finding)
+    rows = labelled_images_of(paths, domain_map, domain_by, label=label, finding=finding, workers=workers)
     left_out = LeftOut()
     names = (domain_map, domain_by, reference, label, finding)
     inputs = (paths, names, classifier, predictions, harmonizer, baseline, with_images, with_paths, allow, refit, seed)
@@ -147,6 +148,8 @@ def evaluate(
             _harmonizers(harmonizer or (), allow or ()),
             load_classifier(classifier or Path(), device, allow_code, finding),
         )
+        if reference:
+            frozen = frozen.with_reference(reference)
         with run_in(output, force, "evaluate", *inputs):
             results = run(
                 rows,

@@ -30,7 +30,7 @@ from isotone.cli.app import (
     say,
     warn,
 )
-from isotone.cli.images import DomainBy, DomainMap, Images, OptionalImages, images_of, labelled
+from isotone.cli.images import DomainBy, DomainMap, Images, OptionalImages, images_of, labelled_images_of
 from isotone.errors import UsageError
 
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too, beside log.csv.")]
@@ -166,7 +166,7 @@ def fit(
     harmonizer = ToneCurveHarmonizer(reference, source, method=method)
     harmonizer.settings = validated(settings_of(harmonizer.method), chosen)
     frozen = None if classifier is None else load_classifier(classifier, device, allow_code, finding)
-    rows = labelled(images_of(paths, domain_map, domain_by, workers=workers), label, finding)
+    rows = labelled_images_of(paths, domain_map, domain_by, label=label, finding=finding, workers=workers)
     shares = _shares(mix)
     left_out = LeftOut()
     names = (domain_map, domain_by, reference, source, label, finding)

@@ -61,8 +61,9 @@ def evaluate(
         Rows without a label are left out; without a column `split`, patients are dealt into folds. A column
         `oracle_path` adds the method "oracle" and the recovered shares.
     classifier : Classifier
-        Its `config.reference_domains` are the reference. Test images that it was trained on, by its record
-        (`trained_on`), are left out; without a record the results say W_NO_RECORD.
+        Its `config.reference_domains` are the reference; where it stores none, those of the harmonizers are. Test
+        images that it was trained on, by its record (`trained_on`), are left out; without a record the results say
+        W_NO_RECORD.
     harmonizers : mapping of name to object with ``transform(radiograph)``
         An image that one refuses keeps its untouched score: all methods are judged on the same images.
     baselines : sequence of str
@@ -81,7 +82,7 @@ def evaluate(
     Raises
     ------
     UsageError
-        Nothing to evaluate on, labels that are no classes, or two methods of one name.
+        Nothing to evaluate on, no reference, labels that are no classes, or two methods of one name.
     IsotoneError
         No image could be read, the classifier was trained on all of them, or a score is not finite.
 
@@ -99,6 +100,7 @@ def evaluate(
     run = RunOptions(**options)
     names = baseline_names(baselines)
     _refuse_names([*harmonizers, *names])
+    classifier = _with_reference(classifier, harmonizers.values())
     # After the split, which may depend on the names: those of the classifier go before those of harmonizers.
     manifest = with_splits(manifest).called(classifier.config.reference_domains, workers=run.workers)
     for harmonizer in harmonizers.values():
@@ -128,6 +130,18 @@ def write_run(results: Results, scores: Scores, folder: Path, paths: Iterable[tu
     scores.write(folder / "scores.csv")
     results.write(folder / "results.json")
     write_paths(folder, paths)
+
+
+def _with_reference(classifier: Any, harmonizers: Iterable[Any]) -> Any:
+    """The classifier with a reference: its own, or that of the harmonizers."""
+    if classifier.config.reference_domains:
+        return classifier
+    fitted = dict.fromkeys(name for h in harmonizers for name in getattr(h, "reference_domains", ()))
+    if not fitted:
+        raise UsageError(
+            "the classifier does not say what its reference is", next_step="Name it with reference_domains=."
+        )
+    return classifier.with_reference(tuple(fitted))
 
 
 def _methods(

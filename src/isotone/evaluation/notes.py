@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 
 from isotone.baselines.adapted_classifier import ADAPTATIONS
 from isotone.data.manifests.manifest import Manifest
+from isotone.evaluation.headline import listed
 from isotone.evaluation.observations import Material
 from isotone.evaluation.predict import Transform
 from isotone.evaluation.results import Results
@@ -26,28 +26,32 @@ def notes_of(
     for domain in results.reference_domains:
         if domain not in {*material.scores.domains, *said}:
             yield f"The manifest has no test row of the reference domain {domain}."
-    for name, domain in product(methods, material.scores.domains):
-        yield from _refusals(material, results, name, domain)
+    for name in methods:
+        yield from _refusals(material, results, name)
     if not results.thresholds:
         yield "No threshold was frozen: the reference has no labelled validation rows."
     for domain in material.scores.domains:
         yield from _undefined(results, domain)
 
 
-def _refusals(material: Material, results: Results, method: str, domain: str) -> Iterator[str]:
-    """What a method refused of a domain: all images, or some."""
-    if method in ADAPTATIONS and domain in results.reference_domains:
-        return  # an adapted classifier is none of the reference's, which keeps its own
-    images = [material.images[i] for i in material.of([domain])]
-    codes = [seen.refused[method] for seen in images if method in seen.refused]
-    kinds = f" ({', '.join(sorted(set(codes)))})" if codes else ""
-    if results.row(domain, method) is None:
-        yield f"{method} has nothing for {domain}{kinds}."
-    elif codes:
-        yield (
-            f"{method} refused {len(codes)} of {len(images)} images of {domain}{kinds}: they keep their "
-            "untouched score, so that all methods are judged on the same images."
-        )
+def _refusals(material: Material, results: Results, method: str) -> Iterator[str]:
+    """What a method refused: all images of some domains, or some images of a domain."""
+    without: dict[str, list[str]] = {}
+    for domain in material.scores.domains:
+        images = [material.images[i] for i in material.of([domain])]
+        codes = [seen.refused[method] for seen in images if method in seen.refused]
+        kinds = f" ({', '.join(sorted(set(codes)))})" if codes else ""
+        if results.row(domain, method) is None:
+            without.setdefault(kinds, []).append(domain)
+        elif codes:
+            yield (
+                f"{method} refused {len(codes)} of {len(images)} images of {domain}{kinds}: they keep their "
+                "untouched score, so that all methods are judged on the same images."
+            )
+    if method in ADAPTATIONS:
+        return  # the reference keeps its own classifier, and `adapt_classifiers` says why a source has none
+    for kinds, domains in without.items():
+        yield f"{method} has nothing for {listed(domains)}{kinds}."
 
 
 def _undefined(results: Results, domain: str) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -216,6 +217,18 @@ class Classifier:
         )
         found = type(self)(OneOutput(self.module, known.index(name)), config, device=self.device)
         found.trained_on = self.trained_on
+        return found
+
+    def with_reference(self, domains: Sequence[str]) -> Self:
+        """The same network; these scanners are its reference.
+
+        Parameters
+        ----------
+        domains : sequence of str
+            `ClassifierConfig.reference_domains` of the result.
+        """
+        found = copy.copy(self)
+        found.config = self.config.model_copy(update={"reference_domains": tuple(domains)})
         return found
 
     def logits(self, grey: Tensor) -> Tensor:
