@@ -122,6 +122,16 @@ def test_an_array_whose_scale_is_not_certain_is_refused(array: np.ndarray, bits:
         HARMONIZER.transform(array, domain="any", bits=bits)
 
 
+def test_what_has_no_grey_level_and_a_polarity_that_is_no_truth_value_are_refused() -> None:
+    for array in (np.ma.masked_greater(GREY, 0.5), np.where(GREY > 0.5, np.nan, GREY), GREY[:0]):
+        with pytest.raises(ValueError, match=r"masked|NaN|pixels"):
+            Radiograph.from_array(array)
+    with pytest.raises(TypeError, match="True or False, not 'no'"):
+        Radiograph.from_array(GREY, inverted="no")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="True or False, not 'no'"):
+        HARMONIZER.transform(GREY, domain="any", inverted="no")
+
+
 @pytest.mark.parametrize("array", [GREY > 0.5, GREY + 1j, GREY.astype(str)])
 def test_an_array_of_no_numbers_is_refused(array: np.ndarray) -> None:
     with pytest.raises(TypeError, match="integers or floats"):

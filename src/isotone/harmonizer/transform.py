@@ -93,7 +93,8 @@ def _tensor(image: Any, harmonizer: HasCurves, said: Said) -> Any:
 def array_curve(image: Any, harmonizer: HasCurves, said: Said) -> ToneCurve:
     """The curve of an array or tensor of shape (rows, columns) or (1, rows, columns)."""
     pixels = image if isinstance(image, np.ndarray) else _on_cpu(image)
-    radiograph = Radiograph.from_array(pixels, bits=said.bits, inverted=bool(said.inverted), domain=said.domain)
+    inverted = False if said.inverted is None else said.inverted
+    radiograph = Radiograph.from_array(pixels, bits=said.bits, inverted=inverted, domain=said.domain)
     # Grey levels have no depth that could be another one than the fit's.
     allow = {*said.allow, "depth"} if pixels.dtype.kind == "f" else said.allow
     return harmonizer.curve(radiograph, allow=allow, seen=said.seen)

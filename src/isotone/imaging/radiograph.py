@@ -170,10 +170,10 @@ class Radiograph:
         Raises
         ------
         ValueError
-            Another shape; floats outside [0, 1]; integers wider than 8 bits without `bits`, or values that `bits`
-            excludes; `bits` of floats.
+            Another shape, or no pixel; floats outside [0, 1]; integers wider than 8 bits without `bits`, or values
+            that `bits` excludes; `bits` of floats; a masked pixel.
         TypeError
-            Neither integers nor floats.
+            Neither integers nor floats; an `inverted` that is neither True nor False.
 
         Examples
         --------
@@ -182,15 +182,19 @@ class Radiograph:
         >>> Radiograph.from_array(stored, bits=12).pixels.max()
         np.float32(1.0)
         """
+        if np.ma.is_masked(pixels):
+            raise ValueError("masked pixels have no grey level: fill them first")
+        if not isinstance(inverted, bool | np.bool):
+            raise TypeError(f"inverted is True or False, not {inverted!r}")
         array = np.asarray(pixels)
         if array.ndim == 4:
             return cls.from_batch(array, bits=bits, inverted=inverted, domain=domain)  # type: ignore[return-value]
         if array.ndim == 3 and len(array) == 1:
             array = array[0]
-        if array.ndim != 2:
+        if array.ndim != 2 or not array.size:
             raise ValueError(
-                "an image has shape (rows, columns) or (1, rows, columns), and a batch (n, 1, rows, columns); "
-                f"this is {array.shape}"
+                "an image has pixels and the shape (rows, columns) or (1, rows, columns), and a batch has the shape "
+                f"(n, 1, rows, columns); this is {array.shape}"
             )
         stored, depth = stored_values(array, bits)
         tone = _ramp(depth)
@@ -327,6 +331,8 @@ def stored_values(array: NDArray[Any], bits: int | None) -> tuple[Stored, int]:
 def _stored_floats(array: NDArray[Any], bits: int | None) -> Stored:
     if bits is not None:
         raise ValueError("floats are grey levels in [0, 1] and have no bits: leave bits out")
-    if array.size and not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
+    if np.isnan(array).any():
+        raise ValueError("floats are grey levels in [0, 1], and NaN is none: fill it first")
+    if array.size and not (array.min() >= 0 and array.max() <= 1):
         raise ValueError("floats are grey levels in [0, 1]: divide by the largest possible value first")
     return quantize(array, 16)
