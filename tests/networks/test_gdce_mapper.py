@@ -12,13 +12,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harmonizers import REFERENCE
+from isotone.data.manifests.manifest import Manifest
 from isotone.errors import ModelError
 from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.model_file import checksum
 from isotone.imaging.radiograph import Radiograph
+from isotone.networks.classifier import Classifier
 from isotone.networks.gdce import GDCE
 from isotone.networks.gdce_mapper import GDCEMapper
+from isotone.networks.small import SmallNet
+from isotone.networks.training.fit_gdce import GDCESettings
+from make_images import write_cohort
 
 WEIGHTS = "network-0.safetensors"
 
@@ -86,3 +91,15 @@ def test_a_network_that_is_damaged_or_dressed_up_is_refused(folder: Path, fault:
         ToneCurveHarmonizer.load(folder)
     assert refusal.value.code == "E_MODEL"
     assert "\n" not in str(refusal.value)
+
+
+def test_the_fit_of_a_network_says_that_the_classifier_is_weak(tmp_path: Path) -> None:
+    """All weights are zero, so that the classifier says the same of every image."""
+    network = SmallNet(2)
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    classifier = Classifier.from_module(network, classes=("bright", "dark"), image_size=16, channels=1)
+    settings = GDCESettings.quick(epochs=1, num_layers=1, input_size=16, second_learning_rate=None)
+    harmonizer = ToneCurveHarmonizer("ref", "src", method="gdce", settings=settings)
+    harmonizer.fit(Manifest.read(write_cohort(tmp_path, patients=8)), classifier, workers=0)
+    assert (harmonizer.scanners["src"].report.weak or "").startswith("W_WEAK")

@@ -115,7 +115,7 @@ def fit_scanners(
     plan.check(classifier)
     images = _read(manifest, plan, classifier, run, files)
     reference, options = ReferenceModel(images.reference, run.seed), plan.options(classifier)
-    record = getattr(classifier, "trained_on", None)
+    asked, record = reference.asked(classifier), getattr(classifier, "trained_on", None)
     found = {}
     for number, (domain, source) in enumerate(images.sources.items()):
         fit = fit_source(source, reference, options)
@@ -129,7 +129,7 @@ def fit_scanners(
             warnings=(*report.warnings, *images.warnings[domain]),
             refused=images.refused,
             training=None if classifier is None else _training(fit, reference, record),
-            weak=fit.report.weak,
+            weak=asked.weak,
         )
         found[domain] = FittedScanner(
             mapper,
