@@ -1,11 +1,11 @@
 """Which rule is the safest default on real pairs of scanners? Regret against the best choice in hindsight.
 
 A classifier learns on a reference scanner until its validation stops improving, and is frozen. The source's patients
-are dealt into halves: curves are fitted on one half without its labels (`fit_source`, as shipped) and tested on the
-other, and the other way round. Candidates: the image untouched, all-pixel histogram matching of each image, one
-constant curve by all pixels, the scanner curve, and blends of scanner curve and matching. Patients imaged on both
-sides are kept out. What a rule may look at, without labels, is kept beside the scores, so that rules can be compared
-without fitting again.
+are dealt into halves: `ToneCurveHarmonizer.fit(method="auto")` sees one half's files without their labels, its
+`transform` is tested on the other, and the other way round. It is compared with the image untouched, all-pixel
+histogram matching of each image, one constant curve by all pixels, the scanner curve, and blends of scanner curve and
+matching. Patients imaged on both sides are kept out. What a rule may look at, without labels, is kept beside the
+scores, so that rules can be compared without fitting again.
 
     nice -n 19 python -m benchmarks.real_pairs [--seeds 0 1 2] [--architectures small residual] [--pairs sex]
     python -m benchmarks.real_pairs --table        # only the tables, from what there is
@@ -30,18 +30,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
+import isotone
 from benchmarks import real_pairs_table, residual_net
-from benchmarks.real_pairs_data import PAIRS, Cohort, Item, Pair, few, split
+from benchmarks.real_pairs_data import PAIRS, REFERENCE, SOURCE, Cohort, Item, Pair, few, split
 from isotone._runtime.files import write_text
 from isotone.baselines.by_name import baseline
 from isotone.baselines.constant_curve import ConstantCurve
 from isotone.curves.tone_curve import ToneCurve
+from isotone.data.descriptors.image_set import ImageSet, image_set
 from isotone.data.sample import Sample, TakeSample
-from isotone.data.weak_classifier import weak_record
-from isotone.estimation.fit_source import SourceFit, fit_source
-from isotone.estimation.reference_model import ReferenceModel
-from isotone.estimation.settings import FitOptions, ScannerSettings
-from isotone.harmonizer.mappers import mapper_of
+from isotone.errors import RadiographError
+from isotone.estimation.report import FitReport
+from isotone.harmonizer.mappers import BlendMapper, ScannerMapper
 from isotone.imaging.radiograph import Radiograph
 from isotone.networks.classifier import Classifier
 from isotone.networks.prepare import Prepare
@@ -56,6 +56,8 @@ VALIDATION = 4
 """One of so many parts of the reference's patients validates."""
 BLENDS = {"scanner curve": 0.0, "quarter blend": 0.25, "half blend": 0.5}
 """Share of per-image matching."""
+OVERRULED = ("look", "harm")
+"""Guards, for the curves of images that the default would refuse or keep."""
 Transform = Callable[[Radiograph], Radiograph]
 
 
@@ -106,15 +108,15 @@ def trained(
 
 
 class Scene:
-    """What all classifiers of a pair and a seed share: its images, their splits, and fits that asked no classifier."""
+    """What all classifiers of a pair and a seed share: its images, and their splits."""
 
     def __init__(self, pair: Pair, cohort: Cohort, seed: int) -> None:
         self.pair, self.cohort, self.seed = pair, cohort, seed
         self.prepare = Prepare(pair.image_size)
         self.halves = split(cohort.source, 2, seed)
         parts = split(cohort.reference, VALIDATION, seed)
-        splits = ["val" if part == 0 else "train" for part in parts]
-        self.reference = ReferenceModel(samples(cohort.reference, self.prepare, splits), seed)
+        self.splits = ["val" if part == 0 else "train" for part in parts]
+        self.reference: ImageSet = image_set(samples(cohort.reference, self.prepare, self.splits))
         self.validation = [item for item, part in zip(cohort.reference, parts, strict=True) if part == 0]
         written = [item.radiograph for item in cohort.reference]
         self.matching: Any = baseline("histogram-matching-all-pixels").fit(written)
@@ -127,11 +129,18 @@ class Scene:
             sides[int(part == half)].append(item)
         return sides
 
-    def fit(self, half: int, classifier: Classifier) -> SourceFit:
-        """As it ships, without labels."""
-        unlabelled = [replace(s, label=None) for s in samples(self.dealt(half)[0], self.prepare)]
-        options = FitOptions(classifier, labels=False, auto=True, settings=ScannerSettings(resamples=0))
-        return fit_source(unlabelled, self.reference, options)
+    def fit(self, half: int, classifier: Classifier) -> isotone.ToneCurveHarmonizer:
+        """As it ships, without labels of the source; its band, which no image depends on, is left out."""
+        items = [*self.cohort.reference, *self.dealt(half)[0]]
+        table = {
+            "path": [str(item.radiograph.header.path) for item in items],
+            "domain": [item.radiograph.header.domain for item in items],
+            "label": [item.label for item in items],
+            "patient_id": [item.patient for item in items],
+            "split": [*self.splits, *["train"] * (len(items) - len(self.splits))],
+        }
+        harmonizer = isotone.ToneCurveHarmonizer(REFERENCE, SOURCE, settings={"resamples": 0})
+        return harmonizer.fit(isotone.Manifest(table), classifier, labels="none", seed=self.seed, workers=0)
 
 
 class Run:
@@ -143,17 +152,14 @@ class Run:
         name = run_name(scene.pair, architecture, scene.seed)
         self.path = folder / f"{name}.jsonl"
         self.features: dict[str, np.ndarray] = {}
-        where, size = folder / "classifiers" / name, scene.pair.image_size
-        self.classifier = trained(architecture, scene.reference.given, scene.cohort.classes, size, scene.seed, where)
+        where, size = (
+            folder / "classifiers" / run_name(scene.pair, architecture, scene.seed, learned=True),
+            scene.pair.image_size,
+        )
+        self.classifier = trained(architecture, scene.reference, scene.cohort.classes, size, scene.seed, where)
 
     def complete(self) -> None:
-        """Measure, and write the file whole; of a file with rounded scores, those alone are made again."""
-        if self.path.exists():
-            run, *found = real_pairs_table.read_lines(self.path)
-            lines = [run, *(self.scored_again(line) for line in found)]
-            write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines))
-            print(f"{self.path.stem}: scored again", flush=True)
-            return
+        """Measure, and write the file whole."""
         lines = [self.header(), self.half(0), self.half(1)]
         features = self.path.parent / "features" / f"{self.path.stem}.npz"
         features.parent.mkdir(exist_ok=True)
@@ -162,14 +168,8 @@ class Run:
 
     def header(self) -> dict[str, Any]:
         training = self.classifier.config.training
-        weak = weak_record(training)
-        if weak:
-            print(f"{self.path.stem}: {weak}", flush=True)
-        of_validation = [k for k, sample in enumerate(self.scene.reference.given) if sample.split == "val"]
-        embedded = self.classifier.embed(
-            np.stack([s.prepared for s in self.scene.reference.given if s.prepared is not None])
-        )
-        self.features["reference"] = embedded.astype(np.float16)
+        prepared = np.stack([s.prepared for s in self.scene.reference if s.prepared is not None])
+        self.features["reference"] = self.classifier.embed(prepared).astype(np.float16)
         return {
             "pair": self.pair.name,
             "architecture": self.architecture,
@@ -179,11 +179,10 @@ class Run:
             "patient": _anonymous(self.cohort.source),
             "halves": self.scene.halves.tolist(),
             "reference_label": self.numbers(self.cohort.reference),
-            "validation": of_validation,
+            "validation": [k for k, split in enumerate(self.scene.splits) if split == "val"],
             "validation_label": self.numbers(self.scene.validation),
             "validation_patient": _anonymous(self.scene.validation),
             "training": {k: v for k, v in training.items() if isinstance(v, int | float)},
-            "weak": weak,
         }
 
     def numbers(self, items: Sequence[Item]) -> list[int]:
@@ -193,21 +192,25 @@ class Run:
         """Fit on one half of the patients, test on the other."""
         began = time.process_time()
         seen, tested = self.scene.dealt(half)
-        fit = self.scene.fit(half, self.classifier)
-        ways = self.candidates(fit.curves[0], seen)
-        scores = {name: self.say(way, tested) for name, way in ways.items()}
-        for name, way in ways.items():
-            if name not in ("untouched", *BLENDS):
-                continue
-            self.features[f"{half} {name}"] = self.classifier.embed(self.images(way, seen)).astype(np.float16)
-        report = fit.report
-        result: dict[str, Any] = {
+        harmonizer = self.scene.fit(half, self.classifier)
+        mapper, report = harmonizer.scanners[SOURCE].mapper, harmonizer.scanners[SOURCE].report
+        assert isinstance(mapper, ScannerMapper | BlendMapper)
+        assert isinstance(report, FitReport)
+        curve, ways = mapper.scanner_curve, self.candidates(mapper.scanner_curve, seen)
+        for name in ("untouched", *BLENDS):
+            self.features[f"{half} {name}"] = self.classifier.embed(self.images(ways[name], seen)).astype(np.float16)
+        refused = [image for image in (item.radiograph for item in tested) if refuses(harmonizer, image)]
+        ways["default"] = lambda image: harmonizer.transform(image, allow=OVERRULED[:1])
+        ways["default, overruled"] = lambda image: harmonizer.transform(image, allow=OVERRULED)
+        print(f"{self.path.stem}: half {half}, {time.process_time() - began:.0f} CPU s", flush=True)
+        return {
             "half": half,
-            "exact": True,
-            "scores": scores,
+            "scores": {name: self.say(way, tested) for name, way in ways.items()},
             "seen": {name: self.say(way, seen) for name, way in ways.items()},
-            "validation": self.simulated(fit.curves[0]),
-            "curve": json.loads(fit.curves[0].to_json()),
+            "validation": self.simulated(curve),
+            "curve": json.loads(curve.to_json()),
+            "refused": len(refused),
+            "blended": isinstance(mapper, BlendMapper),
             "mix": report.mix and dict(report.mix),
             "mix_from": report.mix_from,
             "variance": report.variance,
@@ -215,43 +218,21 @@ class Run:
             "mismatch": [report.mismatch, report.mismatch_limit],
             "window": report.window,
             "warnings": [said.split()[0] for said in report.warnings],
-        }
-        result["scores"]["default"] = self.say(self.default(fit), tested)
-        print(f"{self.path.stem}: half {half}, {time.process_time() - began:.0f} CPU s", flush=True)
-        return result | self.said_of(fit)
-
-    def default(self, fit: SourceFit) -> Transform:
-        """What the shipped default makes of an image."""
-        mapper = mapper_of(fit)
-        return lambda image: image if fit.report.kept else image.map_tone(mapper.curve(image))
-
-    def said_of(self, fit: SourceFit) -> dict[str, Any]:
-        """What the default was decided by."""
-        report = fit.report
-        return {
-            "gain": None if report.gain is None else asdict(report.gain),
-            "blend": None if report.blend is None else asdict(report.blend),
+            "weak": report.weak,
+            "gain": report.gain and asdict(report.gain),
+            "no_gain": report.no_gain,
+            "blend": report.blend and asdict(report.blend),
             "kept": report.kept,
         }
-
-    def scored_again(self, line: dict[str, Any]) -> dict[str, Any]:
-        """The line of a half with its curve and its decision as they were, and the scores of today."""
-        seen, tested = self.scene.dealt(line["half"])
-        ways = self.candidates(ToneCurve.from_json(json.dumps(line["curve"])), seen)
-        line["scores"] = {name: self.say(way, tested) for name, way in ways.items()}
-        blended = line["blend"] and line["blend"]["share"]
-        decided = "untouched" if line["kept"] else "half blend" if blended else "scanner curve"
-        line["scores"]["default"] = line["scores"][decided]
-        return line | {"exact": True}
 
     def candidates(self, curve: ToneCurve, seen: Sequence[Item]) -> dict[str, Transform]:
         """What the default may choose among, and what it is compared with."""
         matching, constant = self.scene.matching, self.scene.constant
-        constant.fit_source([item.radiograph.with_domain("source") for item in seen])
+        constant.fit_source([item.radiograph for item in seen])
         return {
             "untouched": lambda image: image,
             "matching": matching.transform,
-            "constant curve": lambda image: constant.transform(image.with_domain("source")),
+            "constant curve": constant.transform,
             **{name: Blend(curve, matching, share) for name, share in BLENDS.items()},
         }
 
@@ -275,15 +256,19 @@ class Run:
         return self.classifier.predict(self.images(way, items)).tolist()
 
 
-def done(path: Path) -> bool:
-    """Whether a run is there, with scores that are not rounded."""
-    lines = real_pairs_table.read_lines(path)
-    return bool(lines) and all(line.get("exact") for line in lines[1:])
+def refuses(harmonizer: isotone.ToneCurveHarmonizer, image: Radiograph) -> bool:
+    """Whether an image looks too unlike those of the fit (E_OOD), so that it would not be delivered."""
+    try:
+        harmonizer.curve(image)
+    except RadiographError:
+        return True
+    return False
 
 
-def run_name(pair: Pair, architecture: str, seed: int) -> str:
-    """Of a run's file."""
-    return f"{real_pairs_table.file_name(pair.name)}-{architecture}-{seed}"
+def run_name(pair: Pair, architecture: str, seed: int, learned: bool = False) -> str:
+    """Of a run's file; or of its classifier, which simulated pairs of one reference share."""
+    name = pair.name.partition(", ")[0] if learned and pair.kind == "simulated" else pair.name
+    return f"{real_pairs_table.file_name(name)}-{architecture}-{seed}"
 
 
 def _anonymous(items: Sequence[Item]) -> list[int]:
@@ -303,7 +288,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for seed in () if options.table else options.seeds[: 1 if options.quick else None]:
         for pair in PAIRS:
-            missing = [a for a in options.architectures if not done(folder / f"{run_name(pair, a, seed)}.jsonl")]
+            missing = [a for a in options.architectures if not (folder / f"{run_name(pair, a, seed)}.jsonl").exists()]
             if options.pairs not in pair.name or not missing:
                 continue
             cohort = pair.load(seed, folder)

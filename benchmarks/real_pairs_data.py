@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 
 from benchmarks import responses_data
+from isotone._runtime.files import replace_file
+from isotone.curves.tone_curve import quantize
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.phantom.make_phantom import make_phantom
 from isotone.imaging.radiograph import Radiograph
@@ -20,7 +23,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 X, Y = ("spacing 0.168", "spacing 0.171"), ("spacing 0.143",)
 OLD = 55
 """Years from which on a patient is "old": near the median of both sides, which differ by eight years."""
-ALDER = ("Alder Mammo One",)
+ALDER = "Alder Mammo One"
+REFERENCE, SOURCE = "reference", "source"
+"""Names of the domains in every pair: several spacings of one side are one scanner."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """An image with what the experiment knows of it; the fit sees no label of the source."""
+    """An image of a file with what the experiment knows of it; the fit sees no label of the source."""
 
     radiograph: Radiograph
     label: str
@@ -79,8 +84,9 @@ def _nih(
         sides = table.groupby("patient_id")["domain"].agg(lambda found: len({d in source for d in found}))
         both = set(sides.index[sides > 1])
         of = table["label"] if label == "sex" else np.where(table["age"] >= OLD, "old", "young")
+        named = {**dict.fromkeys(reference, REFERENCE), **dict.fromkeys(source, SOURCE)}
         items = [
-            (domain, Item(read_radiograph(SHARED / folder / path, domain=domain), str(name), patient))
+            (domain, Item(read_radiograph(SHARED / folder / path, domain=named[domain]), str(name), patient))
             for path, domain, patient, name in zip(table["path"], table["domain"], table["patient_id"], of, strict=True)
         ]
 
@@ -102,14 +108,26 @@ def _kermany(response: str) -> Callable[[int, Path], Cohort]:
         behind = world.populations["normal : pneumonia 1 : 3"][0] + world.tests["test"]
 
         def items(images: Sequence[responses_data.Image], response: str, domain: str) -> list[Item]:
-            written = [responses_data.radiograph(image, response, i, domain) for i, image in enumerate(images)]
+            shown = [responses_data.radiograph(image, response, i, domain) for i, image in enumerate(images)]
+            files = [work / f"kermany-{seed}" / response / f"{i}.png" for i in range(len(images))]
+            written = [_written(radiograph, path) for radiograph, path in zip(shown, files, strict=True)]
             return [Item(r, image.label, image.patient) for r, image in zip(written, images, strict=True)]
 
-        reference = items([*world.train, *world.val], "none", "reference")
+        reference = items([*world.train, *world.val], "none", REFERENCE)
         wedge = responses_data.RESPONSES[response]
-        return Cohort(world.classes, reference, items(behind, response, "source"), wedge=wedge)
+        return Cohort(world.classes, reference, items(behind, response, SOURCE), wedge=wedge)
 
     return load
+
+
+def _written(radiograph: Radiograph, path: Path) -> Radiograph:
+    """The image as read from a 16-bit PNG."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grey = quantize(radiograph.tone, 16).astype(np.uint16)[radiograph.stored]
+        with replace_file(path) as temporary:
+            PIL.Image.fromarray(grey).save(temporary, format="PNG")
+    return read_radiograph(path, domain=radiograph.header.domain)
 
 
 def _phantom(domain: str) -> Callable[[int, Path], Cohort]:
@@ -123,15 +141,15 @@ def _phantom(domain: str) -> Callable[[int, Path], Cohort]:
             make_phantom(folder, size=128, seed=seed, workers=0, quiet=True, force=True)
         table = Manifest.read(folder / "manifest.csv").table
 
-        def side(name: str) -> list[Item]:
+        def side(name: str, called: str) -> list[Item]:
             rows = table[table["domain"] == name]
             return [
-                Item(read_radiograph(path, domain=name), label, patient)
+                Item(read_radiograph(path, domain=called), label, patient)
                 for path, label, patient in rows[["path", "label", "patient_id"]].values
             ]
 
         wedge = next(scanner.response for scanner in SCANNERS if scanner.domain == domain)
-        return Cohort(tuple("ABCD"), side(ALDER[0]), side(domain), wedge=wedge)
+        return Cohort(tuple("ABCD"), side(ALDER, REFERENCE), side(domain, SOURCE), wedge=wedge)
 
     return load
 

@@ -110,7 +110,7 @@ def augmented(pair: Pair, folder: Path) -> dict[str, Any]:
     run = Run(scene, "small", folder)
     lines = read_lines(run.path)[1:]
     rng = np.random.default_rng(0)
-    given = [copy for sample in scene.reference.given for copy in copies(sample, rng)]
+    given = [copy for sample in scene.reference for copy in copies(sample, rng)]
     where = folder / "classifiers" / f"{run_name(pair, 'augmented', 0)}"
     run.classifier = trained("small", given, scene.cohort.classes, pair.image_size, 0, where)
     found: dict[str, Any] = {"pair": pair.name, "halves": [], "validation": validation_auc(run.classifier)}

@@ -60,11 +60,10 @@ class Part:
 
         It is that of the curves, also where the default keeps images as they are.
         """
-        told, blend = self.line["gain"], self.line["blend"]
+        told = self.line["gain"]
         if told is None:
             return None
-        curves = self.measured("half blend" if blend and blend["share"] else "scanner curve")
-        gain = float((curves - self.measured("untouched"))[metric, 0])
+        gain = float((self.measured("default, overruled") - self.measured("untouched"))[metric, 0])
         name = ("auc", "worst_recall")[metric]
         low, high = told[f"{name}_interval"]
         return told[name], gain, low <= gain <= high
@@ -92,11 +91,10 @@ def read(folder: Path) -> list[Measured]:
     found = []
     for path in sorted(folder.glob("*.jsonl")):
         run, *lines = read_lines(path)
-        if not all(line.get("exact") for line in lines):
-            continue
         parts = [Part(run, line) for line in lines]
         methods = {m: np.mean([part.measured(m) for part in parts], axis=0) for m in parts[0].line["scores"]}
-        found.append(Measured(run["pair"], run["architecture"], run["seed"], run["weak"] is not None, methods, parts))
+        weak = lines[0]["weak"] is not None  # of the reference alone: the same in both halves
+        found.append(Measured(run["pair"], run["architecture"], run["seed"], weak, methods, parts))
     return found
 
 
@@ -197,7 +195,8 @@ def choices(groups: dict[str, list[Measured]]) -> str:
     for pair, runs in groups.items():
         lines = [part.line for run in runs for part in run.parts]
         kept = sum(line["kept"] for line in lines)
-        blended = sum(not line["kept"] and bool(line["blend"] and line["blend"]["share"]) for line in lines)
+        blended = sum(not line["kept"] and line["blended"] for line in lines)
+        images = sum(len(line["scores"]["default"]) for line in lines)
         agreement = [line["blend"]["agreement"] for line in lines if line["blend"]]
         warned = {w: sum(w in line["warnings"] for line in lines) for w in ("W_BEYOND_TONE", "W_VARIES")}
         rows.append([
@@ -206,8 +205,9 @@ def choices(groups: dict[str, list[Measured]]) -> str:
             f"{np.mean(agreement):.2f}" if agreement else "–",
             f"{sum(run.weak for run in runs)} of {len(runs)}",
             *(f"{count} of {len(lines)}" for count in warned.values()),
+            f"{sum(line['refused'] for line in lines)} of {images}",
         ])  # fmt: skip
-    return table(["pair", "blend, curve, untouched", "agreement", "W_WEAK", "W_BEYOND_TONE", "W_VARIES"], rows)
+    return table(["pair", "blend, curve, untouched", "agreement", "W_WEAK", "W_BEYOND_TONE", "W_VARIES", "E_OOD"], rows)
 
 
 def more_table(folder: Path, groups: dict[str, list[Measured]], what: str) -> str:
