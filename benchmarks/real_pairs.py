@@ -33,6 +33,7 @@ import torch
 import isotone
 from benchmarks import real_pairs_table, residual_net
 from benchmarks.real_pairs_data import PAIRS, REFERENCE, SOURCE, Cohort, Item, Pair, few, split
+from benchmarks.real_pairs_scores import file_name
 from isotone._runtime.files import write_text
 from isotone.baselines.by_name import baseline
 from isotone.baselines.constant_curve import ConstantCurve
@@ -56,6 +57,7 @@ VALIDATION = 4
 """One of so many parts of the reference's patients validates."""
 BLENDS = {"scanner curve": 0.0, "quarter blend": 0.25, "half blend": 0.5}
 """Share of per-image matching."""
+HALVES = (0, 1)
 OVERRULED = ("look", "harm")
 """Guards, for the curves of images that the default would refuse or keep."""
 Transform = Callable[[Radiograph], Radiograph]
@@ -129,17 +131,22 @@ class Scene:
             sides[int(part == half)].append(item)
         return sides
 
-    def fit(self, half: int, classifier: Classifier) -> isotone.ToneCurveHarmonizer:
-        """As it ships, without labels of the source; its band, which no image depends on, is left out."""
-        items = [*self.cohort.reference, *self.dealt(half)[0]]
+    def fit(self, classifier: Classifier) -> isotone.ToneCurveHarmonizer:
+        """As it ships, without labels of the source; its band, which no image depends on, is left out.
+
+        What the test of a half is to be fitted on is a scanner by itself, so that the reference is read once.
+        """
+        items = [*self.cohort.reference, *self.cohort.source]
+        named = [scanner(1 - part) for part in self.halves]
         table = {
             "path": [str(item.radiograph.header.path) for item in items],
-            "domain": [item.radiograph.header.domain for item in items],
+            "domain": [*[REFERENCE] * len(self.splits), *named],
             "label": [item.label for item in items],
             "patient_id": [item.patient for item in items],
-            "split": [*self.splits, *["train"] * (len(items) - len(self.splits))],
+            "split": [*self.splits, *["train"] * len(named)],
         }
-        harmonizer = isotone.ToneCurveHarmonizer(REFERENCE, SOURCE, settings={"resamples": 0})
+        both = [scanner(half) for half in HALVES]
+        harmonizer = isotone.ToneCurveHarmonizer(REFERENCE, both, settings={"resamples": 0})
         return harmonizer.fit(isotone.Manifest(table), classifier, labels="none", seed=self.seed, workers=0)
 
 
@@ -152,19 +159,20 @@ class Run:
         name = run_name(scene.pair, architecture, scene.seed)
         self.path = folder / f"{name}.jsonl"
         self.features: dict[str, np.ndarray] = {}
-        where, size = (
-            folder / "classifiers" / run_name(scene.pair, architecture, scene.seed, learned=True),
-            scene.pair.image_size,
-        )
+        where = folder / "classifiers" / run_name(scene.pair, architecture, scene.seed, learned=True)
+        size = scene.pair.image_size
         self.classifier = trained(architecture, scene.reference, scene.cohort.classes, size, scene.seed, where)
 
     def complete(self) -> None:
         """Measure, and write the file whole."""
-        lines = [self.header(), self.half(0), self.half(1)]
+        began = time.process_time()
+        harmonizer = self.scene.fit(self.classifier)
+        lines = [self.header(), *(self.half(half, harmonizer) for half in HALVES)]
         features = self.path.parent / "features" / f"{self.path.stem}.npz"
         features.parent.mkdir(exist_ok=True)
         np.savez_compressed(features, **self.features)  # type: ignore[arg-type]
         write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        print(f"{self.path.stem}: {time.process_time() - began:.0f} CPU s", flush=True)
 
     def header(self) -> dict[str, Any]:
         training = self.classifier.config.training
@@ -188,28 +196,25 @@ class Run:
     def numbers(self, items: Sequence[Item]) -> list[int]:
         return [self.cohort.classes.index(item.label) for item in items]
 
-    def half(self, half: int) -> dict[str, Any]:
-        """Fit on one half of the patients, test on the other."""
-        began = time.process_time()
-        seen, tested = self.scene.dealt(half)
-        harmonizer = self.scene.fit(half, self.classifier)
-        mapper, report = harmonizer.scanners[SOURCE].mapper, harmonizer.scanners[SOURCE].report
+    def half(self, half: int, harmonizer: isotone.ToneCurveHarmonizer) -> dict[str, Any]:
+        """What a fit on one half of the patients makes of the other."""
+        (seen, tested), name = self.scene.dealt(half), scanner(half)
+        mapper, report = harmonizer.scanners[name].mapper, harmonizer.scanners[name].report
         assert isinstance(mapper, ScannerMapper | BlendMapper)
         assert isinstance(report, FitReport)
         curve, ways = mapper.scanner_curve, self.candidates(mapper.scanner_curve, seen)
-        for name in ("untouched", *BLENDS):
-            self.features[f"{half} {name}"] = self.classifier.embed(self.images(ways[name], seen)).astype(np.float16)
-        refused = [image for image in (item.radiograph for item in tested) if refuses(harmonizer, image)]
-        ways["default"] = lambda image: harmonizer.transform(image, allow=OVERRULED[:1])
-        ways["default, overruled"] = lambda image: harmonizer.transform(image, allow=OVERRULED)
-        print(f"{self.path.stem}: half {half}, {time.process_time() - began:.0f} CPU s", flush=True)
+        ways["default"] = lambda image: harmonizer.transform(image, domain=name, allow=OVERRULED[:1])
+        ways["default, overruled"] = lambda image: harmonizer.transform(image, domain=name, allow=OVERRULED)
+        unlabelled = {way: ways[way] for way in ("untouched", "default, overruled")}
+        for way, transform in unlabelled.items():
+            self.features[f"{half} {way}"] = self.classifier.embed(self.images(transform, seen)).astype(np.float16)
         return {
             "half": half,
-            "scores": {name: self.say(way, tested) for name, way in ways.items()},
-            "seen": {name: self.say(way, seen) for name, way in ways.items()},
+            "scores": {way: self.say(transform, tested) for way, transform in ways.items()},
+            "seen": {way: self.say(transform, seen) for way, transform in unlabelled.items()},
             "validation": self.simulated(curve),
+            "refused": sum(refuses(harmonizer, item.radiograph.with_domain(name)) for item in tested),
             "curve": json.loads(curve.to_json()),
-            "refused": len(refused),
             "blended": isinstance(mapper, BlendMapper),
             "mix": report.mix and dict(report.mix),
             "mix_from": report.mix_from,
@@ -242,11 +247,8 @@ class Run:
         as_source: list[Item] = [replace(i, radiograph=i.radiograph.map_tone(undo)) for i in self.scene.validation]
         found = {"untouched": self.say(lambda image: image, self.scene.validation)}
         found["as the source"] = self.say(lambda image: image, as_source)
-        ways = {name: Blend(ToneCurve(), self.scene.matching, share) for name, share in BLENDS.items() if share}
-        for name, way in {**ways, "matching": self.scene.matching.transform}.items():
-            found[name] = self.say(way, self.scene.validation)
-        again = {name: Blend(curve, self.scene.matching, share) for name, share in BLENDS.items()}
-        return found | {f"{name} of the source's": self.say(way, as_source) for name, way in again.items()}
+        ways = {name: Blend(curve, self.scene.matching, share) for name, share in BLENDS.items()}
+        return found | {f"{name} of the source's": self.say(way, as_source) for name, way in ways.items()}
 
     def images(self, way: Transform, items: Sequence[Item]) -> np.ndarray:
         return np.stack([self.prepare(way(item.radiograph)) for item in items])
@@ -254,6 +256,11 @@ class Run:
     def say(self, way: Transform, items: Sequence[Item]) -> list[list[float]]:
         # Not rounded: a saturated classifier still ranks images, by what lies below 1e-6.
         return self.classifier.predict(self.images(way, items)).tolist()
+
+
+def scanner(half: int) -> str:
+    """Name of the source in the fit that is tested on a half."""
+    return f"{SOURCE} {half}"
 
 
 def refuses(harmonizer: isotone.ToneCurveHarmonizer, image: Radiograph) -> bool:
@@ -268,7 +275,7 @@ def refuses(harmonizer: isotone.ToneCurveHarmonizer, image: Radiograph) -> bool:
 def run_name(pair: Pair, architecture: str, seed: int, learned: bool = False) -> str:
     """Of a run's file; or of its classifier, which simulated pairs of one reference share."""
     name = pair.name.partition(", ")[0] if learned and pair.kind == "simulated" else pair.name
-    return f"{real_pairs_table.file_name(name)}-{architecture}-{seed}"
+    return f"{file_name(name)}-{architecture}-{seed}"
 
 
 def _anonymous(items: Sequence[Item]) -> list[int]:

@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.real_pairs import OUT, Blend, Run, Scene, run_name, trained
 from benchmarks.real_pairs_data import PAIRS, Item, Pair
-from benchmarks.real_pairs_table import read_lines
+from benchmarks.real_pairs_scores import read_lines
 from isotone._runtime.files import write_text
 from isotone.baselines.by_name import baseline
 from isotone.curves.tone_curve import ToneCurve

@@ -4,110 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.real_pairs_gain import design_table, prediction_table, seed_table
+from benchmarks.real_pairs_scores import KINDS, Measured, by_pair, file_name, metrics, read, table
 from isotone._runtime.files import write_text
-from isotone.evaluation.bootstrap import interval, patient_weights
-from isotone.evaluation.metrics import confusion, macro_auc, worst_group_accuracy
+from isotone.evaluation.bootstrap import interval
 
 MARK = "<!-- measured -->"
 RIVALS = ("untouched", "matching", "constant curve", "scanner curve", "half blend")
 """What a default is compared with, chosen in hindsight."""
 SHOWN = (*RIVALS[:4], "quarter blend", "half blend", "default")
-DRAWS = 500
-"""Resamples of the patients."""
 TWICE = ("untouched", "scanner curve", "half blend")
-KINDS = {"real": "real pairs", "control": "control", "simulated": "simulated responses"}
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One half of a run's source patients, tested behind what was fitted on the other half."""
-
-    run: dict[str, Any]
-    line: dict[str, Any]
-
-    @cached_property
-    def chosen(self) -> np.ndarray:
-        return np.array(self.run["halves"]) == self.line["half"]
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        return np.array(self.run["label"])[self.chosen]
-
-    @cached_property
-    def weights(self) -> np.ndarray:
-        """Once each, then `DRAWS` resamples of the patients; the same for a pair's images in every run."""
-        drawn = patient_weights(self.run["patient"], draws=DRAWS, seed=0)
-        return np.vstack([np.ones(len(self.labels)), drawn[:, self.chosen]])
-
-    def measured(self, method: str) -> np.ndarray:
-        """AUC and worst-group accuracy, shape (2, 1 + `DRAWS`)."""
-        return metrics(self.labels, np.array(self.line["scores"][method]), self.weights)
-
-    def gained(self, metric: int) -> tuple[float, float, bool] | None:
-        """Predicted and measured gain, and whether the 90 % interval has the latter; None: nothing was predicted.
-
-        It is that of the curves, also where the default keeps images as they are.
-        """
-        told = self.line["gain"]
-        if told is None:
-            return None
-        gain = float((self.measured("default, overruled") - self.measured("untouched"))[metric, 0])
-        name = ("auc", "worst_recall")[metric]
-        low, high = told[f"{name}_interval"]
-        return told[name], gain, low <= gain <= high
-
-
-def metrics(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUC and worst-group accuracy under each row of weights."""
-    matrix = confusion(labels, scores.argmax(1), scores.shape[1], weights)
-    return np.stack([macro_auc(labels, scores.astype(np.float64), weights), worst_group_accuracy(matrix)])
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A run: both metrics of each method, the mean of both halves."""
-
-    pair: str
-    architecture: str
-    seed: int
-    weak: bool
-    methods: dict[str, np.ndarray]
-    parts: list[Part]
-
-
-def read(folder: Path) -> list[Measured]:
-    found = []
-    for path in sorted(folder.glob("*.jsonl")):
-        run, *lines = read_lines(path)
-        parts = [Part(run, line) for line in lines]
-        methods = {m: np.mean([part.measured(m) for part in parts], axis=0) for m in parts[0].line["scores"]}
-        weak = lines[0]["weak"] is not None  # of the reference alone: the same in both halves
-        found.append(Measured(run["pair"], run["architecture"], run["seed"], weak, methods, parts))
-    return found
-
-
-def by_pair(runs: Sequence[Measured]) -> dict[str, list[Measured]]:
-    groups: dict[str, list[Measured]] = {}
-    for run in runs:
-        groups.setdefault(run.pair, []).append(run)
-    return groups
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def levels(groups: dict[str, list[Measured]], metric: int) -> str:
@@ -161,32 +72,6 @@ def regret_table(groups: dict[str, list[Measured]], pairs: Sequence[Any]) -> str
         ]
         rows.append([side, str(len(present)), *cells])
     return table(["pairs", "number", *methods], rows)
-
-
-def prediction_table(groups: dict[str, list[Measured]], pairs: Sequence[Any]) -> str:
-    """By pair and over kinds of pairs: predicted and measured gain, mean error of a run, coverage of the interval."""
-    rows = []
-    named = {pair: [pair] for pair in groups}
-    kinds = {f"all {KINDS[k]}": [p.name for p in pairs if p.kind == k and p.name in groups] for k in KINDS}
-    for title, names in (named | kinds).items():
-        cells = []
-        for metric in (0, 1):
-            runs = [[part.gained(metric) for part in run.parts] for name in names for run in groups[name]]
-            known = [[gain for gain in run if gain is not None] for run in runs]
-            halves = [np.mean([gain[:2] for gain in run], axis=0) for run in known if run]
-            if not halves:
-                continue
-            told, got = 100 * np.array(halves).T
-            covered = [gain[2] for run in known for gain in run]
-            cells += [
-                f"{told.mean():+.1f}",
-                f"{got.mean():+.1f}",
-                f"{np.abs(told - got).mean():.1f}",
-                f"{100 * np.mean(covered):.0f} %",
-            ]
-        rows.append([title, *cells])
-    each = ("predicted", "measured", "mean error", "covered")
-    return table(["pair", *(f"{m}: {e}" for m in ("AUC", "weakest class") for e in each)], rows)
 
 
 def choices(groups: dict[str, list[Measured]]) -> str:
@@ -247,11 +132,6 @@ def twice_table(folder: Path, groups: dict[str, list[Measured]]) -> str:
     return table(["pair", "patients", *TWICE], rows)
 
 
-def file_name(pair: str) -> str:
-    """Of a pair in the names of files."""
-    return pair.replace("/", "+").replace(", ", "-").replace(" ", "_")
-
-
 def write(folder: Path, page: Path, pairs: Sequence[Any]) -> None:
     """Put the tables into the page, below its words."""
     groups = by_pair(read(folder))
@@ -272,7 +152,13 @@ def write(folder: Path, page: Path, pairs: Sequence[Any]) -> None:
         "## Predicted gain",
         "Of the curves, also where the default then keeps images untouched. The mean error is that of a run (the mean "
         "of its two fits), in points; covered are fits.",
-        prediction_table(groups, pairs),
+        prediction_table(groups, folder, pairs),
+        "The AUC of a pair and seed (the mean of four fits): the mean error; the mean error that sampling alone gives "
+        "a right prediction, since the patients of validation and test are few (both resampled); the mean error of a "
+        "pair if its seeds are averaged first; how often the mean of the intervals contains the measured gain.",
+        seed_table(groups, folder, pairs),
+        "Other designs on the real pairs: mean error and mean deviation of a pair and seed, in points of AUC.",
+        design_table(groups, folder, pairs),
         "## Other ways",
         "AUC, seed 0, the small classifier (`benchmarks/real_pairs_more.py`).",
         more_table(folder, groups, "more"),
