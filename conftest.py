@@ -32,12 +32,15 @@ def enter_folder(namespace: dict) -> None:
     namespace["_folder"] = tempfile.TemporaryDirectory(prefix="isotone-docs-")
     namespace["_before"] = Path.cwd()
     os.chdir(namespace["_folder"].name)
+    namespace["_cache"] = tempfile.TemporaryDirectory(prefix="isotone-docs-")
+    os.environ["ISOTONE_CACHE"] = namespace["_cache"].name
 
 
 def leave_folder(namespace: dict) -> None:
     """Go back, and leave nothing behind."""
     os.chdir(namespace["_before"])
     namespace["_folder"].cleanup()
+    namespace["_cache"].cleanup()
 
 
 pytest_collect_file = Sybil(

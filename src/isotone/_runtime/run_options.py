@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
+from isotone._runtime.disk_cache import DiskCache
 from isotone.errors import IsotoneError
 
 
@@ -31,6 +33,9 @@ class RunOptions:
     shard : str, optional
         ``K/N``: part K of N of the images of `isotone.apply`. The parts may be done at once, on several machines with
         one file system, into one output folder; a run without it then puts them together.
+    cache : path, optional
+        Folder in which fits and evaluations keep what they know of images, for the next one: descriptors and scores by
+        digests of content, no pixels. It may be deleted at any time. None: nothing is kept.
     """
 
     seed: int = 0
@@ -40,6 +45,12 @@ class RunOptions:
     device: str = "cpu"
     executor: Executor | None = None
     shard: str | None = None
+    cache: str | Path | None = None
+
+    @property
+    def kept(self) -> DiskCache | None:
+        """The cache, or none."""
+        return None if self.cache is None else DiskCache(Path(self.cache))
 
     def refuse(self, errors: Iterable[IsotoneError]) -> None:
         """Report images that could not be read."""
@@ -55,6 +66,7 @@ class RunKeywords(TypedDict, total=False):
     workers: int
     quiet: bool
     on_refusal: Callable[[IsotoneError], None] | None
+    cache: str | Path | None
 
 
 class WorkKeywords(TypedDict, total=False):

@@ -166,6 +166,13 @@ Allow = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines for programs (docs/json.md).")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Neither use nor write the cache of descriptors and scores (ISOTONE_CACHE names its folder).",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="A setting of the method as NAME=VALUE; may be repeated.", metavar="NAME=VALUE"),
@@ -234,6 +241,13 @@ def run_in(output: Path, force: bool, command: str, *inputs: Any) -> AbstractCon
     from isotone._runtime.files import run_folder
 
     return run_folder(output, {"command": command, "inputs": inputs, "version": __version__}, force=force)
+
+
+def cache_folder(off: bool) -> Path | None:
+    """Where fits and evaluations keep what they know of images."""
+    from isotone._runtime.disk_cache import user_folder
+
+    return None if off else user_folder()
 
 
 def complain(error: IsotoneError) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,12 @@ from isotone._runtime.workers import map_isolated
 from isotone._version import __version__
 from isotone.curves.tone_curve import quantize
 from isotone.data.cache import ArrayCache, Entry
+from isotone.data.file_digest import content_digest
 from isotone.data.identity import pixel_identity
 from isotone.data.images import Reading, map_images, progress, time_limit
+from isotone.data.known import Known
 from isotone.data.manifests.manifest import Row
-from isotone.errors import IsotoneError, RadiographError
-from isotone.imaging.opening.regular_file import open_regular
+from isotone.errors import IsotoneError
 from isotone.imaging.radiograph import Header, Radiograph
 
 SIZE = 256
@@ -49,6 +51,8 @@ class Sample:
         `isotone.data.identity` of the image, where it was asked for; else "".
     trained : bool
         Whether the classifier learned from this image or patient, so that its verdict on it proves nothing.
+    known : Known
+        What was worked out of these pixels; `dataclasses.replace` begins anew; `told` keeps it.
     """
 
     pixels: NDArray[np.uint16]
@@ -61,6 +65,13 @@ class Sample:
     header: Header | None = None
     identity: str = ""
     trained: bool = False
+    known: Known = field(default_factory=Known, init=False, repr=False)
+
+    def told(self, **facts: Any) -> Self:
+        """The same pixels, of which other things are said: the fields from `label` on."""
+        other = copy(self)
+        other.__dict__.update(facts)
+        return other
 
 
 @dataclass(frozen=True)
@@ -124,46 +135,35 @@ def load_samples(
         One for each image that could not be read.
     """
     take = TakeSample(prepare, identify)
-    samples: list[Sample] = []
-    refused: list[IsotoneError] = []
-    found = (
+    return parted(
         map_images(rows, take, workers=workers, quiet=quiet)
         if cache is None
         else _cached(rows, take, cache, workers, quiet)
     )
+
+
+def parted(found: Iterable[tuple[Row, Sample | IsotoneError]]) -> tuple[list[Sample], list[IsotoneError]]:
+    """The samples, with what the manifest says of each, and the refusals."""
+    samples: list[Sample] = []
+    refused: list[IsotoneError] = []
     for row, taken in found:
         if isinstance(taken, IsotoneError):
             refused.append(taken)
             continue
-        samples.append(
-            replace(
-                taken,
-                label=row.label,
-                patient=row.patient_id or str(row.path),
-                domain=row.domain or taken.domain,
-                split=row.split,
-            )
-        )
+        patient, domain = row.patient_id or str(row.path), row.domain or taken.domain
+        samples.append(taken.told(label=row.label, patient=patient, domain=domain, split=row.split))
     return samples, refused
 
 
 @dataclass(frozen=True)
-class _TakeUnknown:
-    """A row → the key of its file and, unless that is known, its sample."""
+class TakeUnknown:
+    """A row → the digest of its content and, unless that is known, its sample."""
 
     take: TakeSample
-    known: frozenset[str]
+    known: Container[str] = frozenset()
 
     def __call__(self, row: Row) -> tuple[str, Sample | None]:
-        with open_regular(row.path) as file:
-            try:
-                digest = hashlib.file_digest(file, "sha256")
-            except OSError as error:
-                raise RadiographError("E_READ", error.strerror or "cannot be read", file=row.path) from None
-        # What else a reader goes by: the suffix, and what the manifest says of the image but for these.
-        said = replace(row, path=Path(row.path.suffix.lower()), label=None, patient_id=None, split=None)
-        digest.update(repr(said).encode("utf-8", "surrogateescape"))
-        key = digest.hexdigest()
+        key = content_digest(row)
         return key, None if key in self.known else Reading(self.take)(row)
 
 
@@ -174,7 +174,7 @@ def _cached(
     made_by = f"{__version__} {SIZE} {take!r}"
     cache = ArrayCache(folder / hashlib.sha256(made_by.encode()).hexdigest()[:16])
     keys: list[str | IsotoneError] = []
-    results = map_isolated(_TakeUnknown(take, frozenset(cache)), rows, workers=workers, seconds=time_limit)
+    results = map_isolated(TakeUnknown(take, frozenset(cache)), rows, workers=workers, seconds=time_limit)
     for _, result in progress(results, len(rows), label="reading", quiet=quiet):
         if isinstance(result, IsotoneError):
             keys.append(result)

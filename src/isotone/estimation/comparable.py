@@ -9,6 +9,7 @@ import numpy as np
 
 from isotone.data.descriptors.foreground import Mask, Regions
 from isotone.data.descriptors.image_set import FEWEST, ImageSet
+from isotone.data.sample import Sample
 
 COPIES = 3
 """Frames of the source behind which each reference image is seen; more make its structure less a matter of chance."""
@@ -52,10 +53,15 @@ class _Frame:
 
 def _frames(images: ImageSet) -> list[_Frame]:
     """Of each image, where one in ten or more is framed; else none."""
-    framed = [np.mean(s.valid & ~part.picture) > HIDES for s, part in zip(images, images.parts, strict=True)]
+    framed = [_hidden(s, part) > HIDES for s, part in zip(images, images.parts, strict=True)]
     if np.mean(framed) < FEWEST:
         return []
     return [_Frame(part.picture, _on_the_right(part)) for part in images.parts]
+
+
+def _hidden(sample: Sample, part: Regions) -> float:
+    """Share of an image that is no picture, padding apart."""
+    return float(np.mean(sample.known.of("valid", lambda: (sample.valid,))[0] & ~part.picture))
 
 
 def _through(images: ImageSet, frames: Sequence[_Frame], copies: int, seed: int) -> ImageSet:

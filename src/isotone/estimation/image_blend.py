@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isotone.curves.stages import Affine, Knots
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.classifier_scores import scores_of
+from isotone.data.known import Arrays
 from isotone.data.sample import Sample
 from isotone.estimation.report import Blend
 from isotone.estimation.settings import FrozenClassifier
@@ -65,7 +66,7 @@ class ImageBlend(StoredArrays):
         """Of the pixels of the reference's images."""
         total = np.zeros(FULL + 1)
         for sample in reference:
-            counts = np.bincount(sample.pixels[sample.valid], minlength=FULL + 1)
+            counts = _counts(sample)
             total += counts / max(counts.sum(), 1)
         return cls(*_distribution(total))
 
@@ -75,7 +76,7 @@ class ImageBlend(StoredArrays):
         The matching leads a grey level at or below which a share p of the image's pixels lies to that at or below which
         the share p of the reference's lies, as scikit-image's ``match_histograms`` does.
         """
-        counts = np.bincount(sample.pixels[sample.valid], minlength=FULL + 1)
+        counts = _counts(sample)
         if np.count_nonzero(counts) < 2:
             return scanner
         grey, below = _distribution(counts)
@@ -125,6 +126,20 @@ def image_blend(
     agreement = _correlation(scores_of(before, classifier), scores_of(after, classifier))
     admitted = agreement >= AGREEING
     return (blend if admitted else None), Blend(share=SHARE if admitted else 0.0, agreement=agreement)
+
+
+def _counts(sample: Sample) -> NDArray[np.intp]:
+    """How many pixels have each grey level, shape (`FULL` + 1,)."""
+
+    def work() -> Arrays:
+        counts = np.bincount(sample.pixels[sample.valid], minlength=FULL + 1)
+        present = np.flatnonzero(counts)
+        return present.astype(np.uint16), counts[present].astype(np.uint32)
+
+    levels, times = sample.known.of("counts", work)
+    counts = np.zeros(FULL + 1, np.intp)
+    counts[levels] = times
+    return counts
 
 
 def _distribution(counts: NDArray[np.floating] | NDArray[np.intp]) -> tuple[Floats, Floats]:

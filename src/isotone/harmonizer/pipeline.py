@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel
 
+from isotone._runtime.disk_cache import DiskCache
 from isotone._runtime.run_options import RunOptions
 from isotone.data.descriptors.image_set import ImageSet, image_set
-from isotone.data.manifests.manifest import Manifest
-from isotone.data.sample import Sample, load_samples
+from isotone.data.kept_samples import kept_samples
+from isotone.data.manifests.manifest import Manifest, Row
+from isotone.data.sample import Sample, TakeSample, load_samples, parted
 from isotone.data.splits import with_splits
 from isotone.data.trained_on import VALIDATION, TrainingRecord
 from isotone.errors import IsotoneError, UsageError
@@ -23,6 +25,7 @@ from isotone.estimation.report import FitReport, LeftOut, TrainingOverlap
 from isotone.estimation.settings import FitOptions, ScannerSettings
 from isotone.estimation.tone_model import FEWEST
 from isotone.harmonizer.fitted_scanner import FittedScanner, NetworkReport
+from isotone.harmonizer.kept_fits import KeptFits
 from isotone.harmonizer.mappers import Mapper, mapper_of
 from isotone.monitoring.header_novelty import mixed, refuse_mixed_intents, seen_in
 from isotone.monitoring.novelty import Novelty
@@ -114,31 +117,68 @@ def fit_scanners(
     """The work of `ToneCurveHarmonizer.fit`: a fitted scanner for each source domain of a plan."""
     plan.check(classifier)
     images = _read(manifest, plan, classifier, run, files)
-    reference, options = ReferenceModel(images.reference, run.seed), plan.options(classifier)
-    asked, record = reference.asked(classifier), getattr(classifier, "trained_on", None)
-    found = {}
+    try:
+        return _fitted(images, plan, classifier, run, files)
+    finally:
+        _keep(images, run.kept)
+
+
+def _keep(images: _Images, cache: DiskCache | None) -> None:
+    """Write down what was worked out of images, also by a fit that failed."""
+    if cache is not None:
+        for sample in {id(s.known): s for side in (images.reference, *images.sources.values()) for s in side}.values():
+            sample.known.keep(cache)
+        cache.trim()
+
+
+def _fitted(
+    images: _Images, plan: FitPlan, classifier: Classifier | None, run: RunOptions, files: RunFiles
+) -> dict[str, FittedScanner]:
+    """A scanner for each source: of an earlier fit, or of a new one."""
+    kept = KeptFits(None if plan.method == "gdce" else run.kept, [plan, run.seed, images.refused], classifier)
+    found: dict[str, FittedScanner] = {}
+    reference: ReferenceModel | None = None
     for number, (domain, source) in enumerate(images.sources.items()):
-        fit = fit_source(source, reference, options)
-        mapper, report = (
-            _fit_network(source, reference, plan, classifier, run, files.of(str(number)))
-            if plan.method == "gdce" and classifier is not None
-            else (mapper_of(fit), fit.report)
-        )
-        report = replace(
-            report,
-            warnings=(*report.warnings, *images.warnings[domain]),
-            refused=images.refused,
-            training=None if classifier is None else _training(fit, reference, record),
-            weak=asked.weak,
-        )
-        found[domain] = FittedScanner(
-            mapper,
-            report,
-            headers=seen_in(s.header for s in fit.images if s.header is not None),
-            novelty=Novelty.of_fit(fit),
-            drift=ResponseDrift.of_fit(fit),
-        )
+        key = kept.key(source, images.reference)
+        known = kept.get(key)
+        if known is None:
+            reference = reference or ReferenceModel(images.reference, run.seed)
+            known = _fit_scanner(domain, images, reference, plan, classifier, run, files.of(str(number)))
+            kept.put(key, known)
+        found[domain] = known
     return found
+
+
+def _fit_scanner(
+    domain: str,
+    images: _Images,
+    reference: ReferenceModel,
+    plan: FitPlan,
+    classifier: Classifier | None,
+    run: RunOptions,
+    files: RunFiles,
+) -> FittedScanner:
+    source = images.sources[domain]
+    fit = fit_source(source, reference, plan.options(classifier))
+    mapper, report = (
+        _fit_network(source, reference, plan, classifier, run, files)
+        if plan.method == "gdce" and classifier is not None
+        else (mapper_of(fit), fit.report)
+    )
+    report = replace(
+        report,
+        warnings=(*report.warnings, *images.warnings[domain]),
+        refused=images.refused,
+        training=None if classifier is None else _training(fit, reference, getattr(classifier, "trained_on", None)),
+        weak=reference.asked(classifier).weak,
+    )
+    return FittedScanner(
+        mapper,
+        report,
+        headers=seen_in(s.header for s in fit.images if s.header is not None),
+        novelty=Novelty.of_fit(fit),
+        drift=ResponseDrift.of_fit(fit),
+    )
 
 
 def settings_of(method: Method) -> type[BaseModel]:
@@ -165,14 +205,7 @@ def _read(
 ) -> _Images:
     rows = with_splits(manifest).select(domains=[*plan.references, *plan.sources])
     record = getattr(classifier, "trained_on", None)
-    samples, refused = load_samples(
-        list(rows.select(splits=("train", "val"))),
-        None if classifier is None else classifier.prepare,
-        workers=run.workers,
-        quiet=run.quiet,
-        cache=files.images if plan.method == "gdce" else None,
-        identify=record is not None,
-    )
+    samples, refused = _load(list(rows.select(splits=("train", "val"))), plan, classifier, run, files)
     run.refuse(refused)
     samples = _with_record(samples, record)
     warnings = _refuse_or_say_mixed(samples, plan)
@@ -182,8 +215,27 @@ def _read(
     for domain in plan.sources:
         own = [s for s in samples if s.domain == domain]
         _enough(own, repr(domain), refused, 1)
-        sources[domain] = image_set([replace(s, label=None) for s in own] if plan.labels == "none" else own)
+        sources[domain] = image_set([s.told(label=None) for s in own] if plan.labels == "none" else own)
     return _Images(reference, sources, len(refused), warnings)
+
+
+def _load(
+    rows: Sequence[Row], plan: FitPlan, classifier: Classifier | None, run: RunOptions, files: RunFiles
+) -> tuple[list[Sample], list[IsotoneError]]:
+    prepare = None if classifier is None else classifier.prepare
+    identify = getattr(classifier, "trained_on", None) is not None
+    cache = run.kept
+    if cache is not None and plan.method != "gdce":  # which needs all pixels in any case
+        take = TakeSample(prepare, identify)
+        return parted(kept_samples(rows, take, cache, workers=run.workers, quiet=run.quiet))
+    return load_samples(
+        rows,
+        prepare,
+        workers=run.workers,
+        quiet=run.quiet,
+        cache=files.images if plan.method == "gdce" else None,
+        identify=identify,
+    )
 
 
 def _with_record(samples: Sequence[Sample], record: TrainingRecord | None) -> list[Sample]:
@@ -191,7 +243,7 @@ def _with_record(samples: Sequence[Sample], record: TrainingRecord | None) -> li
     if record is None:
         return list(samples)
     found = record.holds([s.patient for s in samples], [s.identity for s in samples], VALIDATION)
-    return [replace(s, trained=trained) for s, trained in zip(samples, found, strict=True)]
+    return [s.told(trained=trained) for s, trained in zip(samples, found, strict=True)]
 
 
 def _training(fit: SourceFit, reference: ReferenceModel, record: TrainingRecord | None) -> TrainingOverlap:

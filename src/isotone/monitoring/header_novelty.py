@@ -141,7 +141,8 @@ def _is_new(header: Header, name: str, seen: HeaderFacts) -> bool:
 
 def _recorded(name: str, value: object) -> str:
     """A value as the model holds it."""
-    return hashed(str(value)) if name in ("software", "version") else str(value)
+    text = value if isinstance(value, str) else str(value)
+    return hashed(text) if name in ("software", "version") else text
 
 
 def _said(name: str, value: object) -> str:

@@ -22,6 +22,7 @@ from isotone.errors import IsotoneError, ModelError, UsageError
 from isotone.networks.backbones import BACKBONES, build, refuse_code
 from isotone.networks.config import CONFIG, ClassifierConfig, NetworkFacts, first_of, read_config
 from isotone.networks.forward import PLAIN, logits_of, said
+from isotone.networks.model_digest import model_digest
 from isotone.networks.prepare import Prepare
 from isotone.networks.probe import probe
 from isotone.networks.weights import load_weights, save_weights
@@ -230,6 +231,11 @@ class Classifier:
         found = copy.copy(self)
         found.config = self.config.model_copy(update={"reference_domains": tuple(domains)})
         return found
+
+    @property
+    def digest(self) -> str | None:
+        """As `model_digest` has it."""
+        return model_digest(self.module, self.config, self.device)
 
     def logits(self, grey: Tensor) -> Tensor:
         """Logits of shape (n, C) from grey levels of shape (n, 1, S, S) in [0, 1]; differentiable.

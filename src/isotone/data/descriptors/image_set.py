@@ -15,6 +15,7 @@ from isotone.data.descriptors.autocorrelation import NOISE, autocorrelation
 from isotone.data.descriptors.foreground import Mask, Regions, regions
 from isotone.data.descriptors.marks import SQUARE
 from isotone.data.descriptors.structure import GRID, structure
+from isotone.data.known import Arrays
 from isotone.data.sample import Sample
 
 Floats = NDArray[np.float64]
@@ -64,17 +65,37 @@ class Descriptors:
 
 def describe(samples: Sequence[Sample], parts: Sequence[Regions], air: bool) -> Descriptors:
     """Describe a scanner's images; without `air` all pixels of the picture are anatomy."""
-    rows = []
-    for sample, part in zip(samples, parts, strict=True):
+    return _stacked([_described(s, part, air) for s, part in zip(samples, parts, strict=True)], samples)
+
+
+def regions_of(sample: Sample) -> Regions:
+    """As `regions` has them, looked for once."""
+
+    def work() -> Arrays:
+        found = regions(sample)
+        masks = np.stack([found.foreground, found.background, found.picture])
+        return masks, np.array([found.clearness, found.marks])
+
+    masks, numbers = sample.known.of("regions", work)
+    return Regions(*masks, *map(float, numbers))
+
+
+def _described(sample: Sample, part: Regions, air: bool) -> Arrays:
+    """Structure, quantiles and air of an image."""
+
+    def work() -> Arrays:
         split = part.split(air)
-        fore, back = (sample.pixels[part] for part in _apart(split))
-        rows.append(
-            (
-                structure(sample.pixels, split.foreground, split.background),
-                _quantiles(fore, QUANTILES) if len(fore) else np.zeros(len(QUANTILES)),
-                _quantiles(back, AIR) if len(back) else np.full(len(AIR), np.nan),
-            )
+        fore, back = (sample.pixels[mask] for mask in _apart(split))
+        return (
+            structure(sample.pixels, split.foreground, split.background),
+            _quantiles(fore, QUANTILES) if len(fore) else np.zeros(len(QUANTILES)),
+            _quantiles(back, AIR) if len(back) else np.full(len(AIR), np.nan),
         )
+
+    return sample.known.of(f"described {air} {part.digest}", work)
+
+
+def _stacked(rows: Sequence[Arrays], samples: Sequence[Sample]) -> Descriptors:
     described, quantiles, air_quantiles = (np.stack(column) for column in zip(*rows, strict=True))
     return Descriptors(
         structure=described,
@@ -106,7 +127,7 @@ class ImageSet(tuple[Sample, ...]):
     @cached_property
     def parts(self) -> list[Regions]:
         """Anatomy and air of each image."""
-        return [regions(s) for s in self]
+        return [regions_of(s) for s in self]
 
     @cached_property
     def telling(self) -> ImageSet:
@@ -114,8 +135,7 @@ class ImageSet(tuple[Sample, ...]):
 
         For anatomies whose air is not told; where it is, such images show none (`showing_air`).
         """
-        likeness = [autocorrelation(s.pixels, part.picture) for s, part in zip(self, self.parts, strict=True)]
-        tells = np.array(likeness) >= NOISE
+        tells = np.array([_likeness(s, part) for s, part in zip(self, self.parts, strict=True)]) >= NOISE
         return self.only(tells) if tells.any() else self
 
     @cached_property
@@ -181,12 +201,23 @@ class ImageSet(tuple[Sample, ...]):
 
     def looks_with(self, air: bool) -> Floats:
         """What the gate knows images by, shape (n, `isotone.data.descriptors.appearance.SIZE` + 1)."""
-        return np.stack([look(s, parts.split(air)) for s, parts in zip(self, self.parts, strict=True)])
+        return np.stack([_look(s, part, air) for s, part in zip(self, self.parts, strict=True)])
 
     @property
     def descriptors(self) -> Descriptors:
         """Of the whole images."""
         return self.descriptors_with(self.air)
+
+
+def _likeness(sample: Sample, part: Regions) -> float:
+    found = sample.known.of(
+        f"likeness {part.digest}", lambda: (np.array(autocorrelation(sample.pixels, part.picture)),)
+    )
+    return float(found[0])
+
+
+def _look(sample: Sample, part: Regions, air: bool) -> Floats:
+    return sample.known.of(f"look {air} {part.digest}", lambda: (look(sample, part.split(air)),))[0]
 
 
 def image_set(samples: Sequence[Sample]) -> ImageSet:
@@ -227,5 +258,12 @@ def windowed(
     samples: Sequence[Sample], parts: Sequence[Regions], shares: Sequence[float], place: Place, air: bool
 ) -> Descriptors:
     """The descriptors of images seen through a smaller field, of `shares` of their sides."""
-    smaller = [cropped(s, p, share, place) for s, p, share in zip(samples, parts, shares, strict=True)]
-    return describe(smaller, [regions(s) for s in smaller], air)
+
+    def row(sample: Sample, part: Regions, share: float) -> Arrays:
+        def work() -> Arrays:
+            smaller = cropped(sample, part, share, place)
+            return _described(smaller, regions(smaller), air)
+
+        return sample.known.of(f"window {share!r} {place!r} {air} {part.digest}", work)
+
+    return _stacked([row(s, p, share) for s, p, share in zip(samples, parts, shares, strict=True)], samples)

@@ -58,6 +58,14 @@ def coded(text: str | None, terms: Collection[str] | None = None) -> str | None:
     return f"an unknown value ({hashed(text)[:8]})"
 
 
+class Hashed(str):
+    """What `hashed` gave, in the place of a text."""
+
+    __slots__ = ()
+
+
 def hashed(text: str) -> str:
-    """SHA-256, first 16 hexadecimals: tells equal from unequal, and no more."""
+    """SHA-256, first 16 hexadecimals: tells equal from unequal, and no more. What is `Hashed` stays as it is."""
+    if isinstance(text, Hashed):
+        return text
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
