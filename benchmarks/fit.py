@@ -67,7 +67,7 @@ def compress(path: Path) -> None:
     from pydicom.uid import JPEG2000Lossless
 
     dataset = pydicom.dcmread(path)
-    frame = imagecodecs.jpeg2k_encode(dataset.pixel_array, level=0, reversible=True, codecformat="j2k")
+    frame = bytes(imagecodecs.jpeg2k_encode(dataset.pixel_array, level=0, reversible=True, codecformat="j2k"))
     dataset.PixelData = encapsulate([frame])
     dataset["PixelData"].VR = "OB"
     dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
