@@ -11,7 +11,7 @@ help:  ## this list
 
 environment: $(STAMP)  ## .venv with exactly what requirements.lock names
 
-demo: $(STAMP)  ## four simulated vendors, a classifier, harmonizers, a report
+demo: $(STAMP)  ## three simulated vendors, a classifier, harmonizers, a report
 	$(BIN)/isotone demo -o demo --force
 
 test: $(STAMP)  ## all tests

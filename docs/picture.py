@@ -30,10 +30,10 @@ def main() -> None:
     manifest = Manifest.read(demo / "cohort" / "manifest.csv")
     row = next(r for r in manifest.select(domains=[DOGWOOD.domain], splits=["test"]) if r.label == "C")
     source, oracle = read_radiograph(row.path), read_radiograph(oracle_of(demo, row.path))
-    after = ToneCurveHarmonizer.load(demo / "harmonizers" / "scanner").transform(source)
+    after = ToneCurveHarmonizer.load(demo / "harmonizers" / "tone-curve").transform(source)
     shown = (
         (source, "none", f"before\n{DOGWOOD.domain}, as it comes"),
-        (after, "scanner", "after\nthe same image behind isotone's curve"),
+        (after, "tone-curve", "after\nthe same image behind isotone's curve"),
         (oracle, "oracle", f"target\nas {ALDER.domain} would have written it"),
     )
     figure = Figure(figsize=(9, 4.6), facecolor="white", layout="constrained")

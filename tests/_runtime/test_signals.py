@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from isotone.cli import app
 from make_images import write_cohort
 from processes import COMMAND, left_by_runs, start, wait_for_workers
 
@@ -26,7 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("fit", cohort, *FIT, "-o", made / "curve"),
         ("apply", made / "curve", cohort, "-o", made / "delivered", "--quiet"),
     ):
-        subprocess.run([*COMMAND, *map(str, command)], check=True, capture_output=True)
+        done = CliRunner().invoke(app, [str(part) for part in command])
+        assert done.exit_code == 0, done.output
     return made
 
 

@@ -8,7 +8,7 @@ from made_scores import results
 
 def test_the_demo_ends_in_five_lines() -> None:
     made = {(domain, "none"): 0.1 for domain in SHOWN} | {(REFERENCE, "none"): 0.8}
-    made |= {(domain, method): 0.7 for domain in SHOWN for method in ("scanner", "gdce")}
+    made |= {(domain, method): 0.7 for domain in SHOWN for method in ("tone-curve", "gdce")}
     first, second, plain, verdict, path = ending(
         results(made | {(next(iter(SHOWN)), "z-score"): 0.2}), Path("report.html")
     )
@@ -18,5 +18,5 @@ def test_the_demo_ends_in_five_lines() -> None:
         assert "by the paper's GDCE" in line
         assert "the weakest class" in line
     assert f"z-score on {next(iter(SHOWN))}, AUC 0." in plain
-    assert "“scanner” helps" in verdict
+    assert "“tone-curve” helps" in verdict
     assert path == "report.html"

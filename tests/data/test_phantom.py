@@ -222,6 +222,17 @@ def test_bytes_do_not_depend_on_the_number_of_workers(folder, manifest, tmp_path
     assert files(tmp_path) == files(folder)
 
 
+def test_a_scanner_has_the_same_images_whichever_others_are_drawn(folder, tmp_path):
+    domains = [DOGWOOD.domain, ALDER.domain]
+    manifest = make_phantom(tmp_path, patients=28, size=SIZE, seed=3, domains=domains, workers=0, quiet=True)
+    assert manifest.domains == sorted(domains)
+    drawn = {name: content for name, content in files(tmp_path).items() if name.endswith(".dcm")}
+    assert drawn.items() <= files(folder).items()
+    assert {name.split("/")[1] for name in drawn} == {"alder", "dogwood"}
+    with pytest.raises(UsageError, match="no such scanner"):
+        make_phantom(tmp_path / "other", domains=["Elm"], workers=0)
+
+
 def test_another_seed_draws_other_women(folder, tmp_path):
     make_phantom(tmp_path, patients=28, size=SIZE, seed=4, workers=0, quiet=True)
     assert not set(files(tmp_path).values()) & set(files(folder).values())

@@ -5,14 +5,16 @@ import hashlib
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harmonizers import kept_harmonizer
+from isotone.data.phantom.scanners import ALDER, DOGWOOD
 from isotone.estimation.report import PredictedGain
-from isotone.evaluation.answer import answers, not_proven, question
+from isotone.evaluation.answer import answers, not_proven, question, simulated
 from isotone.evaluation.cautions import fit_notes
 from isotone.evaluation.evaluate import compare_methods
 from isotone.evaluation.headline import headline, hurt, lines, primary_method
@@ -209,6 +211,16 @@ def test_a_plain_method_that_is_as_good_is_said() -> None:
     assert not any("plain" in line for line in not_proven(found))
     plain.auc_ci = (0.7, 0.85)
     assert f"that it is better than plain “z-score” on {SOURCE}" in "; ".join(not_proven(found))
+
+
+def test_a_page_of_the_phantom_says_that_its_images_are_simulated(tmp_path: Path) -> None:
+    assert not simulated(results(HELPS))
+    made = scores(HELPS)
+    made = replace(made, domain=np.where(made.domain == SOURCE, DOGWOOD.domain, ALDER.domain))
+    found = compare_methods(made, [ALDER.domain], {}, seed=0)
+    assert not_proven(found)[0] == "that it works on real images: these are simulated"
+    write_report(found, tmp_path)
+    assert "evaluation of a frozen classifier on simulated images" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_each_scanner_is_said_to_be_hurt_or_not() -> None:

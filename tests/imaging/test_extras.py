@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +19,7 @@ from harmonizers import scanner_harmonizer
 from isotone.cli.app import EXTRAS
 from isotone.errors import installing
 from make_images import write_cohort
-from processes import COMMAND, environment
+from processes import environment
 
 BLOCK = f"""
 import sys
@@ -47,36 +48,82 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(folder: Path, arguments: Iterable[str]) -> subprocess.CompletedProcess[str]:
-    """A command where nothing optional is installed."""
+SEVERAL = """
+import contextlib, io, json, sys
+from isotone.cli import main
+said = []
+for command in json.loads(sys.argv[1]):
+    sys.argv[1:] = command
+    code, out, err = 0, io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    said.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(said))
+"""
+"""isotone, several commands in one process: the exit code of each, and what it prints."""
+LIGHT = [
+    ("inspect", "src"),
+    ("manifest", "src", "--domain-from", "subfolder", "-o", "OUT.csv"),
+    ("apply", "harmonizer", "src", "--domain", "src", "-o", "OUT"),
+    ("check", "harmonizer", "src", "--domain", "src"),
+    ("curve", "harmonizer", "--plot", "OUT.svg"),
+    ("trained-on", "classifier", "manifest.csv"),
+    ("cohort", "phantom", "--patients", "30", "--size", "32", "-o", "OUT"),
+]
+HEAVY = [
+    ("audit", "manifest.csv", "--reference", "ref"),
+    ("audit", "manifest.csv", "--reference", "ref", "--classifier", "classifier"),
+    ("train", "manifest.csv", "--reference", "ref", "-o", "OUT"),
+    ("evaluate", "manifest.csv", "--classifier", "classifier", "-o", "OUT"),
+    ("evaluate", "manifest.csv", "--predictions", "scores.csv", "--reference", "ref", "-o", "OUT"),
+    ("compare", "evaluation", "evaluation"),
+    ("reproduce", "phantom", "--quick", "-o", "OUT"),
+    ("demo", "-o", "OUT"),
+    ("fit", "manifest.csv", "--reference", "ref", "--source", "src", "-o", "OUT"),
+    ("fit", "manifest.csv", "--reference", "ref", "--source", "src", "--method", "gdce", "-o", "OUT"),
+    ("demo", "--device", "cuda", "-o", "OUT"),
+    ("inspect", "manifest.parquet"),
+    ("cohort", "nih", "scores.csv", "-o", "OUT"),
+]
+
+
+def run(folder: Path, commands: Iterable[Iterable[str]]) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of commands where nothing optional is installed."""
     paths = environment()
     paths["PYTHONPATH"] = f"{folder / 'path'}:{paths.get('PYTHONPATH', '')}"
-    command = [*COMMAND, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=paths, check=False)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("inspect", "src"),
-        ("manifest", "src", "--domain-from", "subfolder", "-o", "OUT.csv"),
-        ("apply", "harmonizer", "src", "--domain", "src", "-o", "OUT"),
-        ("check", "harmonizer", "src", "--domain", "src"),
-        ("curve", "harmonizer", "--plot", "OUT.svg"),
-        ("trained-on", "classifier", "manifest.csv"),
-        ("cohort", "phantom", "--patients", "30", "--size", "64", "-o", "OUT"),
-    ],
-    ids=" ".join,
-)
-def test_a_command_of_the_light_half_needs_no_extra(folder: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = run(folder, [a.replace("OUT", str(tmp_path / "out")) for a in arguments])
+    command = [sys.executable, "-c", SEVERAL, json.dumps([*map(list, commands)])]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=paths, check=False)
     assert done.returncode == 0, done.stderr
+    return [(code, out, err) for code, out, err in json.loads(done.stdout)]
+
+
+@pytest.fixture(scope="module")
+def answers(folder: Path) -> dict[tuple[str, ...], tuple[int, str, str]]:
+    """What each command says; its OUT is the folder `out-` and its number."""
+    (folder / "manifest.parquet").write_bytes(b"PAR1" * 8)
+    (folder / "scores.csv").write_text("path,ref\n")
+    commands = [*LIGHT, *HEAVY]
+    given = [[part.replace("OUT", f"out-{number}") for part in c] for number, c in enumerate(commands)]
+    return dict(zip(commands, run(folder, given), strict=True))
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
+def test_a_command_of_the_light_half_needs_no_extra(
+    answers: dict[tuple[str, ...], tuple[int, str, str]], arguments: tuple[str, ...]
+) -> None:
+    code, _, errors = answers[arguments]
+    assert code == 0, errors
 
 
 def test_what_was_delivered_is_restored_without_an_extra(folder: Path, tmp_path: Path) -> None:
-    assert run(folder, ("apply", "harmonizer", "src", "--domain", "src", "-o", str(tmp_path / "out"))).returncode == 0
-    done = run(folder, ("restore", str(tmp_path / "out"), "-o", str(tmp_path / "again")))
-    assert "0 refused" in done.stdout, done.stderr
+    out = str(tmp_path / "out")
+    apply = ("apply", "harmonizer", "src", "--domain", "src", "-o", out)
+    applied, restored = run(folder, [apply, ("restore", out, "-o", str(tmp_path / "again"))])
+    assert applied[0] == 0
+    assert "0 refused" in restored[1], restored[2]
     before, after = (
         np.asarray(Image.open(place / "0.png")).astype(int) for place in (folder / "src", tmp_path / "again")
     )
@@ -84,37 +131,16 @@ def test_what_was_delivered_is_restored_without_an_extra(folder: Path, tmp_path:
     np.testing.assert_allclose(after, before, rtol=0, atol=8)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("audit", "manifest.csv", "--reference", "ref"),
-        ("audit", "manifest.csv", "--reference", "ref", "--classifier", "classifier"),
-        ("train", "manifest.csv", "--reference", "ref", "-o", "OUT"),
-        ("evaluate", "manifest.csv", "--classifier", "classifier", "-o", "OUT"),
-        ("evaluate", "manifest.csv", "--predictions", "scores.csv", "--reference", "ref", "-o", "OUT"),
-        ("compare", "evaluation", "evaluation"),
-        ("reproduce", "phantom", "--quick", "-o", "OUT"),
-        ("demo", "-o", "OUT"),
-        ("fit", "manifest.csv", "--reference", "ref", "--source", "src", "-o", "OUT"),
-        ("fit", "manifest.csv", "--reference", "ref", "--source", "src", "--method", "gdce", "-o", "OUT"),
-        ("demo", "--device", "cuda", "-o", "OUT"),
-        ("inspect", "manifest.parquet"),
-        ("cohort", "nih", "scores.csv", "-o", "OUT"),
-    ],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("arguments", HEAVY, ids=" ".join)
 def test_a_command_without_its_extra_says_how_to_install_it(
-    folder: Path, tmp_path: Path, arguments: tuple[str, ...]
+    folder: Path, answers: dict[tuple[str, ...], tuple[int, str, str]], arguments: tuple[str, ...]
 ) -> None:
-    (folder / "manifest.parquet").write_bytes(b"PAR1" * 8)
-    (folder / "scores.csv").write_text("path,ref\n")
-    given = [str(tmp_path / "out") if a == "OUT" else a for a in arguments]
-    done = run(folder, given)
-    assert done.returncode == 1, done.stderr
-    (line,) = done.stderr.splitlines()
+    code, _, errors = answers[arguments]
+    assert code == 1, errors
+    (line,) = errors.splitlines()
     assert "[E_EXTRA]" in line
     assert re.search(r'Install it: pip install (-e )?".*\[train\]', line)
-    assert not (tmp_path / "out").exists()
+    assert not (folder / f"out-{[*LIGHT, *HEAVY].index(arguments)}").exists()
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def test_a_refusal_shows_the_controls_of_a_file_name() -> None:
     assert "\\x1b]0;owned\\x07" in line
 
 
+@pytest.mark.slow
 def test_every_command_on_files_shows_the_controls_of_their_names(tmp_path: Path) -> None:
     write_png(tmp_path / "in" / f"{EVIL}.png")
     (tmp_path / "in" / f"{EVIL}.dcm").write_bytes(b"no DICOM")

@@ -13,7 +13,7 @@ from isotone.data.phantom.scanners import ALDER, CEDAR, DOGWOOD
 from isotone.errors import IsotoneError
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from isotone.harmonizer.model_file import CONFIG
-from isotone.harmonizer.pipeline import Labels, Method
+from isotone.harmonizer.pipeline import Method
 
 if TYPE_CHECKING:
     from isotone.evaluation.results import Results
@@ -25,13 +25,9 @@ SHOWN = {
     CEDAR.domain: "a lifted black: GDCE's curve (Eq. 1) keeps black where it is, so GDCE cannot mend it",
 }
 """The source scanners of the demo, and what each is there for. Dogwood is like the paper's Senograph."""
-FITS: dict[str, tuple[Method, Labels]] = {
-    "scanner": ("scanner", "all"),
-    "scanner-without-labels": ("scanner", "none"),
-    "gdce": ("gdce", "all"),
-}
+FITS: dict[str, Method] = {"tone-curve": "scanner", "gdce": "gdce"}
 """The harmonizers of the demo: isotone's curve first, for the report is about the first."""
-SAID = {"none": "untouched", "gdce": "by the paper's GDCE", "scanner": "by isotone's curve"}
+SAID = {"none": "untouched", "gdce": "by the paper's GDCE", "tone-curve": "by isotone's curve"}
 PATIENTS = 360
 SIZE = 256
 BASELINES = ("full-range", "display-window", "z-score", "histogram-matching-all-pixels", "constant-curve")
@@ -70,16 +66,22 @@ def run_demo(
     with run_folder(output, {"command": "demo", "seed": seed, "version": __version__}, force=force) as folder:
         stage(1, f"simulating mammograms of {PATIENTS} patients")
         manifest = make_phantom(
-            folder / "cohort", patients=PATIENTS, size=SIZE, seed=seed, workers=workers, force=force, quiet=quiet
+            folder / "cohort",
+            patients=PATIENTS,
+            size=SIZE,
+            seed=seed,
+            domains=[REFERENCE, *SHOWN],
+            workers=workers,
+            force=force,
+            quiet=quiet,
         )
-        manifest = manifest.select(domains=[REFERENCE, *SHOWN])
         stage(2, f"training a classifier on {REFERENCE}")
         classifier = _classifier(folder / "classifier", manifest, seed, device, workers, quiet)
         harmonizers = {}
-        for number, (name, (method, labels)) in enumerate(FITS.items(), 3):
+        for number, (name, method) in enumerate(FITS.items(), 3):
             stage(number, f"fitting {name} for {' and '.join(SHOWN)}")
             harmonizers[name] = _harmonizer(
-                folder / "harmonizers" / name, manifest, classifier, method, labels, seed, device, workers, quiet
+                folder / "harmonizers" / name, manifest, classifier, method, seed, device, workers, quiet
             )
         stage(3 + len(FITS), "classifying the test images before and after")
         return evaluate(
@@ -155,7 +157,6 @@ def _harmonizer(
     manifest: Manifest,
     classifier: Classifier,
     method: Method,
-    labels: Labels,
     seed: int,
     device: str,
     workers: int,
@@ -166,7 +167,5 @@ def _harmonizer(
 
         settings = GDCESettings.quick() if method == "gdce" else None
         harmonizer = ToneCurveHarmonizer(REFERENCE, list(SHOWN), method=method, settings=settings)
-        harmonizer.fit(
-            manifest, classifier, labels=labels, seed=seed, device=device, workers=workers, quiet=quiet, folder=folder
-        )
+        harmonizer.fit(manifest, classifier, seed=seed, device=device, workers=workers, quiet=quiet, folder=folder)
     return ToneCurveHarmonizer.load(folder)

@@ -44,7 +44,7 @@ def demo(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole story on simulated mammograms of four vendors, ending with the path of the report."""
+    """The whole story on simulated mammograms of three vendors, ending with the path of the report."""
     need("torch", "safetensors", "sklearn", "skimage", "jinja2")
     from isotone.cli.demo import ending, run_demo
 

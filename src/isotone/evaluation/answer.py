@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from isotone.data.phantom.scanners import SCANNERS
 from isotone.errors import in_callers_terms
 from isotone.estimation.report import signed
 from isotone.evaluation.bootstrap import MARGIN
@@ -22,6 +23,7 @@ VERDICTS = {
     "undecided": "it is not decided whether {who} helps",
 }
 NAMES: dict[PairedField, str] = {"auc": "the AUC", "worst_group_accuracy": "the recall of the weakest class"}
+ON_REAL_IMAGES = "that it works on real images: these are simulated"
 UNTESTED = ("that it works on images acquired later than these", "that it helps any human reader")
 WITHOUT_REFIT = (
     "that the gain is the scanner's and not the label's (refit=True tests it)",
@@ -62,11 +64,17 @@ def answers(results: Results) -> list[Answer]:
     return [Answer(r.domain, outcome(results, r), _sentence(results, r)) for r in rows]
 
 
+def simulated(results: Results) -> bool:
+    """Whether every image is of the phantom (`isotone.make_phantom`)."""
+    return {row.domain for row in results.rows} <= {scanner.domain for scanner in SCANNERS}
+
+
 def not_proven(results: Results) -> list[str]:
     """What nobody may conclude from these figures, each as the end of a sentence."""
     method = primary_method(results)
     rows = [r for r in results.rows if r.method == method]
     return [
+        *((ON_REAL_IMAGES,) if simulated(results) else ()),
         *(f"that it helps on {r.domain}" for r in rows if not r.reference and outcome(results, r) == "undecided"),
         *(f"what its curve does on {r.domain}, where the images stay as they are" for r in rows if keeping(results, r)),
         *_no_better_than_plain(results, [r for r in rows if not r.reference]),

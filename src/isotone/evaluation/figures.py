@@ -84,7 +84,7 @@ def before_and_after(results: Results, method: str | None) -> str:
     domains = results.source_domains or results.reference_domains
     marks, y = [], 4.0
     for metric in PAIRED:
-        title = "AUC" if metric.field == "auc" else "Recall of the weakest class (worst-group accuracy)"
+        title = "AUC" if metric.field == "auc" else "Recall of the weakest class"
         marks.append(words(0, y + 12, title, class_="title"))
         first, y = y + 20, y + 20
         for domain in domains:

@@ -7,6 +7,7 @@ scanners have only B and C in train and val, and A to D in test.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +52,7 @@ def make_phantom(
     patients: int = 360,
     size: int = 256,
     seed: int = 0,
+    domains: Collection[str] | None = None,
     workers: int = 1,
     force: bool = False,
     quiet: bool = False,
@@ -68,6 +70,8 @@ def make_phantom(
         Rows of an image; columns are 0.8 of them.
     seed : int
         The same seed gives the same bytes, whatever the number of workers.
+    domains : collection of str, optional
+        Scanners whose images are drawn; None: all four. Their images do not depend on it.
     workers : int
         Processes; 0: this one.
     force : bool
@@ -84,7 +88,8 @@ def make_phantom(
     Raises
     ------
     UsageError
-        Fewer patients than cells of Table 1, images smaller than 32 pixels, or a folder with other content.
+        Fewer patients than cells of Table 1, images smaller than 32 pixels, a domain that is no scanner of the phantom,
+        or a folder with other content.
 
     Examples
     --------
@@ -95,8 +100,14 @@ def make_phantom(
     """
     if size < 32:
         raise UsageError("a phantom has at least 32 rows")
-    cast = _allot(patients, seed)
-    settings = {"patients": patients, "size": size, "seed": seed, "version": __version__}
+    drawn_domains = [scanner.domain for scanner in SCANNERS if domains is None or scanner.domain in domains]
+    if domains is not None and len(drawn_domains) < len(set(domains)):
+        known = ", ".join(scanner.domain for scanner in SCANNERS)
+        raise UsageError("the phantom has no such scanner", next_step=f"It has {known}.")
+    cast = [patient for patient in _allot(patients, seed) if SCANNERS[patient.scanner].domain in drawn_domains]
+    settings: dict[str, Any] = {"patients": patients, "size": size, "seed": seed, "version": __version__}
+    if domains is not None:
+        settings["domains"] = drawn_domains
     text = json.dumps(truth() | {"settings": settings}, indent=1) + "\n"
     folder = Path(output)
     same = (folder / "truth.json").is_file() and (folder / "truth.json").read_text(encoding="utf-8") == text
