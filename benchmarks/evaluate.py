@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from discs import Brightness, Power, write_cohort
+from isotone._runtime.run_options import RunOptions
 from isotone.baselines.by_name import BASELINES, baseline
 from isotone.data.manifests.manifest import Manifest
 from isotone.evaluation.evaluate import compare_methods
@@ -51,11 +52,11 @@ def one_pass(images: int) -> None:
         plain = [n for n in ("full-range", "display-window", "min-max", "percentile") if n in BASELINES]
         methods = {f"power {g}": Power(g) for g in (0.5, 0.8, 1.2, 2.0)} | {n: baseline(n) for n in plain}
         start = time.perf_counter()
-        observe(rows, methods, classifier, workers=1, quiet=True)
+        observe(rows, methods, classifier, run=RunOptions(workers=1, quiet=True))
         together = time.perf_counter() - start
         start = time.perf_counter()
         for name, method in methods.items():
-            observe(rows, {name: method}, classifier, workers=1, quiet=True)
+            observe(rows, {name: method}, classifier, run=RunOptions(workers=1, quiet=True))
         apart = time.perf_counter() - start
     print(f"{len(rows)} images × {len(methods)} methods: {together:.1f} s in one pass, {apart:.1f} s one by one")
     print(f"one pass is {apart / together:.1f} times as fast")

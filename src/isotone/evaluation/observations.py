@@ -118,8 +118,7 @@ def gather(
         classifier,
         classifiers=classifiers,
         embedded=_chosen(rows, run.seed),
-        workers=run.workers,
-        quiet=run.quiet,
+        run=run,
     )
     unread = [(row, seen) for row, seen in zip(rows, observed, strict=True) if isinstance(seen, IsotoneError)]
     run.refuse(error for _, error in unread)
@@ -173,7 +172,7 @@ def _add_oracle(
     """Fill in what the classifier says of the twins of images, at these paths."""
     rows = [replace(seen.row, path=paths[seen.row.path]) for seen in images]
     method = {ORACLE: Unchanged()}
-    observed = observe(rows, method, classifier, workers=run.workers, label="oracle", quiet=run.quiet)
+    observed = observe(rows, method, classifier, label="oracle", run=run)
     read = [(seen, twin) for seen, twin in zip(images, observed, strict=True) if not isinstance(twin, IsotoneError)]
     twins = [twin for _, twin in read]
     for (seen, twin), known in zip(read, _known(classifier, [t.row for t in twins], twins, roles), strict=True):

@@ -10,14 +10,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from isotone._runtime.run_options import RunOptions
 from isotone.baselines.grey_levels import GreyLevels
 from isotone.curves.tone_curve import quantize
 from isotone.data.descriptors.foreground import regions
 from isotone.data.identity import pixel_identity
 from isotone.data.images import map_images
+from isotone.data.known import Arrays
 from isotone.data.manifests.manifest import Row
 from isotone.data.sample import SIZE, TakeSample
-from isotone.errors import IsotoneError, ModelError
+from isotone.errors import IsotoneError
+from isotone.evaluation.kept_scores import KeptScores
 from isotone.imaging.radiograph import Radiograph
 
 Floats = NDArray[np.float64]
@@ -28,6 +31,8 @@ BINS = 512
 """Of the histograms of foreground grey levels."""
 GRID = np.linspace(0, 1, 65)
 """Grey levels at which the curve of each image is noted."""
+Ask = Callable[[Any, Sequence[NDArray[np.uint16]], Sequence[bool]], list[Arrays]]
+"""`KeptScores.ask`."""
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
@@ -142,9 +147,8 @@ def observe(
     *,
     classifiers: Mapping[str, Mapping[str, Any]] | None = None,
     embedded: Collection[int] = (),
-    workers: int = 1,
     label: str = "evaluating",
-    quiet: bool = False,
+    run: RunOptions = RunOptions(),
 ) -> list[Observation | IsotoneError]:
     """Read the rows once, run every method, classify.
 
@@ -173,7 +177,8 @@ def observe(
     found: list[Observation | IsotoneError] = []
     waiting: list[Observation] = []
     look = Observe(classifier.prepare, methods, getattr(classifier, "trained_on", None) is not None)
-    read = map_images(rows, look, workers=workers, label=label, quiet=quiet)
+    read = map_images(rows, look, workers=run.workers, label=label, quiet=run.quiet)
+    ask = KeptScores(run.kept).ask
     for position, (row, seen) in enumerate(read):
         found.append(seen)
         if isinstance(seen, IsotoneError):
@@ -181,24 +186,24 @@ def observe(
         seen.row, seen.embedded = row, position in embedded
         waiting.append(seen)
         if len(waiting) == BATCH:
-            _classify(waiting, methods, classifier, own)
+            _classify(waiting, methods, ask, classifier, own)
             waiting.clear()
-    _classify(waiting, methods, classifier, own)
+    _classify(waiting, methods, ask, classifier, own)
     return found
 
 
 def _classify(
-    images: Sequence[Observation], methods: Iterable[str], frozen: Any, own: Mapping[str, Mapping[str, Any]]
+    images: Sequence[Observation], methods: Iterable[str], ask: Ask, frozen: Any, own: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Fill in what the classifiers say of a batch."""
     for method in methods:
         if method in own:
             for domain, network in own[method].items():
-                _ask(network, method, [seen for seen in images if seen.row.domain == domain])
+                _ask(ask, network, method, [seen for seen in images if seen.row.domain == domain])
         else:
             # What leaves an image as it was is not asked again.
             changed = [seen for seen in images if seen.same.get(method, method) == method]
-            _ask(frozen, method, changed, features=True)
+            _ask(ask, frozen, method, changed, features=True)
     for seen in images:
         for method, first in seen.same.items():
             if method not in own:
@@ -208,42 +213,17 @@ def _classify(
         seen.prepared.clear()
 
 
-def _ask(network: Any, method: str, images: Sequence[Observation], *, features: bool = False) -> None:
+def _ask(ask: Ask, network: Any, method: str, images: Sequence[Observation], *, features: bool = False) -> None:
     """Fill in what one network says of one method's images."""
     prepared = [(seen, seen.prepared.get(seen.same.get(method, method))) for seen in images]
     there = [(seen, given) for seen, given in prepared if given is not None]
     if not there:
         return
-    grey = _as_grey(given for _, given in there)
-    if features and any(seen.embedded for seen, _ in there):
-        said, entering = network.predict_and_embed(
-            grey
-        )  # all in one pass, so that scores depend on no choice of images
-        for (seen, _), own in zip(there, entering, strict=True):
-            if seen.embedded:
-                seen.features[method] = own
-    else:
-        said = network.predict(grey)
-    for (seen, _), probabilities in zip(there, finite(said), strict=True):
+    said = ask(network, [given for _, given in there], [features and seen.embedded for seen, _ in there])
+    for (seen, _), (probabilities, *embedding) in zip(there, said, strict=True):
         seen.probabilities[method] = probabilities
-
-
-def finite(scores: Floats) -> Floats:
-    """The scores themselves.
-
-    Raises
-    ------
-    ModelError
-        One of them is NaN or infinite.
-    """
-    if not np.isfinite(scores).all():
-        raise ModelError("E_MODEL", "the classifier's scores are not all finite")
-    return scores
-
-
-def _as_grey(prepared: Any) -> NDArray[np.float32]:
-    stacked: NDArray[np.float32] = np.stack(list(prepared)).astype(np.float32) / np.float32(65535)
-    return stacked
+        if features and seen.embedded:
+            seen.features[method] = embedding[0]
 
 
 def _histogram(radiograph: Radiograph, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
