@@ -11,6 +11,9 @@ import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from typing import NamedTuple
+
+import pytest
 
 from isotone._runtime.workers import AHEAD, BATCH, map_isolated
 from isotone.errors import IsotoneError, RadiographError
@@ -38,6 +41,16 @@ def misbehave(item: str) -> str:
     return item.upper()
 
 
+class Held(NamedTuple):
+    """An item that names its file."""
+
+    path: Path
+
+
+def misbehave_on(item: Held) -> str:
+    return misbehave(item.path.name)
+
+
 def crash_once(marker: str) -> str:
     if not Path(marker).exists():
         Path(marker).touch()
@@ -61,11 +74,19 @@ EXPECTED = {
 }
 
 
-def test_a_crash_a_hang_or_a_huge_allocation_costs_one_item_and_the_order_is_kept():
-    items = list(EXPECTED)
-    results = list(map_isolated(misbehave, items, workers=2, seconds=lambda item: 3.0))
+@pytest.mark.parametrize("share", [None, lambda item: 0.25], ids=["alone", "in batches"])
+def test_a_crash_a_hang_or_a_huge_allocation_costs_one_item_and_the_order_is_kept(share):
+    items = ["a"] * 16 * (share is not None) + list(EXPECTED)  # batches grow
+    results = list(map_isolated(misbehave, items, workers=2, seconds=lambda item: 3.0, share=share))
     assert [item for item, _ in results] == items
     assert {item: code(result) for item, result in results} == EXPECTED
+
+
+def test_a_refusal_in_a_batch_names_its_own_file(tmp_path):
+    items = [Held(tmp_path / name) for name in ("a", "segfault", "b")] * 4
+    results = list(map_isolated(misbehave_on, items, workers=1, share=lambda item: 0.25))
+    assert [result.file for _, result in results[1::3]] == [str(tmp_path / "segfault")] * 4
+    assert [code(result) for _, result in results] == ["A", "E_CRASH", "B"] * 4
 
 
 def test_the_message_of_an_unexpected_exception_is_not_repeated():

@@ -31,7 +31,7 @@ def test_a_line_names_scanner_size_bits_polarity_window_intent_and_encoding(tmp_
 def test_one_small_native_file_needs_no_process_and_any_other_gets_one(tmp_path, monkeypatch):
     started = []
 
-    def pool(function, items, *, workers, seconds):
+    def pool(function, items, *, workers, seconds, share):
         started.append(workers)
         return map_isolated(function, items, workers=0, seconds=seconds)
 

@@ -361,6 +361,21 @@ def test_pydicoms_warnings_and_log_lines_reach_nobody(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_of_two_headers_with_the_same_odd_value_both_warn(tmp_path):
+    path = write(radiograph(SpecificCharacterSet="ISO_IR 192", Manufacturer="PLANTED"), tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(b"PLANTED", b"PL\xff\xfeTED"))
+    first, second = read_header(path), read_header(path)
+    assert first.codes
+    assert second.codes == first.codes
+
+
+def test_images_of_one_scanner_share_their_tables_which_nobody_changes(tmp_path):
+    images = [read_radiograph(write(radiograph(seed=seed), tmp_path / f"{seed}.dcm")) for seed in (0, 1)]
+    assert images[0].tone is images[1].tone
+    with pytest.raises(ValueError, match="read-only"):
+        images[0].tone[0] = 1
+
+
 @needs_shared
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
 def test_real_files_are_read(path):

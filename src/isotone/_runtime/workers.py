@@ -33,10 +33,10 @@ MEMORY = 4 * 2**30
 WINDOW = 8
 """Tasks under way for each worker: results wait for their turn, and a million must not sit in memory."""
 BATCH = 32
-"""Items that an executor gets at once, at most, with the function: a harmonizer has about 70 kB. The more there are,
-the more images are done again where a worker is lost."""
+"""Items of a batch at most. An executor gets the function with each, and a harmonizer has about 70 kB; a process of the
+pool takes a message of 0.3 ms for each. The more there are, the more are done again where a worker is lost."""
 AHEAD = 2
-"""Batches under way for each worker of an executor: one that it works on, and one that has come."""
+"""Batches under way for each worker: one that it works on, and one that has come."""
 REPORT = "Leave the file out; if other programs read it, report this line."
 
 _function: Callable[[Any], Any]
@@ -49,6 +49,7 @@ def map_isolated(
     workers: int = 1,
     executor: Executor | None = None,
     seconds: Callable[[X], float] | None = None,
+    share: Callable[[X], float] | None = None,
 ) -> Generator[tuple[X, T | IsotoneError], None, None]:
     """Call a function on every item in crash-isolated processes; yield in the order of the items.
 
@@ -64,6 +65,9 @@ def map_isolated(
         Runs the calls in place of the pool; `workers` then says how many it has.
     seconds : callable, optional
         Time limit of an item, counted from when a worker takes it.
+    share : callable, optional
+        For items that take less time than a message: how much of a batch an item is, 1: it goes alone. A batch has the
+        longest time limit of its items; where it breaks that, or its worker dies, each item is done again alone.
 
     Yields
     ------
@@ -77,6 +81,9 @@ def map_isolated(
         return
     if executor is not None:
         yield from _on_executor(function, items, executor, max(workers, 1))
+        return
+    if share is not None:
+        yield from _by_batches(function, items, max(workers, 1), seconds, share)
         return
     with ExitStack() as stack:
         pool = stack.enter_context(isolated_pool(function, workers=workers, seconds=seconds))
@@ -111,6 +118,56 @@ def _on_executor(
     finally:
         for _, future in waiting:
             future.cancel()
+
+
+def _by_batches(
+    function: Callable[[X], T],
+    items: Iterable[X],
+    workers: int,
+    seconds: Callable[[X], float] | None,
+    share: Callable[[X], float],
+) -> Generator[tuple[X, T | IsotoneError], None, None]:
+    """`map_isolated` by batches on processes of its own."""
+    longest = None if seconds is None else lambda batch: max(map(seconds, batch))
+    with isolated_pool(_InBatches(function), workers=workers, seconds=longest) as pool:
+        waiting: deque[tuple[list[X], Future[Any]]] = deque()
+        for batch in _growing(items, workers, share):
+            waiting.append((batch, pool.submit(batch)))
+            if len(waiting) >= AHEAD * workers:
+                first, future = waiting.popleft()
+                yield from zip(first, _of_batch(first, future, pool), strict=True)
+        while waiting:
+            first, future = waiting.popleft()
+            yield from zip(first, _of_batch(first, future, pool), strict=True)
+
+
+def _growing(items: Iterable[X], workers: int, share: Callable[[X], float]) -> Iterator[list[X]]:
+    """Batches of one item at first, so that every worker has some, and of up to `BATCH` later."""
+    batch: list[X] = []
+    full, count = 0.0, 0
+    for item in items:
+        batch.append(item)
+        full, count = full + share(item), count + 1
+        if full >= 1 or len(batch) >= min(BATCH, 1 + count // (4 * workers)):
+            yield batch
+            batch, full = [], 0.0
+    if batch:
+        yield batch
+
+
+def _of_batch(batch: list[X], future: Future[Any], pool: IsolatedPool) -> Iterator[Any]:
+    """What became of a batch; where it was not done, of each item alone."""
+    result = pool.result(batch, future, retry=False)
+    if not isinstance(result, IsotoneError):
+        yield from result
+        return
+    for item in batch:
+        alone = pool.result([item], pool.submit([item]))
+        if isinstance(alone, IsotoneError):
+            alone.file = _path(item)
+            yield alone
+        else:
+            yield alone[0]
 
 
 @dataclass(frozen=True)

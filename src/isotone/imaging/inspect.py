@@ -24,6 +24,8 @@ SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6
 """Time limit of one file."""
 
 
+BATCH = 4 * 2**20
+"""Bytes of files that a process gets at once: small ones take less time than a message."""
 PLAIN = 2**20
 """Bytes of a file that may be read in this process: one that is all elements takes about four seconds."""
 SAID = (
@@ -166,7 +168,7 @@ def inspect(
     first = [*islice(items, 2)]
     if len(first) == 1 and _is_plain(first[0].path):
         workers = 0  # starting a process would take longer than the file
-    for item, result in map_isolated(look, chain(first, items), workers=workers, seconds=_seconds):
+    for item, result in map_isolated(look, chain(first, items), workers=workers, seconds=_seconds, share=_share):
         if isinstance(result, IsotoneError):
             yield Finding(item.path, error=result)
         elif result is None:
@@ -207,7 +209,15 @@ def _files(given: str | Path | Listed, left_out: Callable[[Path], object]) -> It
 
 
 def _seconds(item: Listed) -> float:
+    return SECONDS + SECONDS_PER_BYTE * _size(item)
+
+
+def _share(item: Listed) -> float:
+    return _size(item) / BATCH
+
+
+def _size(item: Listed) -> int:
     try:
-        return SECONDS + SECONDS_PER_BYTE * item.path.stat().st_size
+        return item.path.stat().st_size
     except OSError:
-        return SECONDS  # reading it will say what is wrong
+        return 0  # reading it will say what is wrong

@@ -8,6 +8,8 @@ from pathlib import Path
 from PIL import Image
 from pydicom.dataset import Dataset
 
+from isotone.imaging.dicom.element_value import value_of
+
 NAME = "isotone"
 RESIZED = "isotone-resized"
 """Key of the text in a PNG that was resized for training, harmonized or not."""
@@ -17,8 +19,10 @@ GROUP, CREATOR = 0x0073, "ISOTONE"
 
 def is_ours(dataset: Dataset) -> bool:
     """Whether isotone made this object: archives may have stripped the private block, the equipment stays."""
-    equipment = dataset.get("ContributingEquipmentSequence") or []
-    return CREATOR in dataset.private_creators(GROUP) or any(item.get("Manufacturer") == NAME for item in equipment)
+    if any(tag >> 16 == GROUP for tag in dataset.keys()) and CREATOR in dataset.private_creators(GROUP):  # noqa: SIM118
+        return True
+    equipment = value_of(dataset, "ContributingEquipmentSequence") or []
+    return any(item.get("Manufacturer") == NAME for item in equipment)
 
 
 def record_in(image: Image.Image) -> str | None:

@@ -22,6 +22,7 @@ from isotone.errors import RadiographError
 from isotone.imaging.codecs.codecs import CODECS, shown_syntax
 from isotone.imaging.codecs.codestream import has_end
 from isotone.imaging.codecs.lossy import HEADER
+from isotone.imaging.dicom.element_value import value_of
 from isotone.imaging.dicom.fragments import Fragments
 from isotone.imaging.dicom.header_values import PHOTOMETRIC, coded
 from isotone.imaging.dicom.part10 import Part10File
@@ -91,7 +92,7 @@ def read_layout(file: Part10File) -> Layout:
     if file.pixel is None:
         raise RadiographError("E_NO_PIXELS", "the object has no pixel data", file=path)
     _refuse_unsupported(header, file.pixel.tag, path)
-    if header.get("SamplesPerPixel") is None:  # it can be nothing else, and other programs want it said
+    if value_of(header, "SamplesPerPixel") is None:  # it can be nothing else, and other programs want it said
         header.SamplesPerPixel = 1
         file.codes.append("W_HEADER")
     syntax = _syntax(file)
@@ -114,7 +115,7 @@ def read_layout(file: Part10File) -> Layout:
         raise RadiographError("E_GEOMETRY", f"{frames} frames", file=path)
     layout = replace(layout, frames=frames)
     _check_length(file, layout)
-    if frames > 1 and str(header.get("SOPClassUID") or "") not in SEVERAL_FRAMES:
+    if frames > 1 and str(value_of(header, "SOPClassUID") or "") not in SEVERAL_FRAMES:
         raise RadiographError(
             "E_UNSUPPORTED",
             f"{frames} frames of an object that is not among the X-ray images with several",
@@ -127,7 +128,7 @@ def read_layout(file: Part10File) -> Layout:
 def _syntax(file: Part10File) -> UID:
     """The transfer syntax: as stated, unless the pixel data show by themselves that they are something else."""
     meta, path = file.dataset.file_meta, file.path
-    stated = UID(str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
+    stated = UID(str(value_of(meta, "TransferSyntaxUID") or ImplicitVRLittleEndian))
     if stated in MPEGTransferSyntaxes:
         raise RadiographError("E_UNSUPPORTED", "a video", file=path)
     if stated not in NATIVE and stated not in CODECS:
@@ -155,7 +156,7 @@ def _syntax(file: Part10File) -> UID:
 def _refuse_unsupported(header: Dataset, tag: int, path: Path) -> None:
     if tag != PIXEL_DATA:
         raise RadiographError("E_UNSUPPORTED", "floating-point pixel data", file=path)
-    photometric = str(header.get("PhotometricInterpretation") or "").strip().upper()
+    photometric = str(value_of(header, "PhotometricInterpretation") or "").strip().upper()
     if _integer(header, "SamplesPerPixel", path, default=1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         kind = coded(photometric, PHOTOMETRIC) if photometric else "unnamed"
         named = photometric in PHOTOMETRIC
@@ -167,7 +168,7 @@ def _refuse_unsupported(header: Dataset, tag: int, path: Path) -> None:
 
 def _integer(header: Dataset, keyword: str, path: Path, default: int | None = None) -> int:
     try:
-        value = header.get(keyword)
+        value = value_of(header, keyword)
         return int(default if value is None and default is not None else value)
     except Exception:  # pydicom raises many types for malformed numbers
         step = f"Fetch the file again, or put the right {keyword} into its header."

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
+from isotone.imaging.dicom.element_value import value_of
+
 GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 """The frame's own, then those that all frames share. The standard allows a macro in one of them only."""
 VOI, MODALITY = "FrameVOILUTSequence", "PixelValueTransformationSequence"
@@ -35,11 +37,11 @@ def holder(header: Dataset, macro: str, *keywords: str) -> Dataset:
 
 def of_each_frame(header: Dataset, macro: str) -> Iterator[Dataset]:
     """The items of a macro in the groups of all frames that have their own."""
-    for group in header.get(GROUPS[0]) or []:
-        yield from (group.get(macro) or [])[:1]
+    for group in value_of(header, GROUPS[0]) or []:
+        yield from (value_of(group, macro) or [])[:1]
 
 
 def _items(header: Dataset, macro: str) -> Iterator[Dataset]:
-    for groups, number in zip(GROUPS, (middle(int(header.get("NumberOfFrames") or 1)), 0), strict=True):
-        for group in (header.get(groups) or [])[number : number + 1]:
-            yield from (group.get(macro) or [])[:1]
+    for groups, number in zip(GROUPS, (middle(int(value_of(header, "NumberOfFrames") or 1)), 0), strict=True):
+        for group in (value_of(header, groups) or [])[number : number + 1]:
+            yield from (value_of(group, macro) or [])[:1]

@@ -30,6 +30,7 @@ from pydicom.uid import (
 )
 
 from isotone.errors import IsotoneError, RadiographError
+from isotone.imaging.dicom.element_value import value_of
 from isotone.imaging.dicom.fragments import Fragments, find_fragments, start_of
 from isotone.imaging.opening.bounded_file import MAX_HEADER, BoundedFile, inflate, inflated_start, max_header
 from isotone.imaging.opening.first_bytes import PREAMBLE, PREFIX, START, first_element, is_element, is_little_endian
@@ -37,6 +38,8 @@ from isotone.imaging.opening.source import Source, name_of, open_source
 
 MAX_DEPTH = 32
 """Levels of sequences; real objects have fewer than ten."""
+LEVEL = 16
+"""Bytes that a level takes at least: the header of an item, and that of an element in it."""
 UNDEFINED = 0xFFFFFFFF
 BEGINNING = 2**12
 """Bytes of a data set that tell whether it is deflated."""
@@ -91,7 +94,7 @@ class Part10File:
         self._file = BoundedFile(file, path)
         preamble = self._preamble()
         meta = FileMetaDataset(self._parse(False, True, lambda tag, vr, length: tag >> 16 != 2))
-        syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
+        syntax = value_of(meta, "TransferSyntaxUID") or ImplicitVRLittleEndian
         start = self._file.peek(self._file.tell(), BEGINNING)
         stated, plain = syntax == DeflatedExplicitVRLittleEndian, is_element(start, self._file.size)
         if stated if plain else not stated and is_element(inflated_start(start), self._file.size):
@@ -108,7 +111,7 @@ class Part10File:
         if syntax in PLAIN.values():
             meta.TransferSyntaxUID = self.plain
         for keyword, repeated in FROM_META.items():
-            if not body.get(keyword) and meta.get(repeated):
+            if not value_of(body, keyword) and value_of(meta, repeated):
                 setattr(body, keyword, meta[repeated].value)
         self.dataset = FileDataset(str(path), body, preamble, meta, self._implicit, self._little)
         self.dataset.set_original_encoding(self._implicit, self._little, body.original_character_set)
@@ -314,7 +317,9 @@ def _check_depth(dataset: Dataset, path: Path) -> None:
     waiting = [(dataset, 1)]
     while waiting:
         parent, depth = waiting.pop()
-        for element in list(parent.elements()):
+        for element in list(parent.values()):
+            if isinstance(element, RawDataElement) and len(element.value or b"") < LEVEL * (MAX_DEPTH - depth):
+                continue
             items = _items(element, parent)
             if items and depth > MAX_DEPTH:
                 raise RadiographError("E_DEPTH", "sequences are nested too deeply", file=path)

@@ -15,6 +15,7 @@ from pydicom.multival import MultiValue
 from isotone.imaging.codecs.codecs import CODECS
 from isotone.imaging.codecs.lossy import HEADER
 from isotone.imaging.codecs.reduced import JPEG_2000, decode_reduced
+from isotone.imaging.dicom.element_value import value_of
 from isotone.imaging.dicom.frame import Layout, read_layout, refuse_empty
 from isotone.imaging.dicom.frames import Frames, starts
 from isotone.imaging.dicom.header_values import (
@@ -272,10 +273,11 @@ def _intent(header: Dataset, warned: Warned) -> str | None:
 def _text(header: Dataset, keyword: str, warned: Warned) -> str | None:
     """A value as one line of printable text, at most 128 characters; None where it is absent, empty or malformed."""
     try:
-        value = header.get(keyword)
+        value = value_of(header, keyword)
         parts = value if isinstance(value, MultiValue) else [value]
         text = " ".join(str(part) for part in parts if part is not None)
     except Exception:  # pydicom raises many types for malformed values
         warned.add("W_HEADER")
         return None
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:128] or None
+    text = " ".join(text.split())
+    return (text if text.isprintable() else "".join(filter(str.isprintable, text)))[:128] or None

@@ -9,10 +9,12 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from isotone.errors import RadiographError
+from isotone.imaging.dicom.element_value import value_of
 from isotone.imaging.dicom.functional_groups import MODALITY, holder, of_each_frame
 from isotone.imaging.dicom.warning_codes import Warned
 from isotone.imaging.grey_levels import grayscale
 from isotone.imaging.grey_levels.grayscale import Floats
+from isotone.imaging.grey_levels.levels import Levels, rescaled
 from isotone.imaging.grey_levels.lut_data import LookUpTable
 from isotone.imaging.grey_levels.voi import read_voi
 
@@ -79,8 +81,8 @@ def read_presentation(
         E_RESCALE: the Modality LUT or rescale is unusable; E_UNSUPPORTED: no window has that explanation.
     """
     try:
-        modality = _modality(header, grayscale.stored_values(bits, signed), signed)
-        tone = grayscale.full_range(modality)
+        modality = _modality(header, bits, signed)
+        tone = modality.tone
         one_way = _one_way(header)
     except Exception:  # pydicom raises many types for malformed numbers
         raise RadiographError("E_RESCALE", "the rescale or Modality LUT is unusable", file=path) from None
@@ -102,15 +104,15 @@ def read_presentation(
     return Presentation(tone, display, words, explanation, inverted, padding)
 
 
-def _modality(header: Dataset, stored: Floats, signed: bool) -> Floats:
+def _modality(header: Dataset, bits: int, signed: bool) -> Levels:
     """Modality LUT (PS3.3 C.11.1): a table, else slope and intercept, else the identity."""
-    if header.get("ModalityLUTSequence"):
+    if value_of(header, "ModalityLUTSequence"):
         table = LookUpTable.read(header.ModalityLUTSequence[0], header, signed)
-        return grayscale.look_up(stored, table.entries, table.first)
+        return Levels(grayscale.look_up(grayscale.stored_values(bits, signed), table.entries, table.first))
     place = holder(header, MODALITY, "RescaleSlope", "RescaleIntercept")
-    slope, intercept = place.get("RescaleSlope"), place.get("RescaleIntercept")
-    return grayscale.rescale(
-        stored, 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
+    slope, intercept = value_of(place, "RescaleSlope"), value_of(place, "RescaleIntercept")
+    return rescaled(
+        bits, signed, 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
     )
 
 
@@ -127,8 +129,8 @@ def _one_way(header: Dataset) -> bool:
 
 def polarity(header: Dataset) -> tuple[bool, bool | None]:
     """Whether an image is inverted by its photometric interpretation, and by its PresentationLUTShape if it has one."""
-    monochrome1 = str(header.get("PhotometricInterpretation", "")).strip().upper() == "MONOCHROME1"
-    shape = str(header.get("PresentationLUTShape") or "").strip().upper()
+    monochrome1 = str(value_of(header, "PhotometricInterpretation") or "").strip().upper() == "MONOCHROME1"
+    shape = str(value_of(header, "PresentationLUTShape") or "").strip().upper()
     return monochrome1, shape == "INVERSE" if shape in ("IDENTITY", "INVERSE") else None
 
 
@@ -142,10 +144,10 @@ def _inverted(header: Dataset, warned: Warned) -> bool:
 
 def _padding(header: Dataset, bits: int, signed: bool, warned: Warned) -> tuple[int, int] | None:
     """Padding as a range of table indices; the limit lies above for MONOCHROME2 and below for MONOCHROME1."""
-    value = header.get("PixelPaddingValue")
+    value = value_of(header, "PixelPaddingValue")
     if value is None or value == "":
         return None
-    limit = header.get("PixelPaddingRangeLimit")
+    limit = value_of(header, "PixelPaddingRangeLimit")
     try:
         ends = [int(v) for v in (value, value if limit in (None, "") else limit)]
     except (TypeError, ValueError):

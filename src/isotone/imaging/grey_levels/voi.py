@@ -9,11 +9,13 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from isotone.imaging.dicom.element_value import value_of
 from isotone.imaging.dicom.functional_groups import VOI, holder
 from isotone.imaging.dicom.header_values import coded
 from isotone.imaging.dicom.warning_codes import Warned
 from isotone.imaging.grey_levels import grayscale
 from isotone.imaging.grey_levels.grayscale import Floats
+from isotone.imaging.grey_levels.levels import Levels
 from isotone.imaging.grey_levels.lut_data import LookUpTable
 
 EMPTY = (None, "")
@@ -45,14 +47,14 @@ class _Alternative:
     build: Callable[[], tuple[Floats, str]]
 
 
-def read_voi(header: Dataset, modality: Floats, warned: Warned, wanted: str | None = None) -> Voi | None:
+def read_voi(header: Dataset, modality: Levels, warned: Warned, wanted: str | None = None) -> Voi | None:
     """The first VOI LUT that can be used, else the first window (which of both is first, the standard leaves open).
 
     Parameters
     ----------
     header : Dataset
         Of an enhanced image, its functional groups are looked into first.
-    modality : float64 array
+    modality : Levels
         Modality value of every stored value.
     warned : Warned
         Takes W_WINDOW for each that cannot be used, W_TABLE.
@@ -79,21 +81,21 @@ def read_voi(header: Dataset, modality: Floats, warned: Warned, wanted: str | No
     return None
 
 
-def _tables(place: Dataset, header: Dataset, modality: Floats, warned: Warned) -> Iterator[_Alternative]:
+def _tables(place: Dataset, header: Dataset, modality: Levels, warned: Warned) -> Iterator[_Alternative]:
     def build(item: Dataset) -> tuple[Floats, str]:
-        table = LookUpTable.read(item, header, bool(modality.min() < 0))
+        table = LookUpTable.read(item, header, bool(modality.values.min() < 0))
         if table.white != 2**table.depth - 1:
             warned.add("W_TABLE")
-        display = grayscale.look_up(modality, table.entries, table.first) / table.white
+        display = grayscale.look_up(modality.values, table.entries, table.first) / table.white
         return display, f"VOI LUT of {len(table.entries)} entries"
 
-    for item in place.get("VOILUTSequence") or []:
-        yield _Alternative(item.get("LUTExplanation"), lambda item=item: build(item))  # type: ignore[misc]
+    for item in value_of(place, "VOILUTSequence") or []:
+        yield _Alternative(value_of(item, "LUTExplanation"), lambda item=item: build(item))  # type: ignore[misc]
 
 
-def _windows(place: Dataset, header: Dataset, modality: Floats, warned: Warned) -> Iterator[_Alternative]:
+def _windows(place: Dataset, header: Dataset, modality: Levels, warned: Warned) -> Iterator[_Alternative]:
     centers, widths, functions, names = (
-        _values(place.get(keyword))
+        _values(value_of(place, keyword))
         for keyword in ("WindowCenter", "WindowWidth", "VOILUTFunction", "WindowCenterWidthExplanation")
     )
     if len(centers) != len(widths):
@@ -106,7 +108,7 @@ def _windows(place: Dataset, header: Dataset, modality: Floats, warned: Warned) 
         function = str(function).strip().upper()
 
         def build(center: Any = center, width: Any = width, function: str = function) -> tuple[Floats, str]:
-            display = grayscale.window(modality, float(center), float(width), function)
+            display = modality.window(float(center), float(width), function)
             return display, f"{function} {float(center):g}/{float(width):g}"
 
         yield _Alternative(names[number] if number < len(names) else None, build)

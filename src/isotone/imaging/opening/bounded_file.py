@@ -25,6 +25,9 @@ WRAPPERS, WRAPPED = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\
 """First bytes of zlib's (RFC 1950) and gzip's (RFC 1952) wrappers, and what makes zlib detect either."""
 MAX_CHUNK = 2**16
 """Reads up to this size may end short: pydicom scans for delimiters in such chunks."""
+BLOCK = 2**16
+"""Bytes of the file that are fetched at once: most headers have fewer, and each question to the system where a file
+stands takes as long as two elements."""
 BEGINNING, LENGTH = 8, 4
 """Bytes that the parser reads at a time of every element: tag and VR or length; and the length where it comes apart."""
 
@@ -47,20 +50,34 @@ class BoundedFile:
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file, self._path = file, path
-        self.tell, self.seek = file.tell, file.seek
-        here = file.tell()
+        self._at = file.tell()
         self.size = file.seek(0, io.SEEK_END)
-        file.seek(here)
+        self._block, self._first = b"", 0
         self.limit = max_header.get()
         self.short = False
 
+    def tell(self) -> int:
+        """Offset of what is read next."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to an offset from the start of the file, or from here (`io.SEEK_CUR`)."""
+        self._at = offset if whence == io.SEEK_SET else self._at + offset
+        return self._at
+
     def read(self, size: int) -> bytes:
         """Read `size` bytes, or up to the end where `size` is small."""
-        if size > MAX_CHUNK and self.tell() + size > self.size:
+        end = self._at + size
+        if size > MAX_CHUNK and end > self.size:
             raise RadiographError("E_LENGTH", "an element is longer than the file", file=self._path)
-        if self.tell() + size > self.limit:
+        if end > self.limit:
             raise RadiographError("E_LENGTH", "the header is larger than any real one", file=self._path)
-        data = self._file.read(size)
+        start = self._at - self._first
+        if start < 0 or start + size > len(self._block):
+            self._file.seek(self._at)
+            self._block, self._first, start = self._file.read(max(size, BLOCK)), self._at, 0
+        data = self._block[start : start + size]
+        self._at += len(data)
         if size == LENGTH and len(data) < size:
             raise RadiographError("E_TRUNCATED", "the file ends within an element", file=self._path)
         # Where an element would begin, nothing is the end of the file, and zeros fill it up.
@@ -70,17 +87,18 @@ class BoundedFile:
 
     def peek(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` on, whatever the limit; the position stays."""
-        here = self.tell()
-        self.seek(offset)
-        data = self._file.read(max(0, min(size, self.size - offset)))
-        self.seek(here)
-        return data
+        size = max(0, min(size, self.size - offset))
+        start = offset - self._first
+        if start >= 0 and start + size <= len(self._block):
+            return self._block[start : start + size]
+        self._file.seek(offset)
+        return self._file.read(size)
 
     def rest(self) -> bytes:
         """Everything from here to the end, which is at most `MAX_INFLATED`."""
         if self.size > MAX_INFLATED or max_header.get() < MAX_HEADER:
             raise RadiographError("E_BOMB", "the deflated data are too large", file=self._path)
-        return self._file.read()
+        return self.peek(self._at, self.size)
 
 
 def inflate(data: bytes, path: Path) -> bytes:
