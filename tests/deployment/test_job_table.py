@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from isotone._runtime.disk_set import DiskSet
-from isotone._runtime.journal import open_journal
+from isotone._runtime.journal import JOURNAL, open_journal
 from isotone.data.manifests.manifest import Manifest
 from isotone.deployment.deliver import Job
 from isotone.deployment.job_table import Chosen, JobTable
@@ -26,8 +29,29 @@ def test_jobs_come_back_as_they_were_and_in_their_order() -> None:
     for job in JOBS:
         table.add(job)
     assert list(table) == list(table) == JOBS
+    assert list(table.targets()) == [job.target for job in JOBS]
+    assert list(table.states()) == [(job.source, job.key) for job in JOBS]
     chosen = Chosen(table, bytearray([1, 0, 1]))
     assert (list(chosen), len(chosen)) == ([JOBS[0], JOBS[2]], 2)
+
+
+def test_the_pages_of_a_journal_are_full(tmp_path: Path) -> None:
+    with open_journal(tmp_path, {}) as journal:
+        for i in range(1000):
+            source = hashlib.sha256(str(i).encode()).hexdigest()
+            journal.note(source, source, f"a/{i}.dcm", {"status": source * 2}, target=f"{i}.dcm")
+    before = (tmp_path / JOURNAL).stat().st_size
+    with closing(sqlite3.connect(tmp_path / JOURNAL)) as db:
+        db.execute("VACUUM")
+    assert before < 1.15 * (tmp_path / JOURNAL).stat().st_size
+
+
+def test_an_entry_without_its_body_names_the_file(tmp_path: Path) -> None:
+    with open_journal(tmp_path, {}) as journal:
+        journal.note("1" * 32, "2" * 32, "a/1.dcm", {"status": "harmonized"}, target="b/1.dcm", shared={"curve": "x"})
+        whole, short = journal.find("1" * 32), journal.find("1" * 32, whole=False)
+    assert whole is not None
+    assert short == whole._replace(body={})
 
 
 def test_a_set_on_the_disk_holds_any_file_name() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -328,18 +329,18 @@ def safe_target(output: Path, relative: str) -> Path:
     RadiographError
         E_WRITE: a link stands in the output folder, there or on the way, or a folder in the place of the file.
     """
-    path = output
+    name = str(output)
     for part in Path(relative).parts:
-        path = path / part
-        if part == ".." or path.is_symlink():
+        name = os.path.join(name, part)
+        if part == ".." or os.path.islink(name):
             raise RadiographError(
                 "E_WRITE", "a link stands in the output folder", next_step="Remove the link, or name another output=."
             )
-    if path.is_dir():
+    if os.path.isdir(name):
         raise RadiographError(
             "E_WRITE", "a folder stands in the place of its output", next_step="Remove it, or name another output=."
         )
-    return path
+    return Path(name)
 
 
 _curve_in = lru_cache(maxsize=64)(ToneCurve.from_json)

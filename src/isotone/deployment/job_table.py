@@ -29,6 +29,15 @@ class JobTable:
     def __len__(self) -> int:
         return self._count
 
+    def targets(self) -> Iterator[str]:
+        """The output file of each job."""
+        for (target,) in self._db.execute("SELECT target FROM jobs ORDER BY rowid"):
+            yield os.fsdecode(target)
+
+    def states(self) -> Iterator[tuple[str, str]]:
+        """`Job.source` and `Job.key` of each."""
+        yield from self._db.execute("SELECT source, key FROM jobs ORDER BY rowid")
+
     def __iter__(self) -> Iterator[Job]:
         for path, domain, target, key, inverted, source in self._db.execute("SELECT * FROM jobs ORDER BY rowid"):
             name = None if domain is None else domain.decode(errors="surrogateescape")

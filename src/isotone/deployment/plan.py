@@ -41,7 +41,8 @@ class Inputs:
     def __init__(self, manifest: Manifest, output: Path) -> None:
         self._manifest, self._inside = manifest, _Inside(output)
         self.output = output
-        folders = {os.path.dirname(path) for _, path in self}
+        folders = {os.path.dirname(os.path.abspath(path)) for path in manifest.columns["path"]}
+        folders = {folder for folder in folders if folder not in self._inside}
         if not folders:
             raise UsageError(
                 "every image lies in the output folder", file=output, next_step="Name an output folder of its own."
@@ -82,10 +83,10 @@ def plan(
         version, identity = _state(path)
         if identity is not None:
             sources.add(identity)
-        mapped = deliver == "pixels" and row.domain not in passing and Path(path).suffix.lower() in SUFFIXES
+        mapped = deliver == "pixels" and row.domain not in passing and os.path.splitext(path)[1].lower() in SUFFIXES
         target = _named(os.path.relpath(path, inputs.common), mapped or deliver == "png")
         source = _digest(path)
-        before = journal.find(source) or _adopted(source, path, version, target, row, journal)
+        before = journal.find(source, whole=False) or _adopted(source, path, version, target, row, journal)
         if deliver not in ("gsps", "npy"):  # whose files hold many images
             target = _free(target, before, taken, partial(journal.holder, but=source))
         taken.add(target)
@@ -105,6 +106,8 @@ def _adopted(source: str, path: str, version: str, target: str, row: Row, journa
 
 def _named(relative: str, as_png: bool) -> str:
     """The usual output file of an input; none is called like what a run keeps in its folder while it lasts."""
+    if TEMPORARY not in relative and not as_png:
+        return relative
     parts = [part[1:] if part.startswith(TEMPORARY) else part for part in Path(relative).parts]
     target = Path(*parts)
     return str(target.with_suffix(".png") if as_png else target)
@@ -112,10 +115,10 @@ def _named(relative: str, as_png: bool) -> str:
 
 def _free(target: str, before: Entry | None, taken: Container[str], held: Callable[[str], bool]) -> str:
     """The file that the image has already, or one that no other image has: a.jpg may lie beside a.png."""
-    suffix = Path(target).suffix
     own = None if before is None else before.target
-    if own is not None and own not in taken and Path(own).suffix == suffix:
+    if own is not None and own not in taken and os.path.splitext(own)[1] == os.path.splitext(target)[1]:
         return own
+    suffix = Path(target).suffix
     while target in taken or held(target):
         target += suffix or "_"
     return target
@@ -123,12 +126,12 @@ def _free(target: str, before: Entry | None, taken: Container[str], held: Callab
 
 def _refuse_overwriting(jobs: JobTable, sources: Container[str], output: Path) -> None:
     """By what the files are, not by their names: a folder may have several, through links, mounts and letter case."""
-    for job in jobs:
-        identity = _state(os.path.join(output, job.target))[1]
+    for target in jobs.targets():
+        identity = _state(os.path.join(output, target))[1]
         if identity is not None and identity in sources:
             raise UsageError(
                 "the output would take the place of an input",
-                file=output / job.target,
+                file=output / target,
                 next_step="Name an output folder of its own.",
             )
 

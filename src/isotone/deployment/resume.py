@@ -157,10 +157,10 @@ def _done_before(jobs: JobTable, journal: Journal, place: Place) -> tuple[bytear
     """What is known of each image, and the instances (`Outcome.instance`) that have a file."""
     known, owned = bytearray(len(jobs)), DiskSet()
     twice: dict[int, str] = {}
-    for number, job in enumerate(jobs):
-        entry = journal.find(job.source)
+    for number, (source, key) in enumerate(jobs.states()):
+        entry = journal.find(source)
         outcome = outcome_in(entry)
-        if entry is None or outcome is None or not entry.has(job.key):
+        if entry is None or outcome is None or not entry.has(key):
             continue
         if outcome.code == "E_DUPLICATE" and outcome.instance is not None:
             twice[number] = outcome.instance
