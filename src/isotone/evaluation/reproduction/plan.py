@@ -75,7 +75,7 @@ class Plan(BaseModel):
     preset: Preset = "corrected"
     """"paper": as published. "corrected": its defects mended."""
     quick: bool = False
-    """Small images, few of them, a small network, few epochs: a CPU is done in a quarter of an hour."""
+    """Small images, few of them, a small network, few epochs: a CPU is done in half an hour."""
     data: Path | None = None
     """The download or a manifest."""
     weights: Path | None = None
