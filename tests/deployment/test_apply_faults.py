@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -80,16 +81,20 @@ def wait_for(tmp_path: Path, count: int, process: subprocess.Popen[str]) -> None
         time.sleep(0.005)
 
 
-@pytest.mark.slow
-def test_killed_at_random_moments_over_200_files_every_output_is_complete_and_none_noted_is_done_twice(tmp_path):
-    write_images(tmp_path / "in", 200)
-    rng = np.random.default_rng(0)
-    for goal in sorted(rng.integers(5, 190, 4)):
-        process = start(tmp_path)
+def kill_at(tmp_path: Path, goals: Iterable[int], deliver: str = "pixels") -> None:
+    """Start the run and kill it with so many outputs there, again and again."""
+    for goal in sorted(goals):
+        process = start(tmp_path, deliver)
         wait_for(tmp_path, int(goal), process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         time.sleep(0.5)  # a worker may be finishing its file; it then finds that its parent is gone
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_over_200_files_every_output_is_complete_and_none_noted_is_done_twice(tmp_path):
+    write_images(tmp_path / "in", 200)
+    kill_at(tmp_path, np.random.default_rng(0).integers(5, 190, 3))
     before, done = outputs(tmp_path), journaled(tmp_path)
     process = start(tmp_path)
     harmonized, resumed, refused = map(int, process.communicate(timeout=120)[0].split())
@@ -107,21 +112,15 @@ def test_killed_at_random_moments_over_200_files_every_output_is_complete_and_no
 
 @pytest.mark.slow
 def test_killed_at_random_moments_presentation_states_are_there_each_once(tmp_path):
-    write_images(tmp_path / "in", 60)  # as many studies
-    rng = np.random.default_rng(0)
-    for goal in sorted(rng.integers(2, 55, 4)):
-        process = start(tmp_path, "gsps")
-        wait_for(tmp_path, int(goal), process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        time.sleep(0.5)
+    write_images(tmp_path / "in", 40)  # as many studies
+    kill_at(tmp_path, np.random.default_rng(0).integers(2, 35, 2), "gsps")
     done = journaled(tmp_path)
     process = start(tmp_path, "gsps")
-    assert process.communicate(timeout=120)[0].split() == [str(60 - done), str(done), "0"]
+    assert process.communicate(timeout=120)[0].split() == [str(40 - done), str(done), "0"]
     found = [pydicom.dcmread(path) for path in (tmp_path / "out").glob("*.dcm")]
     shown = {state.SoftcopyVOILUTSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID for state in found}
-    assert len(found) == len(shown) == len({state.SOPInstanceUID for state in found}) == 60
-    assert journaled(tmp_path) == 60
+    assert len(found) == len(shown) == len({state.SOPInstanceUID for state in found}) == 40
+    assert journaled(tmp_path) == 40
     assert not [*(tmp_path / "out").rglob(f"{TEMPORARY}*")]
 
 
