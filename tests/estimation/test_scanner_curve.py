@@ -45,6 +45,11 @@ def fit_scanner(source, reference, *, varies=False, seed=0, **options):
     model = ReferenceModel(reference, seed)
     if not varies:
         model.tone = None
+    return fit_to(source, model, **options)
+
+
+def fit_to(source, model, **options):
+    """The same, to a reference that was looked at before."""
     return fit_scanner_curve(image_set(source), model, FitOptions(**options))
 
 
@@ -99,6 +104,7 @@ def test_without_labels_no_label_of_the_source_is_read(reference, others):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_shifted_class_mix_does_not_go_into_the_tone(reference, others):
     source = through([*others["C"][:15], *others["D"]], RESPONSES["gamma 2.5"])
     plain = fit_scanner(source, [replace(s, label=None) for s in reference], labels=False, settings=FEW)
@@ -111,6 +117,7 @@ def test_a_shifted_class_mix_does_not_go_into_the_tone(reference, others):
     assert stated.report.mix == {"C": 0.2, "D": 0.8}
 
 
+@pytest.mark.slow
 def test_a_smaller_field_of_view_is_matched_with_windows_of_the_reference(reference):
     source = through([draw(2000 + i, c, field=168.0) for c in "ABCD" for i in range(15)], RESPONSES["log"])
     fit = fit_scanner(source, reference, labels=False, settings=FEW)
@@ -130,16 +137,22 @@ def test_where_most_images_show_something_else_none_of_them_is_odd(reference, ot
     assert not called([*others["B"][:30], *odd]).any()
 
 
+@pytest.fixture(scope="module")
+def models():
+    """A large reference with its labels, and without."""
+    images = [draw(i, c) for c in "ABCD" for i in range(100)]
+    made = [ReferenceModel(given) for given in (images, [replace(s, label=None) for s in images])]
+    for model in made:
+        model.tone = None
+    return made
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", [{"B": 50}, {"A": 5, "B": 10, "C": 10, "D": 40}, {"A": 40, "B": 15, "C": 5}])
-def test_a_smaller_field_of_view_and_another_class_mix_are_told_apart(mix):
-    more = [draw(i, c) for c in "ABCD" for i in range(100)]
+def test_a_smaller_field_of_view_and_another_class_mix_are_told_apart(models, mix):
     images = [draw(2000 + i, c, field=150.0 + 5 * (i % 8)) for c, number in mix.items() for i in range(number)]
     source = through(images, RESPONSES["log"])
-    fit, unmixed = (
-        fit_scanner(source, given, labels=False, settings=FEW)
-        for given in (more, [replace(s, label=None) for s in more])
-    )
+    fit, unmixed = (fit_to(source, model, labels=False, settings=FEW) for model in models)
     assert fit.report.mix_from == "structure"
     assert all(abs(fit.report.mix[c] - mix.get(c, 0) / len(images)) < 0.2 for c in "ABCD")
     assert error(fit, RESPONSES["log"]) < max(0.02, 0.75 * error(unmixed, RESPONSES["log"]))

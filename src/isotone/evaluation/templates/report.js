@@ -122,7 +122,7 @@
       at("reference-frame").hidden = !twin;
       if (twin) {
         draw(at("reference"), twin, table(null, 0));
-        at("reference-text").textContent = "Target: " + twin.title;
+        at("reference-text").textContent = "Target, another image: " + twin.title;
       }
     }
     move();
