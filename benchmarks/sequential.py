@@ -129,6 +129,23 @@ def alarms(gate: Novelty, drift: ResponseDrift, looks: Floats, per_day: float) -
     return sorted(found)
 
 
+def table(false: dict[int, list[int]], delays: dict[tuple[str, int], list[int]]) -> str:
+    """False alarms and delays of the fits so far."""
+    lines = ["| | " + " | ".join(f"{n} a day" for n in PER_DAY) + " |", "|---|" + "---|" * len(PER_DAY)]
+    cells = [f"{np.mean(one):.2f} (at most {PER_YEAR:g} allowed; {len(one)} years)" for one in false.values()]
+    lines.append("| false alarms a year | " + " | ".join(cells) + " |")
+    for kind in CHANGES | GENTLE:
+        cells = []
+        for per_day in PER_DAY:
+            each = np.array(delays[kind, per_day])
+            missed = int((each > 10**8).sum())
+            middle = np.median(each)
+            said = "not found" if middle > 10**8 else f"{middle:.0f} images, {middle / per_day:.1f} days"
+            cells.append(said + (f" ({missed} of {len(each)} not within 2048)" if missed else ""))
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path)
@@ -159,18 +176,7 @@ def main() -> None:
                 delays.setdefault((kind, per_day), []).append(found[0].after if found else 10**9)
         means = [float(np.mean(one[-given.years :])) for one in false.values()]
         print(f"{name}: false alarms a year {means}; by length and cause {dict(causes)}", flush=True)
-    print("\n| | " + " | ".join(f"{n} a day" for n in PER_DAY) + " |\n|---|" + "---|" * len(PER_DAY))
-    cells = [f"{np.mean(one):.2f} (at most {PER_YEAR:g} allowed; {len(one)} years)" for one in false.values()]
-    print("| false alarms a year | " + " | ".join(cells) + " |")
-    for kind in CHANGES | GENTLE:
-        cells = []
-        for per_day in PER_DAY:
-            each = np.array(delays[kind, per_day])
-            missed = int((each > 10**8).sum())
-            middle = np.median(each)
-            said = "not found" if middle > 10**8 else f"{middle:.0f} images, {middle / per_day:.1f} days"
-            cells.append(said + (f" ({missed} of {len(each)} not within 2048)" if missed else ""))
-        print(f"| {kind} | " + " | ".join(cells) + " |")
+        print(table(false, delays), flush=True)
 
 
 if __name__ == "__main__":

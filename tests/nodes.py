@@ -137,7 +137,7 @@ class Destination:
         """Its table in a node's configuration."""
         return (
             f'[[destination]]\nkind = "dicom"\nname = "{name}"\nhost = "127.0.0.1"\nport = {self.port}\n'
-            'ae_title = "DEST"\nretry = {first_seconds = 0.2, longest_seconds = 1.0, attempts = 3}\n'
+            'ae_title = "DEST"\nretry = {first_seconds = 0.05, longest_seconds = 0.3, attempts = 3}\n'
         )
 
 
@@ -234,6 +234,8 @@ def send(
         try:
             status = association.send_c_store(path).get("Status")
         except (RuntimeError, OSError):
+            break
+        if status is None:  # the connection has ended; pynetdicom would wait for an answer to the next object
             break
         found[str(meta.MediaStorageSOPInstanceUID)] = status
     if association.is_established:

@@ -23,12 +23,12 @@ name = "archive"
 host = "127.0.0.1"
 port = 4242
 ae_title = "ORTHANC"
-retry = {{first_seconds = 0.2, longest_seconds = 1.0}}
+retry = {{first_seconds = 0.05, longest_seconds = 0.3}}
 [[destination]]
 kind = "dicomweb"
 name = "ai"
 url = "{HTTP}/dicom-web"
-retry = {{first_seconds = 0.2, longest_seconds = 1.0}}
+retry = {{first_seconds = 0.05, longest_seconds = 0.3}}
 """
 
 

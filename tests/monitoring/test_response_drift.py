@@ -16,7 +16,7 @@ from isotone.deployment.check import TONE_CHANCE
 from isotone.errors import ModelError
 from isotone.estimation.reference_model import ReferenceModel
 from isotone.estimation.tone_residual import ToneResidual
-from isotone.monitoring.response_drift import ResponseDrift
+from isotone.monitoring.response_drift import ResponseDrift, effective
 
 LIMIT = TONE_CHANCE
 BATCH = 20
@@ -79,6 +79,11 @@ def test_a_smooth_change_is_caught_more_often_than_another_as_far_from_chance() 
         draws = (rng.standard_normal((BATCH, 6)) + 1.2 * direction for _ in range(100))
         caught.append(np.mean([noisy.chance(each @ factor.T) < LIMIT for each in draws]))
     assert caught[0] > caught[1] + 0.1
+
+
+def test_a_patient_with_many_images_counts_for_no_more_than_the_others_together() -> None:
+    assert effective(np.repeat(np.arange(4), 3)) == 4
+    assert effective(np.repeat(np.arange(4), [97, 1, 1, 1])) < 1.1
 
 
 def test_images_of_one_patient_count_for_one() -> None:

@@ -28,7 +28,7 @@ address = ["192.0.2.0/24"]
 [limits]
 free_bytes = 0
 object_bytes = 65536
-idle_seconds = 5
+idle_seconds = 2
 associations = 3
 """
 

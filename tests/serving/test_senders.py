@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from pydicom.uid import JPEGLSLossless
 
 from dicoms import encoded, radiograph, write
-from isotone.errors import RadiographError
+from isotone.errors import RadiographError, UsageError
+from isotone.serving.guarded_socket import hang_up
 from isotone.serving.node_settings import DicomDestination, WebDestination
 from isotone.serving.object_queue import Due
 from isotone.serving.senders import Answer, Answered, Letter, Unreachable
@@ -23,6 +25,8 @@ pytest.importorskip("dicomweb_client")
 from isotone.serving.store_scu import StoreScu
 from isotone.serving.stow_rs import StowRs
 from nodes import Destination, as_dataset, free_port, objects, uid_of
+
+STORED = b'{"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}'
 
 
 class Service(http.server.BaseHTTPRequestHandler):
@@ -89,7 +93,7 @@ def stow(service: http.server.HTTPServer, **options: object) -> StowRs:
 def test_stow_sends_the_bytes_of_the_file_with_its_credentials(service, tmp_path, monkeypatch):
     monkeypatch.setenv("WEB_TOKEN", "secret-token")
     [path] = objects(tmp_path, 1)
-    Service.answers = [(200, b"{}")]
+    Service.answers = [(200, STORED)]
     assert answers(stow(service, token={"environment": "WEB_TOKEN"}).send(letters([path]))) == [("sent", None)]
     [(headers, body)] = Service.got
     assert path.read_bytes() in body
@@ -122,9 +126,29 @@ def test_stow_tells_a_service_that_takes_nothing_now(service, tmp_path, status):
         list(stow(service).send(letters(objects(tmp_path, 1))))
 
 
+@pytest.mark.parametrize("said", [b"<html>log in</html>", b"", b"{}", b"[]", b'{"00081198": {"vr": "SQ", "Value": 5}}'])
+def test_only_what_an_answer_names_as_stored_is_sent(service, tmp_path, said):
+    """Whatever else answers 200 has not got the object."""
+    Service.answers = [(200, said)]
+    with pytest.raises(Unreachable, match="answer"):
+        list(stow(service).send(letters(objects(tmp_path, 1))))
+
+
+def test_a_secret_of_any_characters_is_sent_or_refused_at_the_start(service, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "zażółć€")
+    Service.answers = [(200, STORED)]
+    [letter] = letters(objects(tmp_path, 1))
+    secret = {"environment": "SECRET"}
+    assert answers(stow(service, user="ü", password=secret).send([letter])) == [("sent", None)]
+    assert b64decode(Service.got[0][0]["Authorization"].split()[1]).decode() == "ü:zażółć€"
+    with pytest.raises(UsageError, match="token") as refused:
+        stow(service, token=secret)
+    assert "€" not in str(refused.value)
+
+
 def test_stow_transcodes_where_the_media_type_is_refused(service, tmp_path):
     path = write(encoded(radiograph(), JPEGLSLossless), tmp_path / "a.dcm")
-    Service.answers = [(415, b""), (200, b"{}")]
+    Service.answers = [(415, b""), (200, STORED)]
     assert answers(stow(service).send(letters([path]))) == [("sent", None)]
     assert not list(tmp_path.glob("*.part"))
 
@@ -166,6 +190,19 @@ def test_a_destination_that_is_away_or_full_is_to_blame_and_no_object(tmp_path):
     try:
         with pytest.raises(Unreachable, match="out of resources"):
             list(scu(to.port).send(paths))
+    finally:
+        to.close()
+
+
+def test_a_destination_that_dies_costs_one_object_a_try_and_the_others_wait(tmp_path):
+    def die(_: str) -> int:
+        for one in to._server.active_associations:
+            hang_up(one)
+        return 0
+
+    to = Destination(status=die)
+    try:
+        assert answers(scu(to.port).send(letters(objects(tmp_path, 3)))) == [("rejected", "no answer")]
     finally:
         to.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy import special
 
 from isotone.data.classifier_scores import scores_of
 from isotone.data.sample import Sample
@@ -56,7 +56,7 @@ def auc_with_interval(
     number = np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1]
     sums = np.bincount(number, np.mean(influence, axis=0))
     error = float(np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)))
-    half = float(norm.ppf(0.975)) * error
+    half = float(special.ndtri(0.975)) * error
     return auc, (max(auc - half, 0.0), min(auc + half, 1.0))
 
 
@@ -84,6 +84,8 @@ def auc_on(samples: Sequence[Sample], classifier: Any) -> tuple[float, tuple[flo
 
 def _area(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> tuple[float, NDArray[np.float64]]:
     """AUC of one class, and by how much each image moves it."""
+    from scipy.stats import rankdata  # slow to load
+
     ranks, m = rankdata(scores), int(positive.sum())
     n = len(scores) - m
     beaten = np.empty(len(scores))  # of the other kind, the share that an image is on the right side of

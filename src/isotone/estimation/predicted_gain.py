@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from isotone.curves.tone_curve import ToneCurve
 from isotone.data.classifier_scores import scores_of
@@ -156,6 +155,8 @@ def simulated(
 
 def _measures(labels: Ints, scores: Floats) -> Floats:
     """Mean one-versus-rest AUC and the lowest recall over the classes present; NaN where there is one class."""
+    from scipy.stats import rankdata  # slow to load
+
     present = np.unique(labels)
     if len(present) < 2:
         return np.full(2, np.nan)

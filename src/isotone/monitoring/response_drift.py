@@ -36,6 +36,28 @@ ERROR, SMOOTH_ERROR = 0.02, 0.05
 """Standard error, in grey levels of [0, 1], of a curve that is fitted on one patient: any error, and a smooth one."""
 
 
+def effective(patients: NDArray[np.generic]) -> float:
+    """How many patients with as many images each as each other would say as much of the mean as these.
+
+    (Σn)² / Σn² of the numbers n of images of each patient, which count as wholly alike (Kish 1965, Survey Sampling,
+    8.2): one patient with half of all images moves the mean as much as one of three would.
+
+    Parameters
+    ----------
+    patients : array of shape (n,)
+        Of each image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isotone.monitoring.response_drift import effective
+    >>> effective(np.array(["a", "a", "b", "b"])), effective(np.array(["a", "a", "a", "b"]))
+    (2.0, 1.6)
+    """
+    counts = np.unique(patients, return_counts=True)[1].astype(np.float64)
+    return float(counts.sum() ** 2 / (counts**2).sum())
+
+
 @dataclass(frozen=True, eq=False)
 class ResponseDrift(StoredArrays):
     """What the residuals of one source domain's images are like.
@@ -51,7 +73,7 @@ class ResponseDrift(StoredArrays):
     spread : float64 array of shape (k, k)
         Covariance of the source's residuals, leaning on the reference's where its images are few.
     patients, per_patient : float
-        Patients of the source, and images per patient; the images of one patient count as one.
+        Patients of the source (`effective`), and images per patient; the images of one patient count as one.
     """
 
     SHAPES: ClassVar = {"centres": "ck", "spread": "kk", "patients": "", "per_patient": ""}
@@ -83,7 +105,7 @@ class ResponseDrift(StoredArrays):
         share = len(found) / (len(found) + 2 * found.shape[1])
         lent = within.T @ within / max(len(within) - len(centres), 1)
         spread = share * covariance(found) + (1 - share) * lent
-        patients = float(len(np.unique(ours.patients)))
+        patients = effective(ours.patients)
         # Images of one class in several acquisition modes are several kinds, of which any mix is no difference.
         mode = residual.nearest(ours, curves)
         centres = np.concatenate([centres + found[mode == k].mean(0) for k in np.unique(mode)])

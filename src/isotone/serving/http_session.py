@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from isotone.errors import UsageError
 from isotone.serving.node_settings import Secret, Tls
+
+BEARER = re.compile(r"[!-~]+")
+"""Any visible ASCII: RFC 6750 2.1 allows fewer characters, some services more."""
 
 
 def http_session(tls: Tls | None, token: Secret | None) -> Any:
@@ -20,7 +25,7 @@ def http_session(tls: Tls | None, token: Secret | None) -> Any:
     Raises
     ------
     UsageError
-        E_CONFIG: the secret cannot be read.
+        E_CONFIG: the secret cannot be read, or is no token.
     """
     import requests
 
@@ -28,7 +33,10 @@ def http_session(tls: Tls | None, token: Secret | None) -> Any:
     session.max_redirects = 0  # another address would get the images, and the credentials
     session.trust_env = False
     if token is not None:
-        session.headers["Authorization"] = f"Bearer {token.read()}"
+        said = token.read()
+        if not BEARER.fullmatch(said):
+            raise UsageError("a token has characters that no header takes", code="E_CONFIG", file=token.file)
+        session.headers["Authorization"] = f"Bearer {said}"
     if tls is not None:
         session.verify = str(tls.ca) if tls.ca is not None else True
         if tls.certificate is not None:

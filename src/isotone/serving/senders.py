@@ -10,6 +10,9 @@ from typing import NamedTuple, Protocol
 from isotone.errors import IsotoneError
 from isotone.serving.object_queue import Due
 
+NO_ANSWER = "no answer"
+"""Code of an object that was sent and not answered: the destination may have it."""
+
 
 class Answer(Enum):
     """What is to be done with an object after it was tried.

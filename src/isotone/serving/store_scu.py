@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from isotone.errors import IsotoneError
 from isotone.serving.guarded_socket import hang_up
 from isotone.serving.node_settings import DicomDestination
-from isotone.serving.senders import Answer, Answered, Letter, Transcode, Unreachable, unwanted
+from isotone.serving.senders import NO_ANSWER, Answer, Answered, Letter, Transcode, Unreachable, unwanted
 from isotone.serving.storage_scp import implementation
 from isotone.serving.tls_contexts import client_context
 
@@ -51,15 +51,18 @@ class StoreScu:
                 kinds[letter] = kind
         if not kinds:
             return
-        association = self._associate(set(kinds.values()))
+        association, lost = self._associate(set(kinds.values())), False
         try:
             accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
             for letter, kind in kinds.items():
-                if not association.is_established:
+                if lost or not association.is_established:
                     return
-                yield self._send(association, accepted, letter, kind)
+                answered = self._send(association, accepted, letter, kind)
+                # Where the connection has ended, pynetdicom says so later, and waits for an answer to the next object.
+                lost = answered.code == NO_ANSWER
+                yield answered
         finally:
-            if association.is_established:
+            if association.is_established and not lost:
                 association.release()
 
     def stop(self) -> None:
@@ -119,7 +122,7 @@ class StoreScu:
 
     def _answered(self, letter: Letter, status: int | None) -> Answered:
         if status is None:
-            return Answered(letter, Answer.REJECTED, "no answer")
+            return Answered(letter, Answer.REJECTED, NO_ANSWER)
         code = f"0x{status:04X}"
         if status == 0 or 0xB000 <= status <= 0xBFFF or status in (0x0001, 0x0107, 0x0116):  # PS3.7 C: warnings
             return Answered(letter, Answer.SENT, None if status == 0 else code)
