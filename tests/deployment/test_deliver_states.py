@@ -13,7 +13,7 @@ import pytest
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from bad_dicoms import FAULTS
 from dicoms import radiograph, write
@@ -148,6 +148,29 @@ def test_a_state_says_of_patient_and_study_what_its_image_says_odd_or_not(tmp_pa
         assert state.SpecificCharacterSet == pydicom.dcmread(path).SpecificCharacterSet
     else:
         assert state.get_item(tag).value == value
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_state_says_how_its_image_was_deidentified(tmp_path, syntax):
+    """And shares no image with another status."""
+    method = pydicom.Dataset()
+    method.CodeValue, method.CodingSchemeDesignator, method.CodeMeaning = "113100", "DCM", "Basic Profile"
+    said = {
+        "PatientIdentityRemoved": "YES",
+        "DeidentificationMethod": "by hand",
+        "LongitudinalTemporalInformationModified": "REMOVED",
+        "DeidentificationMethodCodeSequence": pydicom.Sequence([method]),
+    }
+    paths = []
+    for number, attributes in enumerate(({}, said)):
+        ds = radiograph(seed=number, modality="CR", **attributes)
+        ds.file_meta.TransferSyntaxUID = syntax
+        paths.append(write(ds, tmp_path / f"{number}.dcm"))
+    assert states(scanner_harmonizer(HOLOGIC), paths, tmp_path / "out").refused == []
+    found = {shown_in(state)[0]: state for state in written(tmp_path / "out")}
+    for path in paths:
+        ds = pydicom.dcmread(path)
+        assert [found[ds.SOPInstanceUID].get(name) for name in said] == [ds.get(name) for name in said]
 
 
 UNREFERABLE = [

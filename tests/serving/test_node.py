@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import socket
 import struct
 import subprocess
@@ -138,6 +139,8 @@ def test_what_is_refused_goes_where_its_rule_says_and_to_the_archive(node, archi
     assert uid_of(path) in archive.got
     assert (uid_of(path) in ai.got) is (refused == "forward")
     assert states(node, path) == [("held" if refused == "hold" else "done", "E_DOMAIN")]
+    [*waits] = (node.spool / "held").rglob(f"{hashed(uid_of(path))}.json")
+    assert [json.loads(one.read_text())["rule"] for one in waits] == (["hold"] if refused == "hold" else [])
     assert events(node, path).count(decision) == 1
 
 

@@ -73,6 +73,15 @@ def test_what_is_no_object_or_too_large_is_moved_aside_and_said(tmp_path, spool,
     assert sorted(path.name for path in (folder / "refused").iterdir()) == ["a.txt", "b.dcm"]
 
 
+def test_refused_files_of_one_name_are_all_kept(tmp_path, spool, queue):
+    for text in ("first", "second"):
+        path = tmp_path / "in" / text / "README"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    look(tmp_path / "in", spool, queue)
+    assert sorted(path.read_text() for path in (tmp_path / "in" / "refused").iterdir()) == ["first", "second"]
+
+
 def test_a_full_spool_leaves_the_file_where_it_is(tmp_path, spool, queue):
     folder = tmp_path / "in"
     folder.mkdir()

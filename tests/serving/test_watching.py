@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.error
 import urllib.request
@@ -17,11 +18,13 @@ from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.dashboard import dashboard
 from isotone.serving.exposition import MetricsPage, exposition
+from isotone.serving.forwarding import tell_of_unknown
 from isotone.serving.history import History
 from isotone.serving.node_settings import Retention
 from isotone.serving.object_queue import HELD, Arrived, ObjectQueue
 from isotone.serving.retention import expire, sweep_unknown
 from isotone.serving.spool import AUDIT, OBJECTS, Spool
+from isotone.serving.waiting import dismiss, hold
 from nodes import free_port
 
 SCANNER = 'A "quoted" <b>scanner</b>'
@@ -125,7 +128,7 @@ def test_a_change_of_software_is_said_once(history, queue, said):
 
 def test_metrics_are_what_prometheus_reads(history, queue, spool):
     add_object(queue, spool, 1)
-    add_images(queue, history, 3, 0.0)
+    add_images(queue, history, 3, 0.25)
     add_images(queue, history, 2, None, decision="held", code="E_OOD")
     port = free_port()
     page = MetricsPage("127.0.0.1", port, lambda: exposition(queue, history, spool, [], time.time()))
@@ -141,6 +144,8 @@ def test_metrics_are_what_prometheus_reads(history, queue, spool):
     assert 'isotone_objects{state="received"} 1' in lines
     assert 'isotone_images{scanner="A \\"quoted\\" <b>scanner</b>",decision="harmonized"} 3' in lines
     assert 'isotone_refusals{scanner="A \\"quoted\\" <b>scanner</b>",code="E_OOD"} 2' in lines
+    assert 'isotone_software{scanner="A \\"quoted\\" <b>scanner</b>",hash="aaaa"} 5' in lines
+    assert 'isotone_brightness{scanner="A \\"quoted\\" <b>scanner</b>"} 0.25' in lines
     assert 'isotone_deliveries{destination="archive",state="pending"} 1' in lines
     for name in {line.partition("{")[0].split()[0] for line in lines if not line.startswith("#")}:
         assert f"# TYPE {name} gauge" in lines
@@ -155,6 +160,44 @@ def test_the_dashboard_shows_software_and_alarms_and_no_markup_of_strangers(hist
     assert "software bbbb from 1970-01-06" in page
     assert page.count('class="alarm"') == 1
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_machines_of_one_model_may_have_other_software_for_good(history, queue):
+    for start in range(4):
+        for software in ("aaaa", "bbbb"):
+            add_images(queue, history, 1, 0.0, software=software, start=start)
+    assert dashboard(history, time.time()).count("<p>1970-01-01: new software, bbbb</p>") == 1
+    assert dashboard(history, time.time()).count("new software,") == 1
+
+
+def test_a_person_who_deletes_what_waits_is_done_with_it(queue, spool):
+    """A held object and a dead letter; neither is taken up again, and both are taken away in time."""
+    keys = [add_object(queue, spool, number) for number in range(2)]
+    for due, key in zip(queue.due("archive", 10, 600), keys, strict=True):
+        place = f"dead/archive/{key}.dcm"
+        spool.link(due.path, place)
+        queue.sent(due) if key == keys[0] else queue.dead(due, "0xC000", place)
+    place = hold(spool, keys[0], queue.find(keys[0]).path, code="E_OOD")
+    queue.finish(queue.find(keys[0]), state=HELD, code="E_OOD", derived=place)
+    queue.finish(queue.find(keys[1]))
+    dismiss(spool, queue)
+    assert [queue.find(keys[0]).state, len(queue.rows("SELECT 1 FROM deliveries WHERE state = 'dead'"))] == ["held", 1]
+    assert json.loads(spool.path(place).with_suffix(".json").read_text())["code"] == "E_OOD"
+    spool.remove(place)
+    spool.remove(f"dead/archive/{keys[1]}.dcm")
+    dismiss(spool, queue)
+    assert queue.retry() == 0
+    expire(Retention(files_hours=0), spool, queue, AuditTrail(spool.root / AUDIT))
+    assert [queue.find(key).state for key in keys] == ["gone", "gone"]
+    assert not spool.path(place).with_suffix(".json").exists()
+
+
+def test_deliveries_that_wait_for_a_destination_that_is_no_more_are_told(queue, spool, said):
+    add_object(queue, spool, 1)
+    tell_of_unknown(queue, {"archive"}, Alerts(said.append))
+    assert said == []
+    tell_of_unknown(queue, {"other"}, Alerts(said.append))
+    assert said == ["destination archive is not in the configuration, and 1 deliveries wait for it"]
 
 
 def test_what_is_done_is_taken_away_in_time_and_what_is_held_stays(queue, spool):

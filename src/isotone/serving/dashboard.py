@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
-from itertools import pairwise
 
 from isotone.serving.history import Day, DriftTest, History
 
@@ -64,9 +63,12 @@ def _scanner(scanner: str, days: Sequence[Day], tests: Sequence[DriftTest]) -> s
 
 
 def _changes(days: Sequence[Day]) -> list[tuple[str, str]]:
-    """The days on which other software than before comes."""
-    known = [(day.day, day.software) for day in days if day.software is not None]
-    return [now for before, now in pairwise(known) if now[1] != before[1]]
+    """The days on which software comes that no day before had: two machines of one model may differ for good."""
+    first: dict[str, str] = {}
+    for day in days:
+        if day.software is not None:
+            first.setdefault(day.software, day.day)
+    return [(day, software) for software, day in first.items()][1:]
 
 
 def _tables(days: Sequence[Day]) -> str:

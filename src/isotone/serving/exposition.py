@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from isotone._version import __version__
 from isotone.errors import IsotoneError, UsageError
 from isotone.serving.forwarding import Forwarder
-from isotone.serving.history import History
+from isotone.serving.history import Day, History
 from isotone.serving.object_queue import PENDING, ObjectQueue
 from isotone.serving.spool import Spool
 
@@ -29,7 +29,14 @@ def exposition(queue: ObjectQueue, history: History, spool: Spool, forwarders: I
     oldest = queue.rows("SELECT destination, MIN(due) FROM deliveries WHERE state = ? GROUP BY destination", PENDING)
     images: dict[tuple[str, str], float] = {}
     refusals: dict[tuple[str, str], float] = {}
+    software: dict[tuple[str, str], float] = {}
+    latest: dict[str, list[Day]] = {}
     for day in history.days():
+        if day.software is not None:
+            software[day.scanner, day.software] = software.get((day.scanner, day.software), 0) + day.images
+        if day.brightness is not None:
+            same = [one for one in latest.get(day.scanner, []) if one.day == day.day]
+            latest[day.scanner] = [*same, day]
         images[day.scanner, day.decision] = images.get((day.scanner, day.decision), 0) + day.images
         if day.code is not None:
             refusals[day.scanner, day.code] = refusals.get((day.scanner, day.code), 0) + day.images
@@ -67,6 +74,13 @@ def exposition(queue: ObjectQueue, history: History, spool: Spool, forwarders: I
         _family("isotone_spool_free_bytes", "gauge", "Free on the spool's disk.", [({}, spool.free())]),
         _family("isotone_images", "gauge", "Images in the history by decision.", _labelled(images, "decision")),
         _family("isotone_refusals", "gauge", "Refusals in the history by code.", _labelled(refusals, "code")),
+        _family("isotone_software", "gauge", "Images in the history by SoftwareVersions.", _labelled(software, "hash")),
+        _family(
+            "isotone_brightness",
+            "gauge",
+            "Mean brightness of the images of the last day, in [0, 1].",
+            [({"scanner": scanner}, _mean(some)) for scanner, some in latest.items()],
+        ),
         _family(
             "isotone_drift_alarms",
             "gauge",
@@ -116,6 +130,11 @@ class MetricsPage:
         """Answer no more."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def _mean(days: Sequence[Day]) -> float:
+    """Brightness of all images of a day."""
+    return sum(day.images * (day.brightness or 0.0) for day in days) / sum(day.images for day in days)
 
 
 def _labelled(values: Mapping[tuple[str, str], float], label: str) -> list[Sample]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Collection
 from contextlib import closing
 
 from isotone._runtime.files import write_text
@@ -12,7 +13,7 @@ from isotone.errors import IsotoneError
 from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.node_settings import Retry
-from isotone.serving.object_queue import Due, ObjectQueue
+from isotone.serving.object_queue import PENDING, Due, ObjectQueue
 from isotone.serving.senders import Answer, Answered, Letter, Sender, Unreachable
 from isotone.serving.spool import DEAD, DERIVED, Spool
 
@@ -22,6 +23,14 @@ AWAY = 5
 """Tries in a row that found nobody, after which a person is told: half a minute, with the usual waits."""
 IDLE = 1.0
 """Seconds between two looks into the queue where nobody says that there is something."""
+
+
+def tell_of_unknown(queue: ObjectQueue, names: Collection[str], alerts: Alerts) -> None:
+    """Tell of deliveries to destinations that the configuration has no more: nobody sends them."""
+    for key, count in queue.counts().items():
+        if key[0] == "deliveries" and key[2] == PENDING and key[1] not in names:
+            said = f"destination {key[1]} is not in the configuration, and {count} deliveries wait for it"
+            alerts.tell("away", key[1], said)
 
 
 class Forwarder:

@@ -25,6 +25,7 @@ from isotone.serving.labour import Harmonizing, Made
 from isotone.serving.node_settings import Retry, Rule
 from isotone.serving.object_queue import DONE, HELD, ObjectQueue, Queued
 from isotone.serving.spool import DERIVED, Spool
+from isotone.serving.waiting import hold, release
 
 AHEAD = 2
 """Objects under way for each worker: one is worked on, the next waits beside it."""
@@ -103,12 +104,17 @@ class Harmonizer:
             return
         rule = None if made.rule is None else self._rules[made.rule]
         decision, code, paths = self._decide(queued, rule, outcome)
+        derived = paths[-1] if decision == "harmonized" else None
+        if decision == "held" and rule is not None:
+            derived = hold(self._spool, queued.key, queued.path, code=code, rule=rule.name)
+        else:
+            release(self._spool, queued.key)
         self._queue.finish(
             queued,
             state=HELD if decision == "held" else DONE,
             code=code,
             rule=None if rule is None else rule.name,
-            derived=paths[-1] if decision == "harmonized" else None,
+            derived=derived,
             deliveries=[] if rule is None else [(name, path) for name in rule.to for path in paths],
             image=_line(made, decision, code),
         )

@@ -19,6 +19,7 @@ from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.object_queue import HELD, Arrived, ObjectQueue
 from isotone.serving.spool import HELD as HELD_FOLDER
 from isotone.serving.spool import OBJECTS, Spool, hashed
+from isotone.serving.waiting import hold
 
 SOP_INSTANCE = 0x00080018
 IDENTITY = 2**16
@@ -118,6 +119,7 @@ class Intake:
         if self._queue.find(other) is None:
             held = self._spool.place(HELD_FOLDER, other)
             self._spool.settle(part, held)
+            hold(self._spool, other, held, code="E_DUPLICATE")
             self._queue.add(arrived._replace(key=other, path=held), (), state=HELD, code="E_DUPLICATE")
             self._alerts.tell(
                 "held", "E_DUPLICATE", "another object came under the UID of one that is here: it is held"

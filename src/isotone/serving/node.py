@@ -19,7 +19,7 @@ from isotone.serving.alerts import Alerts
 from isotone.serving.audit_trail import AuditTrail
 from isotone.serving.dashboard import dashboard
 from isotone.serving.exposition import MetricsPage, exposition
-from isotone.serving.forwarding import Forwarder
+from isotone.serving.forwarding import Forwarder, tell_of_unknown
 from isotone.serving.harmonizing import Harmonizer
 from isotone.serving.history import History
 from isotone.serving.intake import Intake
@@ -33,6 +33,7 @@ from isotone.serving.storage_scp import StorageScp, wait_for
 from isotone.serving.store_scu import StoreScu
 from isotone.serving.stow_rs import StowRs
 from isotone.serving.transcode import Transcoding
+from isotone.serving.waiting import dismiss
 from isotone.serving.watch_folder import WatchFolder
 
 HOUSEKEEPING = 60.0
@@ -95,9 +96,11 @@ class Node:
             self.queue = ObjectQueue(self.spool.database)
             stack.callback(self.queue.close)
             sweep_unknown(self.spool, self.queue)
+            dismiss(self.spool, self.queue)
             if retry:
                 say(f"taken up again: {self.queue.retry()}")
             self.alerts = Alerts(self._complain, settings.watching.webhook, settings.ae_title)
+            tell_of_unknown(self.queue, {one.name for one in settings.destination}, self.alerts)
             labour = Labour.of(settings.rule, self.spool.root / DERIVED)
             pool = stack.enter_context(isolated_pool(labour, workers=settings.workers, seconds=seconds))
             warm_up(pool)
@@ -181,6 +184,7 @@ class Node:
                     write_text(self.settings.watching.textfile, self.metrics())
                 if self.settings.watching.dashboard is not None:
                     write_text(self.settings.watching.dashboard, dashboard(self.history, time.time()))
+                dismiss(self.spool, self.queue)
                 expire(self.settings.retention, self.spool, self.queue, self.audit)
             except IsotoneError as error:
                 self._complain(str(error))

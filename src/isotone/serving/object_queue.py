@@ -1,8 +1,8 @@
 """What is known of every object: an SQLite file with a write-ahead log, each change on the disk before it counts.
 
 An object is known by the digest of its SOP Instance UID. It is ``received``, then ``done`` (its deliveries are listed),
-``held`` (it waits for a person), or ``gone`` (its files were taken away). A delivery is ``pending``, ``sent`` or
-``dead``.
+``held`` (it waits for a person), or ``gone`` (its files were taken away). A delivery is ``pending``, ``sent``,
+``dead`` or ``dismissed`` (a person deleted the dead letter).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CREATE TABLE tests (id INTEGER PRIMARY KEY, at REAL NOT NULL, scanner TEXT NOT N
   cause TEXT NOT NULL);
 """
 RECEIVED, DONE, HELD, GONE = "received", "done", "held", "gone"
-PENDING, SENT, DEAD = "pending", "sent", "dead"
+PENDING, SENT, DEAD, DISMISSED = "pending", "sent", "dead", "dismissed"
 
 
 class Arrived(NamedTuple):
@@ -233,6 +233,17 @@ class ObjectQueue:
                 (DONE, PENDING),
             )
         return int(letters + held)
+
+    def dismiss_object(self, identity: int) -> None:
+        """Note that a person has deleted an object that was held."""
+        with self.transaction() as db:
+            db.execute("UPDATE objects SET state = ? WHERE id = ?", (DONE, identity))
+            self._settle(db, identity, time.time())
+
+    def dismiss_delivery(self, identity: int) -> None:
+        """Note that a person has deleted a dead letter."""
+        with self.transaction() as db:
+            db.execute("UPDATE deliveries SET state = ? WHERE id = ?", (DISMISSED, identity))
 
     def counts(self) -> dict[tuple[str, ...], int]:
         """How many objects and deliveries there are in each state."""

@@ -130,7 +130,9 @@ class StorageScp:
             return
         with self._lock:
             self._open = [one for one in self._open if one.is_alive() and not (one.is_released or one.is_aborted)]
-            full = len(self._open) >= self._settings.limits.associations
+            left = self._settings.limits.associations - len(self._open)
+            here = any(one.requestor.address == address for one in self._open)
+            full = left < 1 or (left == 1 and here)  # the last place is for an address that has none
             if not full:
                 self._open.append(association)
         if full:

@@ -84,7 +84,10 @@ class WatchFolder:
         except RadiographError as error:
             refused = self._folder.path / REFUSED
             refused.mkdir(exist_ok=True)
-            os.replace(path, refused / path.name)
+            place = refused / path.name
+            if os.path.lexists(place):  # of another folder, as a rule: neither is lost
+                place = place.with_stem(f"{path.stem}-{os.urandom(4).hex()}")
+            os.replace(path, place)
             self._complain(f"{path}: moved to {REFUSED}: {error.what} [{error.code}]")
             return
         path.unlink()

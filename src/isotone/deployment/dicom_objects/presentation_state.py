@@ -41,6 +41,9 @@ PATIENT_AND_STUDY = (
     "ReferringPhysicianName",
 )
 """Type 2: present, and empty where the source lacks them."""
+DEIDENTIFIED = ("PatientIdentityRemoved", "DeidentificationMethod", "LongitudinalTemporalInformationModified")
+"""What says that, and how, the images were de-identified (PS3.15 E): a state says the same."""
+METHODS = "DeidentificationMethodCodeSequence"
 PATIENT = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate")
 """What tells patients apart; an ID may be missing, or of another hospital."""
 REFERENCE = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
@@ -71,8 +74,8 @@ class Shown:
 def group_of(dataset: Dataset, header: Header) -> str:
     """A key, without patient data, that images of one presentation state share.
 
-    Patient, study, rescale, polarity and shutter. Two patients under one study's UID are somebody's mistake, and a
-    state must not carry one's name to the other's image.
+    Patient, study, rescale, polarity, shutter and de-identification. Two patients under one study's UID are somebody's
+    mistake, and a state must not carry one's name to the other's image.
 
     Raises
     ------
@@ -95,6 +98,7 @@ def group_of(dataset: Dataset, header: Header) -> str:
         header.bits_stored if header.signed else None,
         _modality_of(dataset),
         sorted(shutter_of(dataset).items()),
+        *(str(dataset.get(keyword)) for keyword in (*DEIDENTIFIED, METHODS) if keyword in dataset),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
@@ -206,7 +210,9 @@ def _name_classes(state: Dataset, shown: Sequence[Shown]) -> None:
 
 def _say_of_patient_and_study(state: Dataset, source: Dataset) -> None:
     """Byte for byte, whatever they are: the state must lie beside its images in an archive."""
-    for keyword in (*PATIENT_AND_STUDY, "SpecificCharacterSet"):
+    if METHODS in source:
+        state[METHODS] = source[METHODS]
+    for keyword in (*PATIENT_AND_STUDY, *DEIDENTIFIED, "SpecificCharacterSet"):
         tag, vr = Tag(keyword), dictionary_VR(keyword)
         element = source.get_item(tag)
         if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
