@@ -146,6 +146,21 @@ def test_a_secret_of_any_characters_is_sent_or_refused_at_the_start(service, tmp
     assert "€" not in str(refused.value)
 
 
+def test_a_certificate_that_is_not_there_is_said_at_the_start_and_costs_no_object_later(service, tmp_path):
+    (tmp_path / "ca.pem").write_text("none")
+    for tls in ({"ca": tmp_path / "none.pem"}, {"ca": tmp_path / "ca.pem"}):
+        to = {"name": "d", "tls": tls}
+        with pytest.raises(UsageError, match="certificate"):
+            StowRs(WebDestination(kind="dicomweb", url="https://127.0.0.1", **to), transcode)
+        with pytest.raises(UsageError, match="certificate"):
+            StoreScu("ISOTONE", DicomDestination(kind="dicom", host="h", port=1, ae_title="D", **to), transcode)
+    sender = stow(service)
+    sender._client._session.verify = str(tmp_path / "none.pem")
+    sender._url = sender._url.replace("http:", "https:")
+    with pytest.raises(Unreachable):
+        list(sender.send(letters(objects(tmp_path, 1))))
+
+
 def test_stow_transcodes_where_the_media_type_is_refused(service, tmp_path):
     path = write(encoded(radiograph(), JPEGLSLossless), tmp_path / "a.dcm")
     Service.answers = [(415, b""), (200, STORED)]

@@ -82,6 +82,10 @@ def test_refused_files_of_one_name_are_all_kept(tmp_path, spool, queue):
     assert sorted(path.read_text() for path in (tmp_path / "in" / "refused").iterdir()) == ["first", "second"]
 
 
+def test_a_folder_that_is_not_there_is_said(tmp_path, spool, queue):
+    assert "No such file" in look(tmp_path / "none", spool, queue)[0]
+
+
 def test_a_full_spool_leaves_the_file_where_it_is(tmp_path, spool, queue):
     folder = tmp_path / "in"
     folder.mkdir()

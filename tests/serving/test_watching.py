@@ -20,7 +20,8 @@ from isotone.serving.dashboard import dashboard
 from isotone.serving.exposition import MetricsPage, exposition
 from isotone.serving.forwarding import tell_of_unknown
 from isotone.serving.history import History
-from isotone.serving.node_settings import Retention
+from isotone.serving.node import Node
+from isotone.serving.node_settings import Retention, read_settings
 from isotone.serving.object_queue import HELD, Arrived, ObjectQueue
 from isotone.serving.retention import expire, sweep_unknown
 from isotone.serving.spool import AUDIT, OBJECTS, Spool
@@ -29,6 +30,22 @@ from nodes import free_port
 
 SCANNER = 'A "quoted" <b>scanner</b>'
 DAY = 86400.0
+CONFIG = """
+spool = "spool"
+archive = ["archive"]
+[[destination]]
+kind = "dicom"
+name = "archive"
+host = "127.0.0.1"
+port = 4242
+ae_title = "PACS"
+[[rule]]
+name = "all"
+harmonizer = "model"
+to = ["archive"]
+[limits]
+free_bytes = 0
+"""
 
 
 @pytest.fixture
@@ -160,6 +177,24 @@ def test_the_dashboard_shows_software_and_alarms_and_no_markup_of_strangers(hist
     assert "software bbbb from 1970-01-06" in page
     assert page.count('class="alarm"') == 1
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_page_that_cannot_be_written_stops_no_retention(tmp_path):
+    pages = '[watching]\ntextfile = "node.toml/a.prom"\ndashboard = "node.toml/a.html"\n'
+    (tmp_path / "node.toml").write_text(CONFIG + pages + "[retention]\nfiles_hours = 0\n")
+    said: list[str] = []
+    node = Node(read_settings(tmp_path / "node.toml"), said.append)
+    node.queue = ObjectQueue(node.spool.database)
+    node.alerts = Alerts(said.append)
+    node.history, node.forwarders = History(node.queue, [], 1.0, node.alerts), []
+    key = add_object(node.queue, node.spool, 1)
+    node.queue.finish(node.queue.find(key))
+    [due] = node.queue.due("archive", 1, 600)
+    node.queue.sent(due)
+    node.stop.wait = lambda _=None: node.stop.set() or True  # type: ignore[method-assign, assignment]
+    node._keep_house()
+    assert node.queue.find(key).state == "gone"
+    assert [line.count("E_WRITE") for line in said] == [1, 1]
 
 
 def test_machines_of_one_model_may_have_other_software_for_good(history, queue):

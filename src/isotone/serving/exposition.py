@@ -27,19 +27,6 @@ def exposition(queue: ObjectQueue, history: History, spool: Spool, forwarders: I
     """
     counts = queue.counts().items()
     oldest = queue.rows("SELECT destination, MIN(due) FROM deliveries WHERE state = ? GROUP BY destination", PENDING)
-    images: dict[tuple[str, str], float] = {}
-    refusals: dict[tuple[str, str], float] = {}
-    software: dict[tuple[str, str], float] = {}
-    latest: dict[str, list[Day]] = {}
-    for day in history.days():
-        if day.software is not None:
-            software[day.scanner, day.software] = software.get((day.scanner, day.software), 0) + day.images
-        if day.brightness is not None:
-            same = [one for one in latest.get(day.scanner, []) if one.day == day.day]
-            latest[day.scanner] = [*same, day]
-        images[day.scanner, day.decision] = images.get((day.scanner, day.decision), 0) + day.images
-        if day.code is not None:
-            refusals[day.scanner, day.code] = refusals.get((day.scanner, day.code), 0) + day.images
     alarms: dict[str, float] = {}
     chances: dict[tuple[str, str], float] = {}
     for test in history.tests():
@@ -72,15 +59,7 @@ def exposition(queue: ObjectQueue, history: History, spool: Spool, forwarders: I
             [({"destination": one.name}, float(one.reachable)) for one in forwarders],
         ),
         _family("isotone_spool_free_bytes", "gauge", "Free on the spool's disk.", [({}, spool.free())]),
-        _family("isotone_images", "gauge", "Images in the history by decision.", _labelled(images, "decision")),
-        _family("isotone_refusals", "gauge", "Refusals in the history by code.", _labelled(refusals, "code")),
-        _family("isotone_software", "gauge", "Images in the history by SoftwareVersions.", _labelled(software, "hash")),
-        _family(
-            "isotone_brightness",
-            "gauge",
-            "Mean brightness of the images of the last day, in [0, 1].",
-            [({"scanner": scanner}, _mean(some)) for scanner, some in latest.items()],
-        ),
+        *_of_images(history.days()),
         _family(
             "isotone_drift_alarms",
             "gauge",
@@ -90,6 +69,34 @@ def exposition(queue: ObjectQueue, history: History, spool: Spool, forwarders: I
         _family("isotone_drift_chance", "gauge", "Chance of the last test by length.", _labelled(chances, "images")),
     ]
     return "".join(pairs)
+
+
+def _of_images(days: Sequence[Day]) -> list[str]:
+    """What the days say of the images of each scanner."""
+    images: dict[tuple[str, str], float] = {}
+    refusals: dict[tuple[str, str], float] = {}
+    software: dict[tuple[str, str], float] = {}
+    latest: dict[str, list[Day]] = {}
+    for day in days:
+        if day.software is not None:
+            software[day.scanner, day.software] = software.get((day.scanner, day.software), 0) + day.images
+        if day.brightness is not None:
+            same = [one for one in latest.get(day.scanner, []) if one.day == day.day]
+            latest[day.scanner] = [*same, day]
+        images[day.scanner, day.decision] = images.get((day.scanner, day.decision), 0) + day.images
+        if day.code is not None:
+            refusals[day.scanner, day.code] = refusals.get((day.scanner, day.code), 0) + day.images
+    return [
+        _family("isotone_images", "gauge", "Images in the history by decision.", _labelled(images, "decision")),
+        _family("isotone_refusals", "gauge", "Refusals in the history by code.", _labelled(refusals, "code")),
+        _family("isotone_software", "gauge", "Images in the history by SoftwareVersions.", _labelled(software, "hash")),
+        _family(
+            "isotone_brightness",
+            "gauge",
+            "Mean brightness of the images of the last day, in [0, 1].",
+            [({"scanner": scanner}, _mean(some)) for scanner, some in latest.items()],
+        ),
+    ]
 
 
 class MetricsPage:

@@ -7,6 +7,7 @@ from typing import Any
 
 from isotone.errors import UsageError
 from isotone.serving.node_settings import Secret, Tls
+from isotone.serving.tls_contexts import client_context
 
 BEARER = re.compile(r"[!-~]+")
 """Any visible ASCII: RFC 6750 2.1 allows fewer characters, some services more."""
@@ -25,7 +26,7 @@ def http_session(tls: Tls | None, token: Secret | None) -> Any:
     Raises
     ------
     UsageError
-        E_CONFIG: the secret cannot be read, or is no token.
+        E_CONFIG: a secret or certificate cannot be read, or the secret is no token.
     """
     import requests
 
@@ -38,6 +39,7 @@ def http_session(tls: Tls | None, token: Secret | None) -> Any:
             raise UsageError("a token has characters that no header takes", code="E_CONFIG", file=token.file)
         session.headers["Authorization"] = f"Bearer {said}"
     if tls is not None:
+        client_context(tls)
         session.verify = str(tls.ca) if tls.ca is not None else True
         if tls.certificate is not None:
             session.cert = (str(tls.certificate), str(tls.key)) if tls.key else str(tls.certificate)

@@ -66,6 +66,7 @@ class Node:
         self.spool = Spool(settings.spool)
         self.audit = AuditTrail(self.spool.root / AUDIT)
         self.stop = threading.Event()
+        self._room = True
         self._broken: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
@@ -173,22 +174,31 @@ class Node:
             forwarder.awake.set()
 
     def _keep_house(self) -> None:
-        room = True
+        tasks = (self._look_at_disk, self.history.test, self._publish_metrics, self._publish_dashboard, self._clear)
         while not self.stop.is_set():
-            try:
-                before, room = room, self.spool.free() >= self.settings.limits.free_bytes
-                if before and not room:
-                    self.alerts.tell("disk", "spool", "the spool's disk is full: nothing is received")
-                self.history.test()
-                if self.settings.watching.textfile is not None:
-                    write_text(self.settings.watching.textfile, self.metrics())
-                if self.settings.watching.dashboard is not None:
-                    write_text(self.settings.watching.dashboard, dashboard(self.history, time.time()))
-                dismiss(self.spool, self.queue)
-                expire(self.settings.retention, self.spool, self.queue, self.audit)
-            except IsotoneError as error:
-                self._complain(str(error))
+            for task in tasks:  # each for itself: a page that cannot be written fills no disk
+                try:
+                    task()
+                except IsotoneError as error:
+                    self._complain(str(error))
             self.stop.wait(HOUSEKEEPING)
+
+    def _look_at_disk(self) -> None:
+        before, self._room = self._room, self.spool.free() >= self.settings.limits.free_bytes
+        if before and not self._room:
+            self.alerts.tell("disk", "spool", "the spool's disk is full: nothing is received")
+
+    def _publish_metrics(self) -> None:
+        if self.settings.watching.textfile is not None:
+            write_text(self.settings.watching.textfile, self.metrics())
+
+    def _publish_dashboard(self) -> None:
+        if self.settings.watching.dashboard is not None:
+            write_text(self.settings.watching.dashboard, dashboard(self.history, time.time()))
+
+    def _clear(self) -> None:
+        dismiss(self.spool, self.queue)
+        expire(self.settings.retention, self.spool, self.queue, self.audit)
 
     def _thread(self, run: Callable[[], None]) -> None:
         """Run a part beside the others; where it fails, the whole node ends, and whoever watches it starts it again."""

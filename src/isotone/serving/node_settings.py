@@ -11,6 +11,7 @@ import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -23,7 +24,21 @@ AeTitle = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14
 """At most 16 characters of the default repertoire, no backslash (PS3.5 6.2)."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 URL = re.compile(r"https?://[^\s@]+")
-Address = Annotated[str, StringConstraints(pattern=rf"^{URL.pattern}$")]
+
+
+def _reachable(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or brackets of half an IPv6 address
+        named = False
+    if not URL.fullmatch(url) or not named:
+        raise ValueError("not an http or https address (a user stands apart: user, password)")
+    return url
+
+
+Address = Annotated[str, AfterValidator(_reachable)]
+Uid = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9.]{0,63}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -157,7 +172,7 @@ class Rule(Table):
     harmonizer: Path
     to: tuple[Name, ...] = Field(min_length=1)
     scanner: tuple[str, ...] = Field((), description="patterns (*, ?) of Manufacturer and model; none: any")
-    sop_class: tuple[str, ...] = Field((), description="UIDs; none: any")
+    sop_class: tuple[Uid, ...] = Field((), description="UIDs; none: any")
     body_part: tuple[BodyPart, ...] = Field((), description="BodyPartExamined; none: any")
     deliver: Literal["pixels", "voi-lut", "gsps"] = Field(
         "pixels", description="gsps: the original, and a presentation state beside it"
@@ -195,10 +210,16 @@ class Watching(Table):
 
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = Field(None, description="of /metrics for Prometheus; none: there is no such page")
-    textfile: Path | None = Field(None, description="the same for the textfile collector; its name ends in .prom")
+    textfile: Path | None = Field(None, description="the same for the textfile collector, which reads *.prom alone")
     dashboard: Path | None = Field(None, description="one HTML page, written every minute")
     webhook: Webhook | None = None
     alarms_per_year: float = Field(1.0, gt=0, le=52, description="false alarms of drift, of each scanner, at most")
+
+    @model_validator(mode="after")
+    def _collected(self) -> Self:
+        if self.textfile is not None and self.textfile.suffix != ".prom":
+            raise ValueError("the name of textfile ends in .prom: the collector reads no other")
+        return self
 
 
 class NodeSettings(Table):
@@ -280,13 +301,21 @@ def read_settings(path: str | Path) -> NodeSettings:
         raise UsageError(_said(error), code="E_CONFIG", file=path) from None
 
 
+WANTED = {
+    "model_type": "a table is wanted, as {key = value}",
+    "model_attributes_type": "a table is wanted, as {key = value}",
+    "tuple_type": "a list is wanted: [value], or [[name]] above each of several tables",
+}
+"""What pydantic says in terms of Python."""
+
+
 def _said(error: ValidationError) -> str:
     """The first complaint in one clause, without the value: it might be a secret in the wrong place."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("dicom", "dicomweb"))
     if first["type"] == "extra_forbidden":
         return f"unknown key {where}"
-    what = first["msg"].removeprefix("Value error, ")
+    what = WANTED.get(first["type"], first["msg"].removeprefix("Value error, "))
     return f"{where}: {what[:1].lower()}{what[1:]}" if where else what
 
 

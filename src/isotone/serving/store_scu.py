@@ -34,9 +34,16 @@ class StoreScu:
         Of the node.
     destination : DicomDestination
     transcode : callable
+
+    Raises
+    ------
+    UsageError
+        E_CONFIG: a certificate cannot be read.
     """
 
     def __init__(self, ae_title: str, destination: DicomDestination, transcode: Transcode) -> None:
+        if destination.tls is not None:
+            client_context(destination.tls)
         self._ae_title, self._destination, self._transcode = ae_title, destination, transcode
         self._association: Any = None
 

@@ -72,9 +72,13 @@ class StowRs:
         import requests
 
         try:
+            data = path.read_bytes()
+        except OSError:
+            return Answered(letter, Answer.UNWANTED, "E_READ")
+        try:
             # `store_instances` would encode the object anew: other bytes under the same UID.
             media = MULTIPART.format(uuid4())
-            body = self._client._encode_multipart_message([path.read_bytes()], media)
+            body = self._client._encode_multipart_message([data], media)
             response = self._client._http_post(self._url, body, headers={"Content-Type": media})
         except requests.HTTPError as error:
             status = 0 if error.response is None else error.response.status_code
@@ -83,10 +87,8 @@ class StowRs:
             return Answered(letter, Answer.REJECTED, str(status))
         except requests.ReadTimeout:
             return Answered(letter, Answer.REJECTED, NO_ANSWER)
-        except requests.RequestException as error:
+        except OSError as error:  # requests' own, and a certificate that is gone
             raise Unreachable(type(error).__name__) from None
-        except OSError:
-            return Answered(letter, Answer.UNWANTED, "E_READ")
         return _answered(letter, response)
 
 

@@ -66,6 +66,7 @@ class WatchFolder:
 
     def _states(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         """Each file with its length and time of change."""
+        os.scandir(self._folder.path).close()  # which says so where there is no such folder; a walk says nothing
         for above, folders, names in os.walk(self._folder.path):
             folders[:] = sorted(name for name in folders if not name.startswith(".") and name != REFUSED)
             for name in sorted(names):
