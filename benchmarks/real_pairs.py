@@ -205,6 +205,7 @@ class Run:
         curve, ways = mapper.scanner_curve, self.candidates(mapper.scanner_curve, seen)
         ways["default"] = lambda image: harmonizer.transform(image, domain=name, allow=OVERRULED[:1])
         ways["default, overruled"] = lambda image: harmonizer.transform(image, domain=name, allow=OVERRULED)
+        looked_at = tested if self.seed == 0 else []
         unlabelled = {way: ways[way] for way in ("untouched", "default, overruled")}
         for way, transform in unlabelled.items():
             self.features[f"{half} {way}"] = self.classifier.embed(self.images(transform, seen)).astype(np.float16)
@@ -213,7 +214,8 @@ class Run:
             "scores": {way: self.say(transform, tested) for way, transform in ways.items()},
             "seen": {way: self.say(transform, seen) for way, transform in unlabelled.items()},
             "validation": self.simulated(curve),
-            "refused": sum(refuses(harmonizer, item.radiograph.with_domain(name)) for item in tested),
+            "refused": sum(refuses(harmonizer, item.radiograph.with_domain(name)) for item in looked_at),
+            "looked_at": len(looked_at),
             "curve": json.loads(curve.to_json()),
             "blended": isinstance(mapper, BlendMapper),
             "mix": report.mix and dict(report.mix),

@@ -176,7 +176,8 @@ def seed_table(groups: Groups, folder: Path, pairs: Sequence[Any]) -> str:
 
 def sampling(fits: Sequence[Case]) -> float:
     """Mean error of a prediction that is right but for the patients who are in the validation and in the test."""
-    both = mean(fits, lambda c: c.drawn).std(), mean(fits, lambda c: c.gain[0, 1:]).std()
+    drawn = [mean(fits, lambda c: c.drawn), mean(fits, lambda c: c.gain[0, 1:])]
+    both = np.nanstd(drawn, axis=1)  # of few patients a resample may lack a class
     return float(np.hypot(*both) * np.sqrt(2 / np.pi))
 
 
