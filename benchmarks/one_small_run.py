@@ -1,6 +1,6 @@
-"""Look at many small images, or apply a curve to them, beside a loop of pydicom; for `small_files.py`.
+"""Look at many small images, or deliver them through a curve, beside a loop of pydicom; for `small_files.py`.
 
-    python one_small_run.py inspect|apply FOLDER ROUNDS
+    python one_small_run.py inspect|deliver|no-gate FOLDER ROUNDS
 
 It runs with the source and the tests of whatever checkout stands on PYTHONPATH: names are looked up by
 `one_delivery.named`.
@@ -22,6 +22,9 @@ import pydicom
 
 from one_delivery import (  # type: ignore[import-not-found]  # beside this file: it runs as a script
     CURVE,
+    JOURNAL,
+    Delivery,
+    Job,
     named,
     scanner_harmonizer,
     with_gate,
@@ -80,20 +83,20 @@ def inspected(folder: Path, rounds: int) -> dict[str, Any]:
     return {"first": timed(whole), "loop": [], "isotone": []} | _in_turn(lambda: headers(paths), whole, rounds)
 
 
-def applied(folder: Path, rounds: int) -> dict[str, Any]:
-    """With a gate, and one process that is started before."""
-    apply = named("apply", "isotone.deployment.apply", "isotone.apply")
-    manifest_class = named("Manifest", "isotone.data.manifests.manifest", "isotone.data.manifest")
+def delivered(folder: Path, rounds: int, *, gate: bool) -> dict[str, Any]:
+    """One image after the other, in this process."""
     paths = sorted(folder.glob("*.dcm"))
-    harmonizer = with_gate(scanner_harmonizer("any", curve=CURVE), "any", paths[0])
-    manifest = manifest_class.read(folder / "manifest.csv")
+    harmonizer = scanner_harmonizer("any", curve=CURVE)
+    if gate:
+        harmonizer = with_gate(harmonizer, "any", paths[0])
     out = Path(tempfile.mkdtemp(dir=folder))
+    (out / JOURNAL).touch()
     (out / "loop").mkdir()
-    number = iter(range(1000))
+    delivery = Delivery(harmonizer, out, "pixels")
 
     def whole() -> None:
-        report = apply(harmonizer, manifest, out / str(next(number)), workers=1, quiet=True)
-        assert report.harmonized == len(paths), report.summary()
+        for path in paths:
+            delivery(Job(path, "any", path.name, "key"))
 
     whole()
     return _in_turn(lambda: rewritten(paths, out / "loop"), whole, rounds)
@@ -106,7 +109,8 @@ def _in_turn(loop: Callable[[], object], ours: Callable[[], object], rounds: int
 
 def main() -> None:
     what, folder, rounds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    print(json.dumps((inspected if what == "inspect" else applied)(folder, rounds)))
+    said = inspected(folder, rounds) if what == "inspect" else delivered(folder, rounds, gate=what == "deliver")
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":
