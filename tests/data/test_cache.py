@@ -205,16 +205,16 @@ cache.VOLUME = 2**23
 kept = ArrayCache(Path(sys.argv[1]))
 rng = np.random.default_rng(0)
 none = np.zeros((1, 1), np.uint16), np.ones((1, 1), bool)
-for i in range(150):  # 150 MB
+for i in range(90):  # 90 MB
     kept.put(f"{i:03}", {"prepared": (0.3 + 0.3 * (i % 2) + 0.1 * rng.random((512, 512), np.float32))}, {})
 kept.flush()
-data = [Sample(*none, kept[f"{i:03}"][0]["prepared"], label="ab"[i % 2]) for i in range(150)]
+data = [Sample(*none, kept[f"{i:03}"][0]["prepared"], label="ab"[i % 2]) for i in range(90)]
 settings = TrainSettings.small(image_size=512, epochs=1, batch_size=8)
 fit_classifier(data[:8], data[8:16], settings, quiet=True)  # what torch itself takes
 def own():  # bytes that are not backed by a file
     return int(next(l for l in open("/proc/self/status") if l.startswith("RssAnon")).split()[1]) * 1024
 before = own()
-fit_classifier(data[:134], data[134:], settings, quiet=True)
+fit_classifier(data[:80], data[80:], settings, quiet=True)
 print(own() - before)
 """
 
@@ -230,7 +230,7 @@ FREED_AT_ONCE = {
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_training_holds_no_more_than_a_few_batches_of_150_mb(tmp_path: Path) -> None:
+def test_training_holds_no_more_than_a_few_batches_of_90_mb(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BIGGER_THAN_MEMORY, str(tmp_path)],
         capture_output=True,
