@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 ROUNDS = 3
+REFERENCE, SOURCE = "Alder Mammo One", "Birch Mammo Two"
 HERE = Path(__file__).parent
 
 
@@ -47,14 +48,13 @@ def main() -> None:
 def draw(folder: Path, patients: int, size: int, jpeg_2000: bool) -> None:
     """The phantom and the classifier."""
     from isotone import Manifest, TrainSettings, make_phantom, train_classifier
-    from isotone.data.phantom.scanners import ALDER
 
     make_phantom(folder, patients=patients, size=size, seed=0, workers=os.cpu_count() or 1)
     if jpeg_2000:
         for path in sorted((folder / "images").rglob("*.dcm")):
             compress(path)
     settings = TrainSettings.small(epochs=1)
-    trained = train_classifier(Manifest.read(folder / "manifest.csv"), [ALDER.domain], settings, quiet=True)
+    trained = train_classifier(Manifest.read(folder / "manifest.csv"), [REFERENCE], settings, quiet=True)
     trained.trained_on = None
     trained.save(folder / "classifier")
 
@@ -116,13 +116,12 @@ def one_fit(folder: Path, asked: dict) -> tuple[float, str]:
     import sklearn.pipeline  # noqa: F401
 
     from isotone import Classifier, Manifest, ToneCurveHarmonizer
-    from isotone.data.phantom.scanners import ALDER, BIRCH
 
     table = Manifest.read(folder / "manifest.csv").table
-    table = table[table["split"].isin(["train", "val"]) & table["domain"].isin([ALDER.domain, BIRCH.domain])]
+    table = table[table["split"].isin(["train", "val"]) & table["domain"].isin([REFERENCE, SOURCE])]
     manifest = Manifest(table)
     frozen = Classifier.load(folder / "classifier") if asked["classifier"] else None
-    method = ToneCurveHarmonizer(ALDER.domain, BIRCH.domain, settings=asked.get("settings"))
+    method = ToneCurveHarmonizer(REFERENCE, SOURCE, settings=asked.get("settings"))
     kept = {"cache": asked["cache"]} if "cache" in asked else {}
     before = cpu()
     method.fit(manifest, frozen, workers=0, **kept)
