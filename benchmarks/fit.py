@@ -5,7 +5,7 @@
 The phantom is drawn once into DIR (default: benchmarks/out/fit-SIZE). The classifier is trained for one epoch: how well
 it classifies does not change the time. Each fit runs in a process of its own, and what `import` takes is not counted.
 With ``--jpeg-2000`` all images are JPEG 2000 files. ``--against`` runs the first fit with the code of another worktree
-as well, in turn with this one.
+as well, without the classifier, in turn with this one.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def compare(folder: Path, classifier: bool, against: Path | None, jpeg_2000: boo
             ("other settings", {"cache": str(cache), "settings": {"num_iterations": 4}}, None),
             ("without the cache", {}, None),
         ]
-        if against is not None:
+        if against is not None and not classifier:  # another build may not read this one's classifier
             kinds.append(("the other build", {}, against / "src"))
         for name, how, source in kinds:
             asked = {"classifier": classifier, **how}
