@@ -41,6 +41,13 @@ class Tiny(Plan):
         return super().gdce().model_copy(update={"epochs": 1, "num_layers": 2, "num_iterations": 2})
 
 
+class Folds(Tiny):
+    """The folds, the grid, and one ablation."""
+
+    def variants(self) -> tuple[str, ...]:
+        return ("curve-swap",)
+
+
 def command(*arguments: object) -> Any:
     return CliRunner().invoke(app, ["reproduce", *(str(a) for a in arguments)])
 
@@ -251,7 +258,7 @@ def test_no_patient_or_path_is_in_what_a_run_leaves(corrected):
 def test_brands_told_by_projection_are_given_for_pa_alone_beside_the_rule(tmp_path, monkeypatch):
     monkeypatch.setattr(read, "PER_CELL", 14)
     data = chest(tmp_path / "data")
-    report = reproduce(Tiny(collection="rsna", data=data), tmp_path / "out", quiet=True)
+    report = reproduce(Folds(collection="rsna", data=data), tmp_path / "out", quiet=True)
     table = pd.read_csv(report.parent / "figures" / "table-2.csv").set_index(["domain", "views", "method"])
     assert {"all", "PA"} == set(table.index.get_level_values("views"))
     rule = table.loc[("brand X", "all", "rule: AP means positive")]
@@ -267,8 +274,8 @@ def test_brands_told_by_projection_are_given_for_pa_alone_beside_the_rule(tmp_pa
 @pytest.mark.slow
 def test_the_paper_preset_has_no_intervals_and_says_how_many_patients_straddle(tmp_path, monkeypatch):
     monkeypatch.setattr(read, "PATIENTS", {True: 60})
-    monkeypatch.setattr(read, "ROWS", {True: 64})
-    report = reproduce(Tiny(collection="phantom", preset="paper"), tmp_path / "out", quiet=True)
+    monkeypatch.setattr(read, "ROWS", {True: 32})
+    report = reproduce(Folds(collection="phantom", preset="paper"), tmp_path / "out", quiet=True)
     table = pd.read_csv(report.parent / "figures" / "table-2.csv")
     assert not [c for c in table.columns if c.endswith(("_low", "_high"))]
     assert "paper_auc" not in table
