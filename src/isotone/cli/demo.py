@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 REFERENCE = ALDER.domain
 SHOWN = {
     DOGWOOD.domain: "a low range from black: the paper's GDCE is made for it",
-    CEDAR.domain: "a lifted black: GDCE's curve (Eq. 1) keeps black where it is, so GDCE cannot mend it",
+    CEDAR.domain: "a lifted black, which GDCE's curve (Eq. 1) cannot lower",
 }
 """The source scanners of the demo, and what each is there for. Dogwood is like the paper's Senograph."""
 FITS: dict[str, Method] = {"tone-curve": "scanner", "gdce": "gdce"}
