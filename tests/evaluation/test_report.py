@@ -85,6 +85,7 @@ def test_a_recall_that_fell_is_named_with_its_interval() -> None:
     )
     assert re.search(r"The recall of C fell: −0\.\d\d \[−.*\], \d+ images became wrong and 0 right", lines(found)[0])
     assert "recall of A" not in lines(found)[0]
+    assert "The recall of C fell: −0." in answers(found)[0].sentence
 
 
 def test_a_recall_that_may_have_fallen_is_named_too() -> None:
@@ -93,6 +94,7 @@ def test_a_recall_that_may_have_fallen_is_named_too() -> None:
     made.probabilities["curve"][lost] = [1, 0, 0]
     found = compare_methods(made, [REFERENCE], {}, seed=0)
     assert "The recall of C may have fallen: −0.10 [−0." in lines(found)[0]
+    assert "The recall of C may have fallen: −0.10 [−0." in answers(found)[0].sentence
     assert "fell" not in headline(found)
 
 

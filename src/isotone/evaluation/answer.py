@@ -9,7 +9,7 @@ from isotone.data.phantom.scanners import SCANNERS
 from isotone.errors import in_callers_terms
 from isotone.estimation.report import signed
 from isotone.evaluation.bootstrap import MARGIN
-from isotone.evaluation.headline import SEE_EFFECT, best_plain, keeping, listed, outcome, primary_method
+from isotone.evaluation.headline import SEE_EFFECT, best_plain, fallen_recalls, keeping, listed, outcome, primary_method
 from isotone.evaluation.metric_table import PairedField
 from isotone.evaluation.results import Gain, ResultRow, Results
 from isotone.evaluation.scores import NONE
@@ -26,7 +26,7 @@ NAMES: dict[PairedField, str] = {"auc": "the AUC", "worst_group_accuracy": "the 
 ON_REAL_IMAGES = "that it works on real images: these are simulated"
 UNTESTED = ("that it works on images acquired later than these", "that it helps any human reader")
 WITHOUT_REFIT = (
-    "that the gain is the scanner's and not the label's (refit=True tests it)",
+    "that the curve corrects the scanner and has not learned the labels (refit=True tests it)",
     "how many source images the fit needs (refit=True tests it)",
 )
 
@@ -41,7 +41,8 @@ class Answer:
     verdict : str
         A key of `VERDICTS`.
     sentence : str
-        With the scanner, the figures before and after, and the 95 % intervals of their differences.
+        With the scanner, the figures before and after, and the 95 % intervals of their differences; then the classes
+        whose recall fell or may have fallen.
     """
 
     domain: str
@@ -116,7 +117,7 @@ def _sentence(results: Results, row: ResultRow) -> str:
         _change(name, before.value(field)[0] if before else None, row.value(field)[0], row.gain(field))
         for field, name in NAMES.items()
     ]
-    return f"On {row.domain} {said}: {' and '.join(figures)}."
+    return f"On {row.domain} {said}: {' and '.join(figures)}.{fallen_recalls(row)}"
 
 
 def _change(name: str, before: float | None, after: float | None, gain: Gain) -> str:

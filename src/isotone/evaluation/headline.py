@@ -153,7 +153,7 @@ def lines(results: Results) -> list[str]:
             f"({_gained(row.gain(m.field))})"
             for m in JUDGED
         )
-        said = f"{each[0].upper()}{each[1:]}.{_recalls(row)}{_fitted(results, row)}"
+        said = f"{each[0].upper()}{each[1:]}.{fallen_recalls(row)}{_fitted(results, row)}"
         found.append(f"{row.domain}: {outcome(results, row)}. {said}")
     return found
 
@@ -167,7 +167,8 @@ def _gained(gain: Gain) -> str:
     return said
 
 
-def _recalls(row: ResultRow) -> str:
+def fallen_recalls(row: ResultRow) -> str:
+    """A sentence, after a space, for each class whose recall fell or may have fallen; empty where none did."""
     said = ""
     for name, change in row.accuracy_per_class_change.items():
         verb = "fell" if _below_zero(change.ci) else "may have fallen"

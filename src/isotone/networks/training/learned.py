@@ -47,9 +47,10 @@ def warnings_of(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
         )
     if not kept["val_loss"] < np.log(len(set(labels))):
         said.append(
-            f"W_UNLEARNED behind the network the classifier's cross-entropy on validation images is "
-            f"{kept['val_loss']:.2f}, and a guess has {np.log(len(set(labels))):.2f}: train longer, try other learning "
-            'rates, or use method="scanner"; Eq. 1 cannot lower a lifted black'
+            f"W_UNLEARNED with the curves of this network the classifier's cross-entropy on validation images is "
+            f"{kept['val_loss']:.2f}, and a guess among their {len(set(labels))} classes has "
+            f"{np.log(len(set(labels))):.2f}: train longer, try other learning rates, or use "
+            'method="scanner"; the paper\'s curve (Eq. 1) cannot lower a lifted black'
         )
     return said
 
