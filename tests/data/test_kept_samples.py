@@ -204,15 +204,27 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(rows: list[Row], tmp_path
     assert len(load(rows, tmp_path)) == 4
 
 
+def test_a_user_without_a_home_has_the_named_cache_or_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("ISOTONE_CACHE", raising=False)
+    assert disk_cache.user_folder() is None
+    monkeypatch.setenv("ISOTONE_CACHE", str(tmp_path))
+    assert disk_cache.user_folder() == tmp_path
+
+
 def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
-    cache = DiskCache(tmp_path, limit=1000)
+    cache = DiskCache(tmp_path, limit=8 * disk_cache.BLOCK)  # small files take whole blocks
     for i in range(10):
         cache.put(digest(i), bytes(120))
         os.utime(tmp_path / digest(i)[:2] / digest(i), (i, i))
     cache.get(digest(0))  # used now
     cache.trim()
     left = [i for i in range(10) if cache.get(digest(i))]
-    assert left == [0, 6, 7, 8, 9]
+    assert left == [0, 5, 6, 7, 8, 9]
     cache.trim()
     assert [i for i in range(10) if cache.get(digest(i))] == left
 

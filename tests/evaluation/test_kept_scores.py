@@ -1,14 +1,17 @@
 """A network is asked once about an input, whatever evaluation the input is part of."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from discs import Brightness
-from isotone._runtime.disk_cache import DiskCache
+from isotone._runtime.disk_cache import PART, DiskCache
+from isotone._runtime.run_options import RunOptions
 from isotone.errors import ModelError
-from isotone.evaluation.kept_scores import KeptScores
+from isotone.evaluation.kept_scores import BATCH, KeptScores
+from isotone.evaluation.predict import observe
 
 
 class Counting(Brightness):
@@ -39,7 +42,7 @@ def test_a_later_evaluation_asks_about_new_inputs_alone(tmp_path: Path) -> None:
     for _ in range(2):
         for ours, theirs in zip(ask(network, cache), plain, strict=True):
             np.testing.assert_array_equal(ours[0], theirs[0])
-    assert network.asked == [4, 2]
+    assert network.asked == [BATCH] * 2
 
 
 def test_features_are_asked_for_where_only_scores_were_kept(tmp_path: Path) -> None:
@@ -47,7 +50,7 @@ def test_features_are_asked_for_where_only_scores_were_kept(tmp_path: Path) -> N
     ask(network, cache)
     for _ in range(2):
         assert [len(known) for known in ask(network, cache, wanted=True)] == [2] * 6
-    assert network.asked == [6, 6]
+    assert network.asked == [BATCH] * 2
 
 
 def test_another_network_is_asked_and_one_without_digest_each_time(tmp_path: Path) -> None:
@@ -58,7 +61,16 @@ def test_another_network_is_asked_and_one_without_digest_each_time(tmp_path: Pat
         other.digest = digest
         for _ in range(2):
             ask(other, cache)
-        assert other.asked == [6] * times
+        assert other.asked == [BATCH] * times
+
+
+def test_an_evaluation_keeps_the_cache_within_its_bounds(tmp_path: Path) -> None:
+    old = tmp_path / "00" / f"{PART}left"
+    old.parent.mkdir()
+    old.touch()
+    os.utime(old, (0, 0))
+    observe([], {}, Brightness(), run=RunOptions(workers=0, quiet=True, cache=tmp_path))
+    assert not old.exists()
 
 
 def test_scores_that_are_no_numbers_are_refused_each_time(tmp_path: Path) -> None:
@@ -69,3 +81,16 @@ def test_scores_that_are_no_numbers_are_refused_each_time(tmp_path: Path) -> Non
     for _ in range(2):
         with pytest.raises(ModelError, match="finite"):
             ask(Broken(), DiskCache(tmp_path))
+
+
+def test_what_was_kept_before_changes_no_bit_of_a_score(tmp_path: Path) -> None:
+    class Rounding(Counting):
+        """Rounds by how many inputs it gets, as the libraries under a network do."""
+
+        def predict(self, prepared: np.ndarray, batch_size: int = 64) -> np.ndarray:
+            return super().predict(prepared, batch_size) + 1e-9 * len(prepared)
+
+    cache = DiskCache(tmp_path)
+    ask(Rounding(), cache, 5)
+    for kept, plain in zip(ask(Rounding(), cache), ask(Rounding(), None), strict=True):
+        np.testing.assert_array_equal(kept[0], plain[0])

@@ -80,6 +80,17 @@ def test_offline_without_weights_the_error_offers_the_classifier(
     assert not list(tmp_path.rglob("*.pth"))
 
 
+def test_a_user_without_a_home_gets_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with pytest.raises(IsotoneError, match="home directory") as caught:
+        load_vgg16()
+    assert caught.value.code == "E_WEIGHTS"
+
+
 def test_a_download_is_checked_trimmed_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tmp_path / "vgg16-397923af.pth"
     state = made_up() | {"classifier.6.bias": torch.zeros(1000)}

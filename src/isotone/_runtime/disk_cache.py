@@ -20,7 +20,10 @@ from isotone._version import __version__
 VARIABLE = "ISOTONE_CACHE"
 """Environment variable that names the folder."""
 LIMIT = 2**30
-"""Bytes of all files, at most, after a run; about 100,000 images at 10 kB. Raised, more of the disk is taken."""
+"""Bytes that all files take of the disk, at most, after a run: about 65,000 images of a fit, or 260,000 scores. Raised,
+more of the disk is taken."""
+BLOCK = 4096
+"""Bytes of which a file takes a whole number, as on the usual file systems; a score alone has 150."""
 KEPT = 0.8
 """Share of the limit to which the oldest files are deleted where it is exceeded: not with every run again."""
 STALE = 86400.0
@@ -32,11 +35,18 @@ LIBRARIES = ("numpy", "scipy", "scikit-learn", "pydicom", "imagecodecs", "pillow
 """Those whose versions may change the last bit of a result."""
 
 
-def user_folder() -> Path:
-    """``$ISOTONE_CACHE``, else ``$XDG_CACHE_HOME/isotone/images``, which is ``~/.cache/isotone/images`` by default."""
-    named = os.environ.get(VARIABLE)
-    above = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(named) if named else Path(above) / "isotone" / "images"
+def user_folder() -> Path | None:
+    """``$ISOTONE_CACHE``, else ``$XDG_CACHE_HOME/isotone/images``, which is ``~/.cache/isotone/images`` by default.
+
+    None where none of them is said: a user whom only a container knows, by number, may have no home.
+    """
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    try:
+        above = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return above / "isotone" / "images"
 
 
 class DiskCache:
@@ -100,7 +110,7 @@ class DiskCache:
             with suppress(OSError):
                 told = path.stat()
                 if not path.name.startswith(PART):
-                    found.append((told.st_mtime, told.st_size, path))
+                    found.append((told.st_mtime, -(-told.st_size // BLOCK) * BLOCK, path))
                 elif time.time() - told.st_mtime > STALE:
                     path.unlink()
         excess = sum(size for _, size, _ in found)

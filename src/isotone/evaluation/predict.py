@@ -189,6 +189,8 @@ def observe(
             _classify(waiting, methods, ask, classifier, own)
             waiting.clear()
     _classify(waiting, methods, ask, classifier, own)
+    if run.kept is not None:
+        run.kept.trim()
     return found
 
 

@@ -86,14 +86,14 @@ def cache_folder() -> Path:
 
 def _cached() -> Path:
     """The cached weights, downloaded where they are not there yet."""
-    target = cache_folder() / "vgg16_conv2_2.safetensors"
-    if target.exists():
-        return target
-    archive = cache_folder() / "vgg16-397923af.pth"
     try:
+        target = cache_folder() / "vgg16_conv2_2.safetensors"
+        if target.exists():
+            return target
+        archive = cache_folder() / "vgg16-397923af.pth"
         archive.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(TORCHVISION_URL, str(archive), hash_prefix=TORCHVISION_SHA256)
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong checksum a RuntimeError
+    except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong checksum, or no home, a RuntimeError
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise IsotoneError(
             "E_WEIGHTS",
