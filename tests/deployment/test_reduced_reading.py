@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from PIL import Image
 
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
 from harmonizers import REFERENCE, change
@@ -22,6 +24,7 @@ from isotone.deployment.reduced_reading import AGREED, FINER, TRIED, WORTH, Tria
 from isotone.errors import RadiographError
 from isotone.harmonizer.fitted_scanner import FittedScanner
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+from isotone.imaging.codecs.reduced import pillow_reduces
 from isotone.imaging.dicom.read_dicom import read_dicom, read_dicom_reduced
 from isotone.monitoring.novelty import Novelty
 from isotone.networks.gdce import GDCE, gdce_curve
@@ -81,6 +84,22 @@ def test_a_reduced_image_is_the_whole_one_smoothed_at_every_second_or_fourth_pix
 def test_what_cannot_be_read_reduced_is_left_to_the_full_decoder(tmp_path, syntax, attributes):
     attributes = {"stored": pixels(rows=200, columns=200), **attributes}
     assert read_dicom_reduced(image(tmp_path / "a.dcm", syntax=syntax, **attributes), 64) is None
+
+
+def test_without_a_pillow_that_reduces_images_are_read_whole(tmp_path, monkeypatch):
+    path = image(tmp_path / "a.dcm", pixels(rows=200, columns=200))
+    assert read_dicom_reduced(path, 64) is not None
+    monkeypatch.setattr("isotone.imaging.codecs.reduced.pillow_reduces", lambda: False)
+    assert read_dicom_reduced(path, 64) is None
+
+
+def test_a_pillow_that_ignores_what_is_set_is_found_out(monkeypatch):
+    def whole(frame, times):
+        with Image.open(io.BytesIO(frame)) as opened:
+            return np.asarray(opened).astype(np.uint16)
+
+    monkeypatch.setattr("isotone.imaging.codecs.reduced._low_pass", whole)
+    assert not pillow_reduces.__wrapped__()
 
 
 def test_a_cut_frame_is_refused_reduced_as_whole(tmp_path):
