@@ -155,6 +155,47 @@ def test_a_file_that_has_just_changed_is_read_again_to_be_known(
     assert len(decoded) == 4
 
 
+def test_a_file_put_in_the_place_of_another_while_that_is_read_is_not_taken_for_it(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that is turned from one folder to another changes no date of either."""
+    link, folders = tmp_path / "link", [tmp_path / "old", tmp_path / "new"]
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        write_png(folder / "a.png", seed=seed)
+    link.symlink_to(folders[0])
+
+    def turned(row: Row) -> str:
+        found = file_digest.content_digest(row)
+        link.unlink()
+        link.symlink_to(folders[1])
+        return found
+
+    inputs = [replace(rows[3], path=folder / "a.png") for folder in (link, folders[0])]
+    with monkeypatch.context() as patch:
+        patch.setattr(sample, "content_digest", turned)
+        load(inputs[:1], tmp_path)
+    for row in inputs:
+        kept, plain = load([row], tmp_path), ImageSet(load_samples([row], TAKE.prepare, workers=0)[0])
+        np.testing.assert_array_equal(kept.looks_with(True), plain.looks_with(True))
+
+
+def test_what_another_process_deletes_meanwhile_is_read(rows: list[Row], tmp_path: Path) -> None:
+    class Vanishing(DiskCache):
+        def get(self, key: str) -> bytes | None:
+            found = super().get(key)
+            self._path(key).unlink(missing_ok=True)
+            return found
+
+    whole = load(rows, tmp_path)
+    copies = [replace(row, path=row.path.with_stem(f"copy-{n}")) for n, row in enumerate(rows)]
+    for row, copy in zip(rows, copies, strict=True):
+        copy.path.write_bytes(row.path.read_bytes())
+    found, refused = parted(kept_samples(copies, TAKE, Vanishing(tmp_path / "cache"), workers=0, quiet=True))
+    assert not refused
+    np.testing.assert_array_equal(ImageSet(found).looks_with(True), whole.looks_with(True))
+
+
 def test_a_copied_file_is_known_and_another_domain_polarity_or_code_is_not(
     rows: list[Row], tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from isotone._runtime.disk_cache import DiskCache, digest
 from isotone.data.manifests.manifest import Row
@@ -40,28 +41,44 @@ def content_digest(row: Row) -> str:
     return found.hexdigest()
 
 
-def known_digest(row: Row, cache: DiskCache) -> str | None:
-    """The `content_digest` that was noted of the file as it is now; None: it has to be read."""
-    place = _place(row)
-    found = None if place is None else cache.get(place)
-    return None if found is None else found.decode()
+class State(NamedTuple):
+    """A file as it is at one time.
+
+    Attributes
+    ----------
+    key : str
+        The cache's key of it.
+    changed : float
+        Seconds since 1970.
+    """
+
+    key: str
+    changed: float
 
 
-def note_digest(row: Row, found: str, cache: DiskCache, before: float) -> None:
-    """Note a `content_digest` whose reading began at a time; nothing is noted of a file that had just changed."""
-    place = _place(row, before - SETTLED)
-    if place is not None:
-        cache.put(place, found.encode())
-
-
-def _place(row: Row, settled: float | None = None) -> str | None:
-    """The cache's key of a file as it is now; None where its times do not tell, or it changed after a time."""
+def state_of(row: Row) -> State | None:
+    """The state of a file now; None where its times do not tell."""
     try:
         told = os.stat(row.path)
     except (OSError, ValueError):
         return None
-    # Windows gives the time of creation as ctime.
-    if os.name != "posix" or (settled is not None and told.st_ctime > settled):
+    if os.name != "posix":  # Windows gives the time of creation as ctime
         return None
     said = replace(row, path=Path(os.path.abspath(row.path)), label=None, patient_id=None, split=None)
-    return digest("file", repr(said), told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
+    times = told.st_mtime_ns, told.st_ctime_ns
+    return State(digest("file", repr(said), told.st_dev, told.st_ino, told.st_size, *times), told.st_ctime)
+
+
+def known_digest(state: State | None, cache: DiskCache) -> str | None:
+    """The `content_digest` that was noted of a file in this state; None: it has to be read."""
+    found = None if state is None else cache.get(state.key)
+    return None if found is None else found.decode()
+
+
+def note_digest(state: State | None, found: str, cache: DiskCache, before: float) -> None:
+    """Note a `content_digest` of a file that was in one state before a time and after it was read.
+
+    Nothing is noted of a file that had just changed.
+    """
+    if state is not None and state.changed <= before - SETTLED:
+        cache.put(state.key, found.encode())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from isotone._runtime.disk_cache import DiskCache
 from isotone._runtime.workers import map_isolated
-from isotone.data.file_digest import known_digest, note_digest
+from isotone.data.file_digest import State, known_digest, note_digest, state_of
 from isotone.data.images import progress, time_limit
 from isotone.data.known import Known, recall
 from isotone.data.manifests.manifest import Row
@@ -48,24 +48,26 @@ def kept_samples(
     ------
     row, Sample or IsotoneError
     """
-    known = {n: one for n, row in enumerate(rows) if (one := _recalled(row, take, cache)) is not None}
-    others = [n for n in range(len(rows)) if n not in known]
-    before, asked = time.time(), TakeUnknown(take, _Kept(cache, take.identify))
-    results = map_isolated(asked, [rows[n] for n in others], workers=workers, seconds=time_limit)
+    before, states = time.time(), [state_of(row) for row in rows]
+    known = {n: one for n, state in enumerate(states) if (one := _recalled(state, take, cache)) is not None}
     read: dict[int, Sample | IsotoneError] = {}
-    for n, (row, result) in zip(others, progress(results, len(others), label="reading", quiet=quiet), strict=True):
-        if isinstance(result, IsotoneError):
-            read[n] = result
-            continue
-        key, sample = result
-        note_digest(row, key, cache, before)
-        if sample is not None:
-            sample.known.key, sample.known.notes, sample.known.fresh = key, _notes(sample), True
-            read[n] = sample
-        elif (one := recall(key, cache)) is not None:
-            known[n] = one
-        else:
-            read[n] = RadiographError("E_READ", "the cache was emptied while it was read", file=row.path)
+    # The second time all of an image is read of which another process deleted meanwhile what was known.
+    for asked in (TakeUnknown(take, _Kept(cache, take.identify)), TakeUnknown(take)):
+        others = [n for n in range(len(rows)) if n not in known and n not in read]
+        results = map_isolated(asked, [rows[n] for n in others], workers=workers, seconds=time_limit)
+        for n, (row, result) in zip(others, progress(results, len(others), label="reading", quiet=quiet), strict=True):
+            if isinstance(result, IsotoneError):
+                read[n] = result
+                continue
+            key, sample = result
+            unchanged = state_of(row) == states[n]
+            note_digest(states[n] if unchanged else None, key, cache, before)
+            if sample is not None:
+                read[n] = _fresh(sample, key if unchanged else "")
+            elif (one := recall(key, cache)) is not None:
+                known[n] = one
+        if len(known) + len(read) == len(rows):
+            break
     later = _Unread(rows, take, workers, quiet, {n: one.key for n, one in known.items()})
     for n, row in enumerate(rows):
         yield row, read[n] if n in read else KeptSample.of(row, known[n], later, n)
@@ -83,10 +85,16 @@ class _Kept:
         return found is not None and (bool(found.notes["identity"]) or not self.identify)
 
 
-def _recalled(row: Row, take: TakeSample, cache: DiskCache) -> Known | None:
-    key = known_digest(row, cache)
+def _recalled(state: State | None, take: TakeSample, cache: DiskCache) -> Known | None:
+    key = known_digest(state, cache)
     found = None if key is None else recall(key, cache)
     return None if found is None or (take.identify and not found.notes["identity"]) else found
+
+
+def _fresh(sample: Sample, key: str) -> Sample:
+    """A sample that was read, by its key; "": the file changed meanwhile, and may not be what the digest is of."""
+    sample.known.key, sample.known.notes, sample.known.fresh = key, _notes(sample), True
+    return sample
 
 
 def _notes(sample: Sample) -> dict[str, Any]:
