@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +249,23 @@ def test_the_folder_of_an_older_build_is_converted_once(folder: Path, tmp_path: 
     assert not (out / LINES).exists()
     row = table(out)["2.dcm"]
     assert (row["file"], row["status"], row["output"]) == (str(folder / "2.dcm"), "gone", "2.dcm")
+    assert counts(run(folder, out=out)) == (0, 3, 0, 1)
+
+
+def test_a_journal_whose_images_lie_by_their_hashes_goes_on(folder: Path, tmp_path: Path) -> None:
+    """A build before the first release had it so."""
+    out = tmp_path / "out"
+    run(folder, out=out)
+    with closing(sqlite3.connect(out / JOURNAL)) as db:
+        (made,), (index,) = (
+            db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+            for name in ("images", "targets")
+        )
+        script = f"ALTER TABLE images RENAME TO present; DROP INDEX targets; {made} WITHOUT ROWID; {index};"
+        db.executescript(f"{script} INSERT INTO images SELECT * FROM present; DROP TABLE present; VACUUM;")
+    image(folder / "new.dcm", 8)
+    (folder / "2.dcm").unlink()
+    assert counts(run(folder, out=out)) == (1, 2, 0, 1)
     assert counts(run(folder, out=out)) == (0, 3, 0, 1)
 
 

@@ -21,29 +21,18 @@ from typing import Any, NamedTuple
 
 from isotone._runtime.files import MARKER, content, hold_folder, not_empty, replace_file
 from isotone._runtime.journal_lines import LINES, Lines, read_lines
+from isotone._runtime.journal_schema import APPLICATION, SCHEMA, has_schema
 from isotone._runtime.packed_json import pack, unpack
 from isotone.errors import IsotoneError, UsageError
 
 JOURNAL = "journal.sqlite"
 NAMES = (JOURNAL, f"{JOURNAL}-journal", f"{JOURNAL}-wal", f"{JOURNAL}-shm", LINES)
 """What SQLite or an older isotone may have beside the outputs: no image is delivered under such a name."""
-APPLICATION = 0x49534F54
-"""Tells the file from anybody else's (https://sqlite.org/fileformat2.html, offset 68)."""
 SECONDS = 1.0
 """Between two transactions. Longer: fewer waits for the disk, and more to be done again after a kill."""
 KEY = 12
 """Bytes of a hash in the file: among a million images two are alike with a chance of 1e-17."""
 
-# Rows lie in the order in which they come, which fills the pages: a table by its hashes leaves a third of each empty.
-SCHEMA = f"""
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = 1;
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE texts (id INTEGER PRIMARY KEY, text BLOB NOT NULL);
-CREATE TABLE images (source BLOB PRIMARY KEY, key BLOB, folder INTEGER, name BLOB, target_folder INTEGER, target BLOB,
-  target_id INTEGER, shared INTEGER, body TEXT NOT NULL, run INTEGER NOT NULL);
-CREATE INDEX targets ON images (target_id) WHERE target_id IS NOT NULL;
-"""
 FROM = """FROM images LEFT JOIN texts f ON f.id = folder LEFT JOIN texts t ON t.id = target_folder
 LEFT JOIN texts s ON s.id = shared"""
 SELECT, PLACE = (f"SELECT key, f.text, name, t.text, target, {own} {FROM}" for own in ("s.text, body", "NULL, '{}'"))
@@ -87,7 +76,8 @@ class Journal:
             self._db = sqlite3.connect(path)
             self._db.execute("PRAGMA trusted_schema = OFF")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._refuse_foreign()
+            if not has_schema(self._db):
+                raise foreign(path)
         self._run = int(self._meta("run") or 0) + 1
         self._put_meta("run", str(self._run))
 
@@ -213,13 +203,6 @@ class Journal:
     def _put_meta(self, name: str, value: str) -> None:
         with self._told():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
-
-    def _refuse_foreign(self) -> None:
-        with closing(sqlite3.connect(":memory:")) as ours:
-            ours.executescript(SCHEMA)
-            query = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
-            if self._db.execute(query).fetchall() != ours.execute(query).fetchall():
-                raise foreign(self._path)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
