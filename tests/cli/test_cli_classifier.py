@@ -180,6 +180,9 @@ def test_a_network_of_several_findings_is_judged_by_one_of_them_against_the_refe
     nothing_named = isotone(*run, "-o", tmp_path / "a")
     assert nothing_named.exit_code == 2
     assert "does not say what its reference is [E_USAGE]. Name it with --reference." in nothing_named.stderr
+    mistyped = isotone(*run, "--reference", "nobody's", "-o", tmp_path / "a")
+    assert mistyped.exit_code == 2
+    assert 'no image of domain "nobody\'s"' in mistyped.stderr
     found = isotone(*run, "--reference", REFERENCE, "-o", tmp_path / "b")
     assert found.exit_code == 0, found.output
     assert "no column 'label'" not in found.output

@@ -159,6 +159,8 @@ def test_an_unknown_scanner_is_told_the_nearest_one_and_what_works(tmp_path: Pat
     assert "E_DOMAIN" in said
     assert 'use .with_domain("HOLOGIC, Inc. Lorad Selenia")' in said
     assert "JANE" not in said
+    with pytest.raises(RadiographError, match="none has a name like it: fit a curve for it"):
+        harmonizer.mapper(read_header(scan(tmp_path / "b.dcm", "FUJIFILM Corporation", "DX")))
     old = read_header(path).domain
     named = Manifest.from_paths([path], domain_map={str(old): "HOLOGIC, Inc. Lorad Selenia"})
     assert apply(harmonizer, named, tmp_path / "out", workers=0, quiet=True).harmonized == 1

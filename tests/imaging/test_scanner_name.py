@@ -72,6 +72,11 @@ def test_the_nearest_name_is_the_one_that_reads_most_alike() -> None:
     assert nearest("anything", []) is None
 
 
+@pytest.mark.parametrize("name", ["FUJIFILM Corporation", "Philips Medical Systems Cassette Holder Type 9840", "OFFIS"])
+def test_the_scanner_of_another_maker_has_no_nearest_name(name: str) -> None:
+    assert nearest(name, ["HOLOGIC, Inc. Selenia Dimensions", "Reference Vendor One"]) is None
+
+
 @given(st.text(max_size=40))
 def test_blanks_around_make_no_other_scanner_and_no_name_breaks_it(name: str) -> None:
     assert key_of(name) == key_of(f"  {name} ")

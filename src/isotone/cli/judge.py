@@ -152,6 +152,9 @@ def evaluate(
             load_classifier(classifier or Path(), device, allow_code, finding),
         )
         if reference:
+            known = {*frozen.config.reference_domains, *(name for h in loaded.values() for name in h.reference_domains)}
+            if strange := [name for name in reference if name not in known]:
+                rows.select(domains=strange)  # refuses what is no domain of the manifest
             frozen = frozen.with_reference(reference)
         with run_in(output, force, "evaluate", *inputs):
             results = run(

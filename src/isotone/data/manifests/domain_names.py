@@ -161,6 +161,9 @@ class KnownDomains:
             return f"Curves of this scanner are for other images of it ({', '.join(own)}): fit one for these."
         plain = list(dict.fromkeys(bare(known) for known in self.names))
         like = nearest(name, plain)
+        if like is None:
+            listed = f"Known are {', '.join(plain)}; none" if len(plain) <= LISTED else "None of the known scanners"
+            return f"{listed} has a name like it: fit a curve for it."
         listed = f"Known are {', '.join(plain)}; the" if 1 < len(plain) <= LISTED else "The"
         return (
             f'{listed} nearest name is {like!r}: if it is that scanner, use .with_domain("{like}"); if not, fit a '

@@ -99,7 +99,14 @@ def same_scanner(name: str, known: Iterable[str]) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
+ALIKE = 0.5
+"""Ratio of `difflib` from which on names are alike. Models of one maker, and spellings of one name, have 0.6
+and more; other makers have 0.1 to 0.3. Lower, a message proposes the curve of another maker's scanner."""
+
+
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """The known name that reads most like a name; None where none is known."""
+    """The known name that reads most like a name; None where none reads like it."""
     key = key_of(name)
-    return max(known, key=lambda other: SequenceMatcher(None, key, key_of(other)).ratio(), default=None)
+    alike = {other: SequenceMatcher(None, key, key_of(other)).ratio() for other in known}
+    best = max(alike, key=alike.__getitem__, default=None)
+    return None if best is None or alike[best] < ALIKE else best
