@@ -12,7 +12,7 @@ from scipy import ndimage
 from discs import CLASSES, REFERENCE, SOURCE, Brightness
 from isotone.data.manifests.manifest import Manifest
 from isotone.errors import UsageError
-from isotone.evaluation.audit import Audit, audit
+from isotone.evaluation.audit import Audit, DomainAudit, audit
 from isotone.evaluation.traits import traits
 from isotone.imaging.radiograph import Radiograph
 
@@ -73,6 +73,13 @@ def test_tone_and_noise_together_promise_a_part(tmp_path: Path) -> None:
     )
     assert found.recommendation == (
         "The tone differs, and so does noise or sharpness: fit a curve, and expect it to help in part."
+    )
+
+
+def test_settings_that_differ_from_image_to_image_are_said_in_a_sentence() -> None:
+    found = DomainAudit("b", 60, 60, 0.1, 0.9, 0.9, 0.5, 0.5, [])
+    assert (
+        found.advice == "The tone differs, and so does the mix of settings: fit a curve, and expect it to help in part."
     )
 
 

@@ -85,7 +85,7 @@ class DomainAudit:
         probes = {
             "noise or sharpness": self.texture_probe,
             "field of view": self.field_probe,
-            "mixed settings": self.matched_probe,
+            "the mix of settings": self.matched_probe,
         }
         beyond = [name for name, auc in probes.items() if auc is not None and auc >= SEPARATE] + self.header
         if self.tone_probe < SEPARATE or self.tone_distance < NEAR:
