@@ -18,6 +18,7 @@ from isotone.baselines.by_name import BASELINES
 from isotone.curves.svg import STYLE, Panel
 from isotone.data.class_order import ordinal_ranks
 from isotone.evaluation.answer import answers, not_proven, question, simulated, unchanged
+from isotone.evaluation.bootstrap import DRAWS
 from isotone.evaluation.figures import before_and_after, panels, whisker, write_figures
 from isotone.evaluation.headline import headline, hurt, keeping, lines, primary_method
 from isotone.evaluation.metric_table import METRICS
@@ -93,6 +94,7 @@ def write_report(
         answers=answers(results),
         not_proven=not_proven(results),
         simulated=simulated(results),
+        draws=f"{DRAWS:,}",
         chief=Markup(before_and_after(results, primary)),
         terms=TERMS,
         rows_of=partial(rows_of, results, primary),
