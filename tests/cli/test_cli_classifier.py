@@ -192,6 +192,14 @@ def test_a_network_of_several_findings_is_judged_by_one_of_them_against_the_refe
     assert {row.method for row in results.rows if row.domain == SOURCE} >= {"none", "constant-curve", "fine-tuning"}
 
 
+@pytest.mark.parametrize("option", [("--allow", "harm"), ("--allow-code", "mynet:good"), ("--baseline", "all")])
+def test_what_needs_a_classifier_is_refused_beside_scores(place: Path, option: tuple[str, str]) -> None:
+    done = isotone("evaluate", "manifest.csv", "--predictions", "scores.csv", *option, "-o", "none")
+    assert done.exit_code == 2
+    assert option[0] in done.stderr
+    assert "need a classifier" in done.stderr
+
+
 def test_a_classifier_without_a_reference_takes_that_of_the_harmonizer(place: Path, tmp_path: Path) -> None:
     import mynet
 

@@ -11,6 +11,7 @@ from discs import Brightness
 from isotone.data.descriptors import image_set
 from isotone.data.manifests.manifest import Manifest
 from isotone.data.sample import TakeSample
+from isotone.data.trained_on import TrainingRecord
 from isotone.harmonizer import pipeline
 from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
 from make_images import write_cohort
@@ -76,6 +77,14 @@ def test_with_other_settings_or_images_what_is_known_of_each_image_is_used(
         found = fitted(rows, tmp_path, **copy(how))
         assert counts == {"fit_source": 1}
         assert found == fitted(rows, None, **copy(how))
+
+
+def test_a_record_of_the_training_that_was_added_is_known(manifest: Manifest, tmp_path: Path) -> None:
+    classifier = OfDigest(("dark", "bright"))
+    without = fitted(manifest, tmp_path, classifier)
+    classifier.trained_on = TrainingRecord.new()  # type: ignore[attr-defined]
+    found = fitted(manifest, tmp_path, classifier)
+    assert found == fitted(manifest, None, classifier) != without
 
 
 def test_another_classifier_or_one_without_a_digest_is_asked(

@@ -132,9 +132,9 @@ def evaluate(
 
     if (classifier is None) == (predictions is None):
         raise UsageError("give either --classifier or --predictions")
-    if predictions is not None and (harmonizer or baseline or with_images or refit):
+    if predictions is not None and (harmonizer or baseline or with_images or refit or allow or allow_code):
         raise UsageError(
-            "--harmonizer, --baseline, --with-images and --refit need a classifier",
+            "--harmonizer, --baseline, --with-images, --refit, --allow and --allow-code need a classifier",
             next_step="Give --classifier, or put each method's scores into the file of --predictions.",
         )
     rows = labelled_images_of(paths, domain_map, domain_by, label=label, finding=finding, workers=workers)

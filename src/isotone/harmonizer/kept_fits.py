@@ -48,7 +48,8 @@ class KeptFits:
         told = [[(s.known.key, s.label, s.patient, s.domain, s.split, s.trained) for s in side] for side in sides]
         if not all(key for side in told for key, *_ in side):
             return None
-        return digest("fit", list(self.asked), frozen, told)
+        recorded = getattr(self.classifier, "trained_on", None) is not None  # which no digest of a classifier tells
+        return digest("fit", list(self.asked), frozen, recorded, told)
 
     def get(self, key: str | None) -> FittedScanner | None:
         """The scanner that was put; None where there is none."""
