@@ -262,7 +262,7 @@ class _Cautions:
         lines += [line for domain, code in self._kept_for.items() for line in self._of_kept(domain, code)]
         if self._levels_left:
             lines.append(
-                f'W_LEVELS: in {self._levels_left.total()} images bits="same" made levels meet; the fewest left are '
+                f'W_LEVELS: bits="same" made levels meet (images: {self._levels_left.total()}); the fewest left are '
                 f"{min(self._levels_left)}; restore cannot give back the source exactly"
             )
         if self._unseen and looked:
