@@ -38,6 +38,7 @@ def example_of(name: str) -> doctest.DocTest:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_name_has_an_example_that_runs(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     test = example_of(name)

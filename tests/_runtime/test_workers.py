@@ -74,6 +74,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [None, lambda item: 0.25], ids=["alone", "in batches"])
 def test_a_crash_a_hang_or_a_huge_allocation_costs_one_item_and_the_order_is_kept(share):
     items = ["a"] * 16 * (share is not None) + list(EXPECTED)  # batches grow
@@ -82,6 +83,7 @@ def test_a_crash_a_hang_or_a_huge_allocation_costs_one_item_and_the_order_is_kep
     assert {item: code(result) for item, result in results} == EXPECTED
 
 
+@pytest.mark.slow
 def test_a_refusal_in_a_batch_names_its_own_file(tmp_path):
     items = [Held(tmp_path / name) for name in ("a", "segfault", "b")] * 4
     results = list(map_isolated(misbehave_on, items, workers=1, share=lambda item: 0.25))
@@ -165,6 +167,7 @@ def test_items_are_drawn_as_results_are_taken():
         results.close()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_at_once_and_leaves_no_process_behind(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
@@ -202,6 +205,7 @@ def _alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_does_not_start_itself_again(tmp_path: Path) -> None:
     """Researchers' scripts rarely have one; multiprocessing would run the script anew in every worker."""
     script = tmp_path / "script.py"

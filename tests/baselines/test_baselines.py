@@ -75,6 +75,7 @@ def test_a_map_of_grey_levels_commutes_with_any_permutation_of_pixels(name: str)
     np.testing.assert_array_equal(method.transform(shuffled).pixels.ravel(), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 @settings(max_examples=25, deadline=None)
 @given(pixels=arrays(np.uint16, (8, 8), elements=st.integers(0, 4095)))

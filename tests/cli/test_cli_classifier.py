@@ -158,6 +158,7 @@ def test_a_record_goes_into_a_classifiers_folder_alone(place: Path, tmp_path: Pa
     assert "no classifier here" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_network_of_several_findings_is_judged_by_one_of_them_against_the_reference_that_is_named(
     place: Path, tmp_path: Path
 ) -> None:
@@ -200,6 +201,7 @@ def test_what_needs_a_classifier_is_refused_beside_scores(place: Path, option: t
     assert "need a classifier" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_classifier_without_a_reference_takes_that_of_the_harmonizer(place: Path, tmp_path: Path) -> None:
     import mynet
 

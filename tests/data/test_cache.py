@@ -173,6 +173,7 @@ ARRAYS = st.sampled_from([np.float32, np.uint16, np.bool_]).flatmap(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text("0123456789abcdef", min_size=1), st.dictionaries(st.text("xyz", min_size=1), ARRAYS)))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_what_is_put_comes_back(tmp_path_factory: pytest.TempPathFactory, entries: dict) -> None:

@@ -126,6 +126,7 @@ def test_a_split_name_can_be_mapped(tmp_path: Path) -> None:
     assert domains_of(tmp_path, domain_by=["intent"], domain_map={split: "raw"}) == ["raw"]
 
 
+@pytest.mark.slow
 def test_a_model_finds_its_scanner_under_every_spelling_and_warns_of_new_software(tmp_path: Path) -> None:
     old = scanner_harmonizer(f"{GE} VERSION ADS_54.10")
     scan(tmp_path / "in" / "a.dcm", "Ge Medical Systems", '"Senographe Essential" VERSION ADS_54.10', 1)
@@ -216,6 +217,7 @@ def test_a_fit_of_several_modalities_or_depths_says_so_on_either_side(tmp_path: 
     assert len(said) == 2
 
 
+@pytest.mark.slow
 def test_images_of_both_intents_are_refused_as_one_scanner_and_fitted_as_two(tmp_path: Path) -> None:
     folder = mixed(tmp_path / "in")
     with pytest.raises(IsotoneError, match=r"FOR PRESENTATION and .* FOR PROCESSING") as caught:

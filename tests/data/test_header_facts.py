@@ -73,6 +73,7 @@ def study(folder: Path) -> Path:
 OTHERS = 12
 
 
+@pytest.mark.slow
 def test_a_header_that_is_slow_to_parse_costs_its_own_file_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 1.0)
     slow = slow_file(tmp_path / "a.dcm", 2_000_000)
@@ -126,6 +127,7 @@ def test_a_study_folder_is_done_and_the_rest_is_counted_in_one_line(tmp_path):
     assert len(inspected.stdout.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_what_is_no_image_is_refused_where_the_user_names_it(tmp_path):
     folder = study(tmp_path / "in")
     for name, code in (("README", "E_NOT_DICOM"), ("PR1", "E_NO_PIXELS"), ("._IM2.dcm", "E_NOT_DICOM")):

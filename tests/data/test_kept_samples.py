@@ -275,6 +275,7 @@ NUMBERS = st.sampled_from([np.float64, np.float32, np.uint16, np.int64, np.bool_
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), st.lists(NUMBERS).map(tuple)), st.dictionaries(st.text(), st.text()))
 @settings(max_examples=50)
 def test_what_is_packed_comes_back(arrays: dict, notes: dict) -> None:

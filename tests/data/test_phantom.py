@@ -217,6 +217,7 @@ def test_truth_is_monotone_and_its_directions_undo_each_other(folder):
         assert np.interp(np.interp(x[25:], *there), *back) == pytest.approx(x[25:], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_workers(folder, manifest, tmp_path):
     make_phantom(tmp_path, patients=28, size=SIZE, seed=3, workers=2, quiet=True)
     assert files(tmp_path) == files(folder)
@@ -266,6 +267,7 @@ def test_dogwood_has_as_many_patients_as_birch_in_every_cell(manifest):
     assert numbers.loc[DOGWOOD.domain, "min"] > numbers["max"].drop(DOGWOOD.domain).max()
 
 
+@pytest.mark.slow
 def test_every_cell_gets_its_share_to_within_a_patient(tmp_path):
     total = sum(sum(shares.values()) * (1 if role == "reference" else 2) for (role, _), shares in SHARES.items())
     table = make_phantom(tmp_path, patients=70, size=32, seed=0, workers=0, quiet=True).table

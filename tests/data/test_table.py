@@ -168,6 +168,7 @@ def test_a_table_that_inflates_without_end_is_refused(tmp_path: Path, monkeypatc
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6),
     delimiter=st.sampled_from(list(manifest_table.DELIMITERS)),

@@ -191,6 +191,7 @@ def test_without_a_record_the_results_warn_and_count_as_before(cohort: Path, tmp
     assert found.row(REFERENCE, "none").n == 24
 
 
+@pytest.mark.slow
 def test_a_record_of_other_splits_leaves_the_figures_as_they_are(cohort: Path, tmp_path: Path) -> None:
     manifest = Manifest.read(cohort)
     plain, found = run(manifest, None, tmp_path / "a"), run(manifest, recorded(manifest), tmp_path / "b")
@@ -266,6 +267,7 @@ def test_a_classifier_that_knows_every_image_is_not_evaluated(cohort: Path, tmp_
     assert caught.value.code == "E_DATA"
 
 
+@pytest.mark.slow
 def test_an_audit_tries_the_classifier_on_other_images_alone(cohort: Path) -> None:
     manifest = Manifest.read(cohort)
     whole = audit(manifest, [REFERENCE], Trained(None), workers=0, quiet=True)
@@ -318,6 +320,7 @@ def test_another_network_saved_into_the_folder_takes_the_record_away(trained: Pa
     assert TrainingRecord.read(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_harmonizer_carries_no_record(cohort: Path, trained: Path, tmp_path: Path) -> None:
     harmonizer = ToneCurveHarmonizer(REFERENCE, SOURCE)
     harmonizer.fit(Manifest.read(cohort), Classifier.load(trained), workers=0, quiet=True, folder=tmp_path)
@@ -336,6 +339,7 @@ def test_a_network_of_the_users_own_gets_its_record_from_a_manifest(cohort: Path
     assert classifier.trained_on.trained.images == recorded(manifest).trained.images
 
 
+@pytest.mark.slow
 def test_a_fit_asks_the_classifier_of_other_images_alone(cohort: Path) -> None:
     manifest = Manifest.read(cohort)
     table = manifest.table

@@ -151,6 +151,7 @@ def test_a_reference_raster_image_keeps_its_name(tmp_path):
     assert (tmp_path / "out" / "x.jpg").read_bytes() == (tmp_path / "x.jpg").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deliver", ["pixels", "voi-lut", "gsps"])
 def test_the_same_run_again_resumes_and_writes_nothing(source, tmp_path, deliver):
     first = run([source], tmp_path / "out", deliver=deliver)
@@ -291,6 +292,7 @@ def test_any_executor_does_the_work(source, tmp_path):
         assert got.PixelData == wanted.PixelData
 
 
+@pytest.mark.slow
 def test_every_bad_input_is_refused_with_its_code_and_leaves_nothing(tmp_path):
     faults = {name: fault for name, fault in FAULTS.items() if fault.code.startswith("E_")}
     for name, fault in faults.items():

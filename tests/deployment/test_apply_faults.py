@@ -321,6 +321,7 @@ def crash(job) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@pytest.mark.slow
 def test_a_worker_that_crashes_on_one_file_costs_that_file(tmp_path):
     write_images(tmp_path / "in", 4)
     results = map_isolated(crash, sorted((tmp_path / "in").iterdir()), workers=2)

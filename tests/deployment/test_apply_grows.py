@@ -287,6 +287,7 @@ def test_a_manifest_that_says_less_of_an_image_is_no_other_run(folder: Path, tmp
     assert counts(report) == (0, 2, 0, 1)
 
 
+@pytest.mark.slow
 def test_json_tells_each_image_as_it_comes_and_then_the_counts(folder: Path, tmp_path: Path) -> None:
     """Nothing else stands on standard output."""
     scanner_harmonizer(HOLOGIC).save(tmp_path / "curve")

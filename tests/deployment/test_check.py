@@ -171,6 +171,7 @@ def test_apply_refuses_the_odd_image_unless_the_guard_is_named(harmonizer: ToneC
     assert apply(harmonizer, manifest, tmp_path / "allowed", workers=0, allow=["look"], quiet=True).harmonized == 1
 
 
+@pytest.mark.slow
 def test_apply_warns_of_a_batch_of_another_response_and_again_when_it_resumes(
     harmonizer: ToneCurveHarmonizer, tmp_path: Path
 ) -> None:
@@ -186,6 +187,7 @@ def command(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(a) for a in ("check", *arguments, "--workers", 1, "--quiet")])
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_line_for_each_scanner_and_exits_3_where_one_drifts(folder: Path, tmp_path: Path) -> None:
     for response, code in ((2.0, 0), (2.8, 3)):
         manifest = today(tmp_path / str(response), response=response)
@@ -213,6 +215,7 @@ def test_drift_goes_before_unknown_scanners_and_these_before_unreadable_files(
     assert CheckReport([Verdict("src", 20, 0, differences=("another response",))], report.refused).exit_code == 3
 
 
+@pytest.mark.slow
 def test_the_command_answers_programs_in_json_lines(folder: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "in" / "a.png", response=2.0)
     (tmp_path / "in" / "b.png").write_bytes(b"no image")

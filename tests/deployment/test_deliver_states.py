@@ -126,6 +126,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("syntax", ["explicit", "implicit"])
 @pytest.mark.parametrize(("keyword", "value"), ODD)
 def test_a_state_says_of_patient_and_study_what_its_image_says_odd_or_not(tmp_path, keyword, value, syntax):

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from isotone._runtime.disk_set import DiskSet
 from isotone._runtime.journal import JOURNAL, open_journal
@@ -60,6 +61,7 @@ def test_a_set_on_the_disk_holds_any_file_name() -> None:
     assert [name in names for name in ("a", "b\udcff", "b", None)] == [True, True, False, False]
 
 
+@pytest.mark.slow
 def test_a_plan_keeps_no_row_in_memory(tmp_path: Path) -> None:
     rows = 3000
     manifest = Manifest({"path": [f"{i}.dcm" for i in range(rows)], "domain": ["Alder"] * rows})

@@ -101,6 +101,7 @@ def test_dciodvfy_finds_the_error_of_a_faulty_image(tmp_path, errors):
     assert any("Rescale" in line for line in errors(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modality", "intent", "deliver"),
     [
@@ -260,6 +261,7 @@ def test_dcmtk_picks_each_image_s_own_curve_from_one_presentation_state(tmp_path
         np.testing.assert_array_equal(pnm(out), table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deliver", DELIVERIES)
 @pytest.mark.parametrize("kind", SEVERAL)
 def test_dciodvfy_finds_no_error_in_several_frames_that_the_source_did_not_have(tmp_path, errors, kind, deliver):

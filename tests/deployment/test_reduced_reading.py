@@ -155,6 +155,7 @@ def coefficients(report) -> np.ndarray:
         return np.array([json.loads(row["coefficients"]) for row in csv.DictReader(file)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0, 1500])
 def test_images_are_read_reduced_where_a_trial_shows_that_it_makes_no_difference(
     harmonizer, tmp_path, monkeypatch, noise
@@ -179,6 +180,7 @@ def test_images_are_read_reduced_where_a_trial_shows_that_it_makes_no_difference
         assert np.abs(coefficients(report) - wanted).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_another_table_of_the_same_images_travels_under_another_uid(harmonizer, tmp_path):
     paths = write_many(tmp_path / "in", noise=0)
     states(harmonizer, tmp_path / "in", tmp_path / "reduced")

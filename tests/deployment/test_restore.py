@@ -59,6 +59,7 @@ def undone(delivered: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, int]:
     return backwards.origin[delivered], backwards.lost(delivered)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 65535), min_size=2, max_size=300), st.data())
 def test_undo_finds_the_one_origin_of_every_value_that_has_one(values, data):
     table = np.array(values, np.uint16)

@@ -205,6 +205,7 @@ def test_the_middle_frame_is_read_reduced_too(tmp_path):
     np.testing.assert_array_equal(small.stored, alone.stored)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deliver", ["pixels", "voi-lut"])
 @pytest.mark.parametrize("syntax", ["explicit", "jpeg-ls"])
 def test_memory_is_bounded_by_one_frame_however_many_there_are(tmp_path, syntax, deliver):

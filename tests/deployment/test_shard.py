@@ -45,6 +45,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+@pytest.mark.slow
 def test_the_parts_together_are_what_one_run_gives_and_nothing_is_done_twice(folder: Path, tmp_path: Path) -> None:
     out, whole = tmp_path / "out", tmp_path / "whole"
     run(folder, whole)

@@ -91,6 +91,7 @@ def two(reference):
     return modes_of(two_settings(), reference)
 
 
+@pytest.mark.slow
 def test_each_setting_gets_its_curve(reference):
     images = cohort(3000, [1.8 if i % 2 else 0.6 for i in range(80)])
     found = modes_of([replace(s, label=None) for s in images], reference)
@@ -167,6 +168,7 @@ def test_curves_of_modes_are_fitted_as_one_curve_would_have_been(reference):
     assert found.report.band is None
 
 
+@pytest.mark.slow
 def test_modes_are_looked_for_only_where_that_is_asked(reference):
     images = two_settings()
     one, several = (fit_source(images, reference, FitOptions(settings=QUICK, modes=asked)) for asked in (False, True))

@@ -49,6 +49,7 @@ def test_what_a_classifier_loses_behind_the_inverse_is_what_the_curve_gains():
     assert predicted_gain(held_out(), [ToneCurve()], [1], Brightness(), seed=0).auc_interval == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("varies", [False, True])
 def test_a_fit_warns_of_harm_unless_its_images_vary_by_their_settings(varies, monkeypatch):
     if not varies:  # the noise of these images looks like settings

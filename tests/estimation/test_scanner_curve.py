@@ -85,6 +85,7 @@ def error(fit, response):
     return float(np.sqrt(np.mean((fit.curve(response(x)) - x) ** 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RESPONSES)
 def test_a_response_is_undone_without_labels_though_classes_are_missing(reference, others, name):
     source = through([*others["B"][:40], *others["C"][:40]], RESPONSES[name])
@@ -158,6 +159,7 @@ def test_a_smaller_field_of_view_and_another_class_mix_are_told_apart(models, mi
     assert error(fit, RESPONSES["log"]) < max(0.02, 0.75 * error(unmixed, RESPONSES["log"]))
 
 
+@pytest.mark.slow
 def test_noise_beyond_the_reference_is_said_and_the_mix_not_guessed(reference, others):
     rng = np.random.default_rng(0)
     noisy = [
@@ -178,6 +180,7 @@ def test_few_labels_are_not_taken_for_the_mix_where_structure_tells_it(reference
     assert error(fit, RESPONSES["log"]) < 0.02
 
 
+@pytest.mark.slow
 def test_a_class_alone_is_no_difference_beyond_tone(reference, others):
     some = [s for s in reference if int(s.patient[1:]) < 25]
     for c in "AC":
@@ -185,6 +188,7 @@ def test_a_class_alone_is_no_difference_beyond_tone(reference, others):
         assert not any(w.startswith("W_BEYOND_TONE") for w in fit.report.warnings), c
 
 
+@pytest.mark.slow
 def test_settings_from_image_to_image_are_said_and_go_into_the_curve_as_their_median(reference, others):
     gammas = np.exp(0.5 * np.random.default_rng(0).standard_normal(80))
     images = [*others["B"][:40], *others["C"][:40]]
@@ -197,6 +201,7 @@ def test_settings_from_image_to_image_are_said_and_go_into_the_curve_as_their_me
     assert error(fit, lambda x: x**1.5) < 0.5 * error(pooled, lambda x: x**1.5)
 
 
+@pytest.mark.slow
 def test_noise_that_one_response_amplifies_in_the_shadows_is_no_variance_of_settings():
     reference, source = exams(ALDER, 40, "ABCD", 192), exams(BIRCH, 20, "BC", 192)
     fit = fit_scanner(source, reference, varies=True, labels=False, settings=FEW)
@@ -204,6 +209,7 @@ def test_noise_that_one_response_amplifies_in_the_shadows_is_no_variance_of_sett
     assert not any(w.startswith("W_VARIES") for w in fit.report.warnings)
 
 
+@pytest.mark.slow
 def test_without_settings_of_their_own_all_grey_levels_are_matched(reference, others):
     source = through([*others["B"][:40], *others["C"][:40]], RESPONSES["log"])
     fit, unasked = (fit_scanner(source, reference, varies=asked, labels=False, settings=FEW) for asked in (True, False))
@@ -254,6 +260,7 @@ def test_what_cannot_be_matched_is_refused(reference):
     assert 'labels="none"' in str(refused.value)
 
 
+@pytest.mark.slow
 def test_images_of_which_one_side_shows_no_air_are_said(reference, others):
     inner = [draw(3000 + i, c, field=70.0) for c in "BC" for i in range(12)]
     fit = fit_scanner(

@@ -87,6 +87,7 @@ def test_a_few_images_recommend_nothing(tmp_path: Path) -> None:
     assert run(cohort(tmp_path, lambda x: x**0.5, patients=8)).recommendation.startswith("Too few images")
 
 
+@pytest.mark.slow
 def test_a_classifier_that_ignores_tone_needs_no_curve(tmp_path: Path) -> None:
     class Ranks(Brightness):
         def predict(self, prepared: np.ndarray, batch_size: int = 64) -> np.ndarray:
@@ -96,6 +97,7 @@ def test_a_classifier_that_ignores_tone_needs_no_curve(tmp_path: Path) -> None:
     assert found.recommendation == "This classifier hardly reacts to tone, so a tone curve will not help it."
 
 
+@pytest.mark.slow
 def test_a_classifier_of_brightness_degrades_with_the_response(tmp_path: Path) -> None:
     found = run(cohort(tmp_path, lambda x: x**0.5), classifier=Brightness())
     loss = {d.response: d.loss for d in found.degradation}
@@ -105,6 +107,7 @@ def test_a_classifier_of_brightness_degrades_with_the_response(tmp_path: Path) -
     assert abs(loss["bits 8"]) < 0.1
 
 
+@pytest.mark.slow
 def test_a_classifier_that_tells_its_classes_is_not_called_weak_and_one_that_guesses_is(tmp_path: Path) -> None:
     class Guess(Brightness):
         def predict(self, prepared: np.ndarray, batch_size: int = 64) -> np.ndarray:
@@ -124,6 +127,7 @@ def test_texture_does_not_follow_the_tone() -> None:
     assert np.abs(toned.tone - traits(image).tone).max() > 0.1
 
 
+@pytest.mark.slow
 def test_an_unreadable_image_is_counted(tmp_path: Path) -> None:
     manifest = cohort(tmp_path, lambda x: x**0.5)
     Path(manifest.table["path"].iloc[-1]).write_bytes(b"no image")

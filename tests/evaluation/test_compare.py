@@ -27,6 +27,7 @@ def test_a_run_does_not_differ_from_itself(tmp_path: Path) -> None:
     assert found.alone == []
 
 
+@pytest.mark.slow
 def test_a_better_method_is_found_and_nothing_else(tmp_path: Path) -> None:
     found = compare(write(tmp_path / "a", 0.2), write(tmp_path / "b", 0.8))
     verdicts = {(r.method, r.domain): r.verdict for r in found.rows if r.metric == "auc"}

@@ -97,6 +97,7 @@ def test_what_a_harmonizer_does_not_know_keeps_its_other_rows(cohort: Path, tmp_
     assert f"only has nothing for {REFERENCE} (E_DOMAIN)." in found.notes
 
 
+@pytest.mark.slow
 def test_paths_are_written_beside_the_report_where_asked_for(cohort: Path, tmp_path: Path) -> None:
     """And nowhere else; the image that cannot be read is among them."""
     rows = pd.read_csv(cohort)
@@ -121,6 +122,7 @@ class Picky(Power):
         return super().transform(radiograph)
 
 
+@pytest.mark.slow
 def test_a_refused_image_keeps_its_untouched_score(cohort: Path, tmp_path: Path) -> None:
     found = run(cohort, tmp_path, harmonizers={"picky": Picky(2.0), "square": Power(2.0)}, baselines=())
     picky, square, none = (found.row(SOURCE, m) for m in ("picky", "square", "none"))
@@ -134,6 +136,7 @@ def test_a_refused_image_keeps_its_untouched_score(cohort: Path, tmp_path: Path)
     assert len(table[(table.method == "picky") & (table.domain == SOURCE)]) == 24 - picky.refused
 
 
+@pytest.mark.slow
 def test_a_baseline_that_cannot_be_fitted_says_so(cohort: Path, tmp_path: Path) -> None:
     classifier = Brightness(reference_domains=("Nowhere",))
     found = run(cohort, tmp_path, classifier=classifier, baselines=("z-score", "min-max"))
@@ -143,6 +146,7 @@ def test_a_baseline_that_cannot_be_fitted_says_so(cohort: Path, tmp_path: Path) 
     assert any("no test row of the reference domain Nowhere" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_constant_curve_is_one_curve_for_the_source_and_none_for_the_reference(cohort: Path, tmp_path: Path) -> None:
     found = run(cohort, tmp_path, harmonizers={}, baselines=("constant-curve",))
     scores = Scores.read(tmp_path / "scores.csv")
@@ -152,6 +156,7 @@ def test_a_constant_curve_is_one_curve_for_the_source_and_none_for_the_reference
     assert found.row(SOURCE, "constant-curve").label_probe_auc is None  # every image has the same curve
 
 
+@pytest.mark.slow
 def test_test_rows_alone_are_scored_and_train_rows_alone_are_fitted_on(
     cohort: Path, tmp_path: Path, results: tuple[Results, Path]
 ) -> None:
@@ -177,6 +182,7 @@ def test_test_rows_alone_are_scored_and_train_rows_alone_are_fitted_on(
     )
 
 
+@pytest.mark.slow
 def test_each_image_is_decoded_once_for_all_methods(
     cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +197,7 @@ def test_each_image_is_decoded_once_for_all_methods(
     assert 0 < shown == len(re.findall(r'<option value="\d', page))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(cohort: Path, tmp_path: Path, results: tuple[Results, Path]) -> None:
     run(cohort, tmp_path)
     for name in ("results.json", "scores.csv"):
@@ -287,6 +294,7 @@ def test_workers_give_the_same_results_as_one_process(
     assert (tmp_path / "results.json").read_bytes() == (results[1] / "results.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_adapted_classifiers_score_the_source_alone(cohort: Path, tmp_path: Path) -> None:
     """A method is a pair of transform and classifier: here the images are untouched, the network is another."""
     torch = pytest.importorskip("torch")

@@ -51,6 +51,7 @@ def test_names_from_a_header_are_no_markup(tmp_path: Path) -> None:
     assert "Src \\<Two\\> & Sons" in (tmp_path / "data-sheet.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_paper_that_may_be_filled_in_is_kept(tmp_path: Path) -> None:
     (tmp_path / "data-sheet.md").write_text("filled in")
     with pytest.raises(UsageError, match="already"):

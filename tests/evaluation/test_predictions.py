@@ -41,6 +41,7 @@ def run(cohort: Path, scores: pd.DataFrame, output: Path, reference: str = REFER
     return evaluate_predictions(manifest, cohort.parent / "predictions.csv", [reference], output=output)
 
 
+@pytest.mark.slow
 def test_scores_give_the_metrics_that_the_network_gives(cohort: Path, tmp_path: Path) -> None:
     found = run(cohort, table(cohort), tmp_path / "scores")
     network = evaluate(

@@ -98,6 +98,7 @@ def test_every_interval_holds_its_share_and_has_a_width(n: int, data: st.DataObj
     assert -1 <= low < high <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 def test_the_intervals_cover_what_they_should(share: float) -> None:
     """At least 95 % of samples of 20, up to the noise of 2000 samples."""

@@ -78,6 +78,7 @@ def test_of_two_presets_a_swap_hands_out_both_as_often_as_they_are() -> None:
     assert 0.3 < np.mean(kept) < 0.7
 
 
+@pytest.mark.slow
 def test_a_mix_that_the_user_stated_is_stated_again(
     manifest: Manifest, harmonizer: ToneCurveHarmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

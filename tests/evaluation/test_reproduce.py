@@ -138,6 +138,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 def test_a_manifest_of_cohort_will_do_as_data(tmp_path):
     cohort = CliRunner().invoke(
         app,

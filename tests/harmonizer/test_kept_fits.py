@@ -53,6 +53,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", [None, OfDigest(("dark", "bright"))])
 def test_a_second_fit_decodes_nothing_and_is_the_same(
     manifest: Manifest, tmp_path: Path, counts: Counter[str], classifier: object
@@ -66,6 +67,7 @@ def test_a_second_fit_decodes_nothing_and_is_the_same(
     assert not counts
 
 
+@pytest.mark.slow
 def test_with_other_settings_or_images_what_is_known_of_each_image_is_used(
     manifest: Manifest, tmp_path: Path, counts: Counter[str]
 ) -> None:

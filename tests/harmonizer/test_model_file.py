@@ -170,6 +170,7 @@ PLACES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(PLACES, JSON)
 def test_any_value_in_any_place_loads_or_is_refused(tmp_path_factory, place, value):
     folder = tmp_path_factory.mktemp("model")

@@ -94,6 +94,7 @@ def _said_within(memory, paths, send):
             send.send(str(error))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space of a process")
 def test_what_a_file_only_claims_is_not_allocated(tmp_path):
     claims = ["65535-squared", "65535-squared-compressed", "100000-frames", "element-of-4-gb", "png-huge"]
@@ -112,6 +113,7 @@ def test_what_a_file_only_claims_is_not_allocated(tmp_path):
     process.join()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["explicit", "implicit", "jpeg-ls", "jpeg-2000", "rle", "jpeg-lossless-sv1", "deflated"]),

@@ -71,7 +71,7 @@ LIGHT = [
     ("check", "harmonizer", "src", "--domain", "src"),
     ("curve", "harmonizer", "--plot", "OUT.svg"),
     ("trained-on", "classifier", "manifest.csv"),
-    ("cohort", "phantom", "--patients", "30", "--size", "32", "-o", "OUT"),
+    ("cohort", "phantom", "--patients", "30", "--size", "64", "-o", "OUT"),
 ]
 HEAVY = [
     ("audit", "manifest.csv", "--reference", "ref"),
@@ -118,6 +118,7 @@ def test_a_command_of_the_light_half_needs_no_extra(
     assert code == 0, errors
 
 
+@pytest.mark.slow
 def test_what_was_delivered_is_restored_without_an_extra(folder: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     apply = ("apply", "harmonizer", "src", "--domain", "src", "-o", out)

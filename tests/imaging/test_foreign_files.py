@@ -110,6 +110,7 @@ def test_a_link_in_the_place_of_what_a_run_keeps_is_not_followed(
     assert [path.name for path in out.iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_a_journal_that_was_damaged_is_refused_in_one_line(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(source, out)

@@ -76,6 +76,7 @@ def test_folders_are_searched_in_depth_and_in_order(tmp_path):
     assert found == ["a.dcm", "b/2.dcm", "b/IM0001"]
 
 
+@pytest.mark.slow
 def test_every_fault_is_told_beforehand_in_one_line(tmp_path):
     faults = {path: fault for _, fault, path in write_all(tmp_path)}
     one_by_one = (finding for path in faults for finding in inspect([path], workers=0))  # they have the same UID

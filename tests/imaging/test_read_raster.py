@@ -262,6 +262,7 @@ def test_floating_point_tiffs_are_refused(tmp_path):
         read_radiograph(tmp_path / "a.tif")
 
 
+@pytest.mark.slow
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([".png", ".tif", ".jpg"]),

@@ -40,6 +40,7 @@ def gate(n: int = 60, labelled: bool = True) -> Novelty:
     return Novelty.fit(drawn("BC", n, 0), [str(i) for i in range(n)], lent, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [60, 25])
 @pytest.mark.parametrize("labelled", [True, False])
 def test_at_most_one_in_twenty_images_is_a_false_alarm_unseen_classes_included(n: int, labelled: bool) -> None:

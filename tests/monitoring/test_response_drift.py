@@ -53,6 +53,7 @@ def test_another_class_mix_is_not_another_response_not_even_of_classes_that_the_
     assert found.chance(np.stack([found.of(s, regions(s)) for s in samples])) > LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tone", [lambda x: x**1.3, lambda x: x**0.77, lambda x: 0.08 + 0.92 * x, lambda x: 0.05 + 0.7 * x]
 )
@@ -61,6 +62,7 @@ def test_a_batch_behind_another_response_is_no_chance(tone: object, classes: str
     assert drift().chance(batch(classes, 9000, tone)) < LIMIT
 
 
+@pytest.mark.slow
 def test_few_batches_of_the_same_response_are_called_another() -> None:
     found = np.concatenate([batch("BC", start) for start in range(20_000, 20_200, BATCH)])
     rng = np.random.default_rng(0)

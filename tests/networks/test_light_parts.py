@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 OTHERS = [
     "pydicom",
     "pydantic",
@@ -30,6 +32,7 @@ import benchmarks.device, benchmarks.full_size
 """
 
 
+@pytest.mark.slow
 def test_the_benchmarks_for_a_gpu_need_torch_numpy_and_scipy_alone() -> None:
     """They and what they import of the package load with every other dependency refused."""
     code = BLOCKED.format(others=set(OTHERS))

@@ -47,6 +47,7 @@ def test_it_is_frozen_and_says_how_it_was_trained(classifier: Classifier) -> Non
     assert config.training["val_worst_group_accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(classifier: Classifier) -> None:
     def weights(seed: int) -> list[torch.Tensor]:
         again = fit_classifier(draw_samples(80), draw_samples(40, seed=1), QUICK, seed=seed, quiet=True)
@@ -70,6 +71,7 @@ def test_every_setting_is_described_and_a_typo_is_refused() -> None:
         TrainSettings(epoch=3)  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_resnet_50_trains_from_pretrained_weights_with_their_scaling(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = ResNet50(nn.Identity(), keras=True).state_dict()
@@ -83,6 +85,7 @@ def test_resnet_50_trains_from_pretrained_weights_with_their_scaling(tmp_path: P
     assert [m.out_features for m in trained.module.fc if isinstance(m, nn.Linear)] == [1024, 512, 2]
 
 
+@pytest.mark.slow
 def test_the_authors_scaling_is_plain_grey_levels(tmp_path: Path) -> None:
     torch.save(ResNet50(nn.Identity()).state_dict(), tmp_path / "plain.pth")
     settings = TrainSettings(weights=tmp_path / "plain.pth", scaling="unit", image_size=SIDE, epochs=1, batch_size=8)

@@ -143,6 +143,7 @@ def test_a_run_that_goes_on_repeats_no_epoch(tmp_path: Path, monkeypatch: pytest
     assert not saved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reshuffle", [False, True])
 def test_the_papers_network_interrupted_ends_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reshuffle: bool
@@ -256,6 +257,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in found}
 
 
+@pytest.mark.slow
 def test_fit_with_two_sources_goes_on_in_the_second_and_writes_the_same_files(
     cohort: Path, classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

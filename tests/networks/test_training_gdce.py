@@ -97,6 +97,7 @@ def test_a_run_ends_where_its_validation_stops_improving(classifier: Classifier)
     assert min(row["val_loss"] for row in rows[-2:]) > min(row["val_loss"] for row in rows[:-2]) - MARGIN
 
 
+@pytest.mark.slow
 def test_a_second_rate_is_tried_where_the_first_learns_nothing_and_only_there(classifier: Classifier) -> None:
     idle = QUICK.model_copy(update={"epochs": 8, "learning_rate": 1e-9, "second_learning_rate": 3e-3})
     network, rows = fit(classifier, idle)
@@ -212,6 +213,7 @@ def test_the_pixel_wise_control_starts_as_the_identity_and_keeps_shape_and_range
     assert out.max() <= 1
 
 
+@pytest.mark.slow
 def test_the_pixel_wise_control_learns_by_the_same_loss_what_no_curve_can_do(classifier: Classifier) -> None:
     source, val = draw_samples(48, gamma=GAMMA, seed=3), draw_samples(24, gamma=GAMMA, seed=4)
     settings = QUICK.model_copy(update={"epochs": 8})

@@ -113,6 +113,7 @@ def test_what_is_alike_is_told_as_one_when_the_webhook_is_back(address, said, st
     assert "geheim" not in "".join(said)
 
 
+@pytest.mark.slow
 def test_whoever_tells_a_webhook_that_never_answers_goes_on(said, monkeypatch):
     monkeypatch.setattr(alerts_module, "TIMEOUT", (0.5, 0.5))
     with socket.create_server(("127.0.0.1", 0)) as silent:
