@@ -168,6 +168,7 @@ def test_what_is_noted_of_a_manifest_is_one_plain_line_in_every_command(
         assert all(line.startswith("isotone: ") for line in said)
 
 
+@pytest.mark.slow
 def test_files_without_header_need_a_domain(cohort: Path, harmonizer: Path, tmp_path: Path) -> None:
     folder = cohort.parent / "src"
     refused = run("apply", harmonizer, folder, "-o", tmp_path / "a", "--workers", 1)
@@ -251,6 +252,7 @@ def test_an_unknown_baseline_is_told_all_there_are(cohort: Path, classifier: Pat
     assert "fine-tuning, " in one_line(result)
 
 
+@pytest.mark.slow
 def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_learned_and_judged(
     cohort: Path, classifier: Path, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def answers(folder: Path) -> dict[tuple[str, ...], tuple[int, str, str]]:
     return dict(zip(commands, run(folder, given), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_a_command_of_the_light_half_needs_no_extra(
     answers: dict[tuple[str, ...], tuple[int, str, str]], arguments: tuple[str, ...]
@@ -132,6 +133,7 @@ def test_what_was_delivered_is_restored_without_an_extra(folder: Path, tmp_path:
     np.testing.assert_allclose(after, before, rtol=0, atol=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", HEAVY, ids=" ".join)
 def test_a_command_without_its_extra_says_how_to_install_it(
     folder: Path, answers: dict[tuple[str, ...], tuple[int, str, str]], arguments: tuple[str, ...]
