@@ -1,4 +1,4 @@
-"""What structure lets expect of an image's quantiles."""
+"""What structure predicts of an image's quantiles."""
 
 import numpy as np
 import pytest

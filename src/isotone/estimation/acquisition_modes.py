@@ -72,7 +72,7 @@ def find_modes(source: ImageSet, reference: ReferenceModel, scanner: ScannerCurv
     They are looked for along the directions in which the images vary more than the reference's, beyond chance. There a
     mixture of Gaussians must explain the residuals of the source's images better, by more for each further mode,
     than it explains any resample of the reference's as large. Then each group of images gets a curve, each image the
-    curve that leaves it nearest to what its structure lets expect, and so on until no image changes. No label of the
+    curve that leaves it nearest to what its structure predicts, and so on until no image changes. No label of the
     source is needed, but its class mix is: where that is unknown, groups may be diagnoses, and are not looked for.
 
     Parameters

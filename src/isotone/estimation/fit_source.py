@@ -34,7 +34,7 @@ class SourceFit:
     curves : tuple of ToneCurve
         Source domain → reference domain: one, or one for each acquisition mode.
     residual : ToneResidual or None
-        How images deviate in tone from what their structure lets expect; tells which curve an image gets. None: the
+        How images deviate in tone from what their structure predicts; tells which curve an image gets. None: the
         reference has too few patients to learn that from.
     report : FitReport
     images : ImageSet

@@ -1,4 +1,4 @@
-"""How far one image's tone is from what its anatomy lets expect.
+"""How far one image's tone is from what its anatomy predicts.
 
 A scanner's curve maps all of its images alike. Structure (`isotone.data.descriptors.structure`), which no response
 changes, says how bright an image ought to be on the reference; the rest is anatomy that structure does not see, and
@@ -81,7 +81,7 @@ class ToneResidual(StoredArrays):
         return np.asarray(residuals @ self.whitening)
 
     def nearest(self, descriptors: Descriptors, curves: Sequence[ToneCurve]) -> NDArray[np.intp]:
-        """Which of the curves, shape (n,), leaves each image nearest to what its structure lets expect."""
+        """Which of the curves, shape (n,), leaves each image nearest to what its structure predicts."""
         distances = [(self.white(self.of(descriptors, curve(descriptors.quantiles))) ** 2).sum(1) for curve in curves]
         return np.asarray(np.argmin(distances, axis=0), np.intp)
 
