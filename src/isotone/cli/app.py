@@ -132,7 +132,7 @@ Inverted = Annotated[
 Deliver = Literal["pixels", "voi-lut", "gsps", "png", "npy"]
 Compress = Annotated[
     Literal["none", "rle", "jpeg-ls", "htj2k", "jpeg2000", "same"] | None,
-    typer.Option(help="Lossless compression of pixels; by default JPEG-LS where the source was compressed."),
+    typer.Option(help="Lossless compression of DICOM pixels; by default JPEG-LS where the source was compressed."),
 ]
 Bits = Annotated[
     Literal["16", "same"],
