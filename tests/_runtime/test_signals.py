@@ -37,7 +37,8 @@ ARGUMENTS = {
     "check": ("check", "curve", "manifest.csv", "--workers", 1),
     "apply": ("apply", "curve", "manifest.csv", "-o", "OUT", "--workers", 1),
     "restore": ("restore", "delivered", "-o", "OUT"),
-    "fit": ("fit", "manifest.csv", *FIT, "-o", "OUT", "--workers", 1),
+    # The fit of the fixture may be in the cache, and then no worker starts.
+    "fit": ("fit", "manifest.csv", *FIT, "-o", "OUT", "--workers", 1, "--no-cache"),
     "evaluate": ("evaluate", "manifest.csv", "--classifier", "classifier", "-o", "OUT", "--workers", 1),
     "train": ("train", "manifest.csv", "--reference", "ref", "--backbone", "small", "--workers", 1, "-o", "OUT"),
 }
