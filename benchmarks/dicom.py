@@ -32,6 +32,7 @@ import torch
 from PIL import Image
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from benchmarks.checkouts import script_in
 from benchmarks.one_delivery import CURVE, with_gate
 from benchmarks.paired import medians
 from dicoms import LOSSLESS, LOSSY, encoded, pixels, radiograph, write
@@ -111,14 +112,8 @@ def against(folder: Path, rounds: int, names: list[str], checkout: Path) -> None
 
 
 def _server(root: Path, *arguments: object) -> subprocess.Popen[str]:
-    script = Path(__file__).with_name("one_delivery.py")
-    return subprocess.Popen(
-        [sys.executable, str(script), *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root / 'tests'}"},
-    )
+    script = script_in(root, "one_delivery.py", *arguments)
+    return subprocess.Popen(**script, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def _next(server: subprocess.Popen[str]) -> float:

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from pydicom.uid import UID
 
+from benchmarks.checkouts import script_in
 from dicoms import pixels, radiograph, write
 
 HERE = Path(__file__).parents[1]
@@ -48,14 +47,7 @@ def add_new(path: Path, count: int) -> None:
 
 def run(root: Path, *arguments: object) -> dict[str, float]:
     """What `one_resume` says with the source of a checkout."""
-    script = Path(__file__).with_name("one_resume.py")
-    ran = subprocess.run(
-        [sys.executable, str(script), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root / 'tests'}"},
-    )
+    ran = subprocess.run(**script_in(root, "one_resume.py", *arguments), stdout=subprocess.PIPE, check=True)
     said: dict[str, float] = json.loads(ran.stdout)
     return said
 

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 from pydicom.uid import UID
 
+from benchmarks.checkouts import script_in
 from dicoms import pixels, radiograph, write
 
 KINDS = ("inspect", "deliver", "no-gate")
@@ -39,14 +38,8 @@ def write_images(folder: Path, count: int) -> None:
 
 def run(root: Path, what: str, folder: Path, rounds: int) -> dict[str, Any]:
     """What `one_small_run` says with the source of a checkout."""
-    script = Path(__file__).with_name("one_small_run.py")
-    ran = subprocess.run(
-        [sys.executable, str(script), what, str(folder), str(rounds)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root / 'tests'}"},
-    )
+    script = script_in(root, "one_small_run.py", what, folder, rounds)
+    ran = subprocess.run(**script, stdout=subprocess.PIPE, check=True)
     said: dict[str, Any] = json.loads(ran.stdout)
     return said
 
