@@ -25,6 +25,21 @@ from dicoms import VENDORS, radiograph, write
 from harmonizers import scanner_harmonizer
 from processes import COMMAND, environment, start
 
+ONE_DESTINATION = """
+spool = "spool"
+archive = ["archive"]
+[[destination]]
+kind = "dicom"
+name = "archive"
+host = "127.0.0.1"
+port = 4242
+ae_title = "PACS"
+[[rule]]
+name = "all"
+harmonizer = "model"
+to = ["archive"]
+"""
+"""A configuration of a node, to which lines may be added."""
 SCANNER = " ".join(VENDORS["hologic"].values())
 CLOCKS = {
     *("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime", "ContributionDateTime"),

@@ -15,7 +15,6 @@ from hypothesis.extra import numpy as hnp
 
 from dicoms import radiograph, write
 from isotone.data import cache as module
-from isotone.data import sample
 from isotone.data.cache import ArrayCache
 from isotone.data.manifests.manifest import Row
 from isotone.data.sample import Sample, load_samples
@@ -39,20 +38,6 @@ def rows(tmp_path: Path) -> list[Row]:
             write_png(path, seed=i)
         rows.append(Row(path, None if i < 2 else "ref", "AB"[i % 2], f"p{i}", "train"))
     return rows
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that were decoded."""
-    names = []
-    take = sample.TakeSample.__call__
-
-    def spy(self: sample.TakeSample, image: object) -> Sample:
-        names.append(image.header.path.name)  # type: ignore[attr-defined]
-        return take(self, image)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(sample.TakeSample, "__call__", spy)
-    return names
 
 
 def load(rows: list[Row], cache: Path | None, prepare: Callable | None = PREPARE) -> list[Sample]:

@@ -19,7 +19,7 @@ from isotone.data.descriptors.image_set import ImageSet
 from isotone.data.kept_samples import kept_samples
 from isotone.data.known import pack, unpack
 from isotone.data.manifests.manifest import Row
-from isotone.data.sample import Sample, TakeSample, load_samples, parted
+from isotone.data.sample import TakeSample, load_samples, parted
 from isotone.errors import RadiographError
 from isotone.monitoring.header_novelty import seen_in
 from isotone.networks.prepare import Prepare
@@ -42,20 +42,6 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
             write_png(path, seed=i)
         rows.append(Row(path, None if i < 2 else "ref", "AB"[i % 2], f"Patient-{i}", "train"))
     return rows
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that were decoded."""
-    names = []
-    take = sample.TakeSample.__call__
-
-    def spy(self: TakeSample, image: object) -> Sample:
-        names.append(image.header.path.name)  # type: ignore[attr-defined]
-        return take(self, image)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(sample.TakeSample, "__call__", spy)
-    return names
 
 
 def load(rows: list[Row], folder: Path, take: TakeSample = TAKE) -> ImageSet:

@@ -8,21 +8,9 @@ import pytest
 
 from isotone.errors import UsageError
 from isotone.serving.node_settings import Peer, Retry, Secret, read_settings
+from nodes import ONE_DESTINATION
 
-GOOD = """
-spool = "spool"
-archive = ["pacs"]
-[[destination]]
-kind = "dicom"
-name = "pacs"
-host = "127.0.0.1"
-port = 4242
-ae_title = "PACS"
-[[rule]]
-name = "all"
-harmonizer = "model"
-to = ["pacs"]
-"""
+GOOD = ONE_DESTINATION.replace('"archive"', '"pacs"')
 
 
 def refused(tmp_path: Path, text: str) -> str:

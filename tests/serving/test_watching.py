@@ -26,26 +26,11 @@ from isotone.serving.object_queue import HELD, Arrived, ObjectQueue
 from isotone.serving.retention import expire, sweep_unknown
 from isotone.serving.spool import AUDIT, OBJECTS, Spool
 from isotone.serving.waiting import dismiss, hold
-from nodes import free_port
+from nodes import ONE_DESTINATION, free_port
 
 SCANNER = 'A "quoted" <b>scanner</b>'
 DAY = 86400.0
-CONFIG = """
-spool = "spool"
-archive = ["archive"]
-[[destination]]
-kind = "dicom"
-name = "archive"
-host = "127.0.0.1"
-port = 4242
-ae_title = "PACS"
-[[rule]]
-name = "all"
-harmonizer = "model"
-to = ["archive"]
-[limits]
-free_bytes = 0
-"""
+CONFIG = ONE_DESTINATION + "[limits]\nfree_bytes = 0\n"
 
 
 @pytest.fixture
