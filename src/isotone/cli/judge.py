@@ -34,7 +34,9 @@ from isotone.cli.images import DomainBy, DomainMap, Images, labelled_images_of
 from isotone.errors import UsageError
 
 if TYPE_CHECKING:
+    from isotone.data.manifests.manifest import Manifest
     from isotone.harmonizer.harmonizer import ToneCurveHarmonizer
+    from isotone.networks.classifier import Classifier
 
 
 @app.command()
@@ -152,10 +154,7 @@ def evaluate(
             load_classifier(classifier or Path(), device, allow_code, finding),
         )
         if reference:
-            known = {*frozen.config.reference_domains, *(name for h in loaded.values() for name in h.reference_domains)}
-            if strange := [name for name in reference if name not in known]:
-                rows.select(domains=strange)  # refuses what is no domain of the manifest
-            frozen = frozen.with_reference(reference)
+            frozen = _with_reference(frozen, reference, loaded, rows)
         with run_in(output, force, "evaluate", *inputs):
             results = run(
                 rows,
@@ -205,6 +204,16 @@ def paperwork(
 
     for paper in write_paperwork(Results.read(folder / "results.json"), output or folder, force=force):
         say(f"{paper.path}: {paper.open} places to fill in ({FILL_IN})")
+
+
+def _with_reference(
+    frozen: "Classifier", named: list[str], harmonizers: "dict[str, ToneCurveHarmonizer]", rows: "Manifest"
+) -> "Classifier":
+    """The classifier with the reference that the user names, each a scanner that somebody knows."""
+    known = {*frozen.config.reference_domains, *(name for h in harmonizers.values() for name in h.reference_domains)}
+    if strange := [name for name in named if name not in known]:
+        rows.select(domains=strange)  # refuses what is no domain of the manifest
+    return frozen.with_reference(named)
 
 
 def _harmonizers(folders: Sequence[Path], allow: Sequence[str]) -> "dict[str, ToneCurveHarmonizer]":

@@ -162,6 +162,10 @@ def observe(
         Methods that come with a classifier of their own; on other domains they have nothing to say.
     embedded : collection of int
         Positions of rows whose frozen features are wanted.
+    label : str
+        Of the progress bar.
+    run : RunOptions
+        `workers`, `quiet`, and `kept`: where scores are kept.
 
     Returns
     -------
